@@ -1,1 +1,4 @@
-//! x
+//! upgrade-gate: a Kubernetes operator that gates OpenShift updates.
+
+pub mod api;
+pub mod gate;
