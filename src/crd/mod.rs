@@ -78,7 +78,7 @@ fn optional_is_absent(schema: &mut JSONSchemaProps) {
     match &mut schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => optional_is_absent(items),
         Some(JSONSchemaPropsOrArray::Schemas(items)) => {
-            items.iter_mut().for_each(optional_is_absent)
+            items.iter_mut().for_each(optional_is_absent);
         }
         None => {}
     }
