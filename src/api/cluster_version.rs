@@ -1,0 +1,280 @@
+//! ClusterVersion, as far as the gate reads it. Nothing here is ever written back whole, so unknown fields
+//! are safe; history entries also keep the value that was read, for the `test` operations of a JSON patch.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Condition, ManagedField, null_as_default};
+
+/// The object named `version`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ClusterVersion {
+    /// Identity and staleness.
+    #[serde(deserialize_with = "null_as_default")]
+    pub metadata: Metadata,
+    /// What the administrator asks for.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: Spec,
+    /// What the cluster says; a fresh object has none, and can't be written until it has.
+    pub status: Option<Status>,
+}
+
+/// The object isn't a ClusterVersion that can be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the ClusterVersion can't be read: {0}; compare it with `kubectl explain clusterversion`")]
+pub struct UnreadableClusterVersion(#[from] serde_json::Error);
+
+impl ClusterVersion {
+    /// Reads an object as the API server serves it.
+    ///
+    /// # Errors
+    /// A field that the gate reads has the wrong type.
+    pub fn from_value(value: Value) -> Result<Self, UnreadableClusterVersion> {
+        Ok(serde_json::from_value(value)?)
+    }
+
+    /// The release that the cluster reconciles towards; empty where there is no status yet.
+    #[must_use]
+    pub fn desired(&self) -> &Release {
+        static NONE: Release = Release { version: String::new(), image: String::new(), architecture: String::new() };
+        self.status.as_ref().map_or(&NONE, |status| &status.desired)
+    }
+
+    /// `status.history`, newest first.
+    #[must_use]
+    pub fn history(&self) -> &[HistoryEntry] {
+        self.status.as_ref().map_or(&[], |status| &status.history)
+    }
+
+    /// The condition of that type.
+    #[must_use]
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        super::find(&self.status.as_ref()?.conditions, kind)
+    }
+
+    /// The overrides with `unmanaged: true`; every other one is of no concern to the gate.
+    pub fn unmanaged_overrides(&self) -> impl Iterator<Item = &Override> {
+        self.spec.overrides.iter().filter(|entry| entry.unmanaged)
+    }
+}
+
+/// What is read of `metadata`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// `version` on every cluster.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Differs after the object was deleted and created again.
+    #[serde(deserialize_with = "null_as_default")]
+    pub uid: String,
+    /// The precondition of every write.
+    #[serde(deserialize_with = "null_as_default")]
+    pub resource_version: String,
+    /// Moves with `spec`.
+    #[serde(deserialize_with = "null_as_default")]
+    pub generation: i64,
+    /// Who owns which field.
+    #[serde(deserialize_with = "null_as_default")]
+    pub managed_fields: Vec<ManagedField>,
+}
+
+/// What is read of `spec`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    /// Empty means that no updates are looked up.
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+    /// The update asked for.
+    pub desired_update: Option<DesiredUpdate>,
+    /// Manifests that the CVO leaves alone.
+    #[serde(deserialize_with = "null_as_default")]
+    pub overrides: Vec<Override>,
+}
+
+/// `spec.desiredUpdate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DesiredUpdate {
+    /// Version asked for; may be empty where `image` isn't.
+    #[serde(deserialize_with = "null_as_default")]
+    pub version: String,
+    /// Image asked for; may be empty where `version` isn't.
+    #[serde(deserialize_with = "null_as_default")]
+    pub image: String,
+    /// Architecture asked for, `Multi` or nothing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub architecture: String,
+    /// Lets failed preconditions through.
+    #[serde(deserialize_with = "null_as_default")]
+    pub force: bool,
+    /// Newer releases: anything but empty (`Preflight`) is no update.
+    #[serde(deserialize_with = "null_as_default")]
+    pub mode: String,
+}
+
+/// An entry of `spec.overrides`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Override {
+    /// API group, empty for the core group.
+    #[serde(deserialize_with = "null_as_default")]
+    pub group: String,
+    /// Kind.
+    #[serde(deserialize_with = "null_as_default")]
+    pub kind: String,
+    /// Namespace, empty for a cluster-scoped object.
+    #[serde(deserialize_with = "null_as_default")]
+    pub namespace: String,
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Whether the CVO leaves the object alone.
+    #[serde(deserialize_with = "null_as_default")]
+    pub unmanaged: bool,
+}
+
+/// What is read of `status`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// The release being reconciled towards: "current" to every rule.
+    #[serde(deserialize_with = "null_as_default")]
+    pub desired: Release,
+    /// Newest first.
+    #[serde(deserialize_with = "null_as_default")]
+    pub history: Vec<HistoryEntry>,
+    /// Map by type.
+    #[serde(deserialize_with = "null_as_default")]
+    pub conditions: Vec<Condition>,
+    /// Updates that are recommended.
+    #[serde(deserialize_with = "null_as_default")]
+    pub available_updates: Vec<Release>,
+    /// Updates with known issues.
+    #[serde(deserialize_with = "null_as_default")]
+    pub conditional_updates: Vec<ConditionalUpdate>,
+}
+
+/// A release, as the update service and the status name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
+pub struct Release {
+    /// Usually `SemVer`, not always.
+    #[serde(deserialize_with = "null_as_default")]
+    pub version: String,
+    /// Usually by digest, not always.
+    #[serde(deserialize_with = "null_as_default")]
+    pub image: String,
+    /// `Multi` for a release of all architectures.
+    #[serde(deserialize_with = "null_as_default")]
+    pub architecture: String,
+}
+
+/// An entry of `status.conditionalUpdates`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ConditionalUpdate {
+    /// The release that is conditional.
+    #[serde(deserialize_with = "null_as_default")]
+    pub release: Release,
+    /// Holds `Recommended`, where it was evaluated.
+    #[serde(deserialize_with = "null_as_default")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The two states of a history entry; every word but `Completed` reads as `Partial`, which promises less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryState {
+    /// Fully applied.
+    Completed,
+    /// Begun, or left behind.
+    #[default]
+    Partial,
+}
+
+/// An entry of `status.history`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistoryEntry {
+    /// Whether the update was completed.
+    pub state: HistoryState,
+    /// May be empty.
+    pub version: String,
+    /// May be empty.
+    pub image: String,
+    /// RFC 3339; empty where the update was neither completed nor left behind.
+    pub completion_time: String,
+    /// What was accepted for this update.
+    pub accepted_risks: String,
+    /// The entry as it was read, unknown fields and all.
+    pub raw: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireHistoryEntry {
+    #[serde(deserialize_with = "null_as_default")]
+    state: String,
+    #[serde(deserialize_with = "null_as_default")]
+    version: String,
+    #[serde(deserialize_with = "null_as_default")]
+    image: String,
+    #[serde(deserialize_with = "null_as_default")]
+    completion_time: String,
+    #[serde(deserialize_with = "null_as_default")]
+    accepted_risks: String,
+}
+
+impl<'de> Deserialize<'de> for HistoryEntry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Value::deserialize(deserializer)?;
+        let wire = WireHistoryEntry::deserialize(&raw).map_err(serde::de::Error::custom)?;
+        let state = if wire.state == "Completed" { HistoryState::Completed } else { HistoryState::Partial };
+        Ok(Self {
+            state,
+            version: wire.version,
+            image: wire.image,
+            completion_time: wire.completion_time,
+            accepted_risks: wire.accepted_risks,
+            raw,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_reads_like_missing() {
+        let nulls = json!({
+            "metadata": {"managedFields": null},
+            "spec": {"channel": null, "desiredUpdate": null, "overrides": null},
+            "status": {"desired": null, "history": null, "conditions": null, "availableUpdates": null,
+                       "conditionalUpdates": null},
+        });
+        let missing = json!({"metadata": {}, "spec": {}, "status": {}});
+        assert_eq!(ClusterVersion::from_value(nulls).unwrap(), ClusterVersion::from_value(missing).unwrap());
+        assert_eq!(
+            ClusterVersion::from_value(json!({"spec": null, "status": null})).unwrap(),
+            ClusterVersion::default()
+        );
+    }
+
+    #[test]
+    fn a_history_entry_keeps_fields_that_nobody_knows() {
+        let entry = json!({"state": "Completed", "version": "4.21.1", "completionTime": null, "new": {"a": 1}});
+        let read: HistoryEntry = serde_json::from_value(entry.clone()).unwrap();
+        assert_eq!(read.raw, entry);
+        assert_eq!(read.state, HistoryState::Completed);
+    }
+
+    #[test]
+    fn a_wrong_type_is_an_error_and_not_a_default() {
+        assert!(ClusterVersion::from_value(json!({"spec": {"overrides": "none"}})).is_err());
+        assert!(ClusterVersion::from_value(json!({"spec": {"overrides": [{"unmanaged": "true"}]}})).is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! Conditions, as ClusterVersion and ClusterOperator carry them.
+
+use serde::{Deserialize, Serialize};
+
+use super::null_as_default;
+
+/// One entry of `status.conditions`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Condition {
+    /// What it speaks of; the key of the list.
+    #[serde(rename = "type", deserialize_with = "null_as_default")]
+    pub kind: String,
+    /// What it says.
+    pub status: ConditionStatus,
+    /// RFC 3339, as read: it is compared and carried on, never computed with.
+    #[serde(deserialize_with = "null_as_default")]
+    pub last_transition_time: String,
+    /// One word for programs.
+    #[serde(deserialize_with = "null_as_default")]
+    pub reason: String,
+    /// Sentences for people.
+    #[serde(deserialize_with = "null_as_default")]
+    pub message: String,
+}
+
+/// The three values of a condition's status; every other text reads as `Unknown`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It doesn't.
+    False,
+    /// Nobody knows, which everyone who reads `Upgradeable` takes for "go".
+    #[default]
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// The word that the API uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for ConditionStatus {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+impl<'de> Deserialize<'de> for ConditionStatus {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word: String = null_as_default(deserializer)?;
+        Ok(match word.as_str() {
+            "True" => Self::True,
+            "False" => Self::False,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// The condition of that type, if there is one.
+#[must_use]
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.kind == kind)
+}

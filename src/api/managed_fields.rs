@@ -1,0 +1,29 @@
+//! Who wrote a condition last, as the API server keeps it in `metadata.managedFields`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::null_as_default;
+
+/// One entry of `metadata.managedFields`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ManagedField {
+    /// The field manager.
+    #[serde(deserialize_with = "null_as_default")]
+    pub manager: String,
+    /// `Apply` or `Update`.
+    #[serde(deserialize_with = "null_as_default")]
+    pub operation: String,
+    /// The set of fields, in the API server's `f:`/`k:` notation.
+    pub fields_v1: Value,
+}
+
+/// The managers that own the condition of that type in `status.conditions`.
+pub fn owners_of_condition<'a>(fields: &'a [ManagedField], kind: &str) -> impl Iterator<Item = &'a str> {
+    let key = format!("k:{{\"type\":\"{kind}\"}}");
+    fields
+        .iter()
+        .filter(move |field| field.fields_v1["f:status"]["f:conditions"].get(&key).is_some())
+        .map(|field| field.manager.as_str())
+}

@@ -1,0 +1,29 @@
+//! What the gate reads from the API server, and no more of it than is read.
+//!
+//! Kubernetes input is hostile: a missing field, `null` and an empty value read alike, an unknown field is
+//! passed over, and what can't be read at all is an error or a marked hole, never a default that opens the gate.
+
+mod cluster_operator;
+mod cluster_version;
+mod condition;
+mod managed_fields;
+pub mod names;
+
+use serde::{Deserialize, Deserializer};
+
+pub use cluster_operator::ClusterOperator;
+pub use cluster_version::{
+    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Metadata, Override, Release, Spec,
+    Status, UnreadableClusterVersion,
+};
+pub use condition::{Condition, ConditionStatus, find};
+pub use managed_fields::{ManagedField, owners_of_condition};
+
+/// Reads `null` as the type's default, as Go's decoder does for every field of these kinds.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}

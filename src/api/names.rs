@@ -1,0 +1,105 @@
+//! Every name that is API: objects, condition types and reasons, as the CVO and `oc` know them.
+
+/// Field manager, Lease, ClusterOperator and ServiceAccount of this operator.
+pub const SELF: &str = "upgrade-gate";
+/// The namespace that `deploy/` puts the operator into.
+pub const NAMESPACE: &str = "openshift-upgrade-gate";
+/// The one ClusterVersion object of a cluster.
+pub const CLUSTER_VERSION: &str = "version";
+/// API group and version of ClusterVersion and ClusterOperator.
+pub const CONFIG_API_VERSION: &str = "config.openshift.io/v1";
+
+/// Namespace and name of the ConfigMap of gates that an administrator has to acknowledge.
+pub const ADMIN_GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
+/// Namespace and name of the ConfigMap of acknowledgements.
+pub const ADMIN_ACKS: (&str, &str) = ("openshift-config", "admin-acks");
+
+/// Types of conditions.
+pub mod condition {
+    /// `False` keeps minor and major updates away; everything else means go.
+    pub const UPGRADEABLE: &str = "Upgradeable";
+    /// Whether the requested release has passed its preconditions.
+    pub const RELEASE_ACCEPTED: &str = "ReleaseAccepted";
+    /// An update is being applied.
+    pub const PROGRESSING: &str = "Progressing";
+    /// Whether the update service answered.
+    pub const RETRIEVED_UPDATES: &str = "RetrievedUpdates";
+    /// Of a conditional update: whether it is recommended on this cluster.
+    pub const RECOMMENDED: &str = "Recommended";
+
+    /// Releases up to 4.22 show a risk source as a condition of its own when several fire: the overrides.
+    pub const UPGRADEABLE_OVERRIDES: &str = "UpgradeableClusterVersionOverrides";
+    /// The same for ClusterOperators.
+    pub const UPGRADEABLE_CLUSTER_OPERATORS: &str = "UpgradeableClusterOperators";
+    /// The same for admin acks.
+    pub const UPGRADEABLE_ADMIN_ACK: &str = "UpgradeableAdminAckRequired";
+    /// The same for an update in progress; `True` is what blocks.
+    pub const UPGRADEABLE_IN_PROGRESS: &str = "UpgradeableUpgradeInProgress";
+}
+
+/// Names of risks; with a single one, also the reason of `Upgradeable`.
+pub mod risk {
+    /// An override has `unmanaged: true`.
+    pub const OVERRIDES: &str = "ClusterVersionOverrides";
+    /// A ClusterOperator says `Upgradeable=False`; its name follows after a hyphen.
+    pub const CLUSTER_OPERATOR: &str = "ClusterOperatorUpgradeable";
+    /// The ClusterOperators, or one of them, couldn't be read.
+    pub const CLUSTER_OPERATOR_UNKNOWN: &str = "ClusterOperatorUpgradeableUnknown";
+    /// A gate needs an acknowledgement; its key follows after a hyphen.
+    pub const ADMIN_ACK: &str = "AdminAck";
+    /// Gates or acknowledgements couldn't be read, or not compared with the current version.
+    pub const ADMIN_ACK_UNKNOWN: &str = "AdminAckUnknown";
+    /// An update is being applied.
+    pub const UPDATING: &str = "ClusterVersionUpdating";
+}
+
+/// Reasons of conditions and of precondition failures.
+pub mod reason {
+    /// `Upgradeable=True`.
+    pub const AS_EXPECTED: &str = "AsExpected";
+    /// `Upgradeable=False` for more than one risk.
+    pub const MULTIPLE_REASONS: &str = "MultipleReasons";
+    /// `ReleaseAccepted=True`.
+    pub const PAYLOAD_LOADED: &str = "PayloadLoaded";
+    /// `ReleaseAccepted=False`: a precondition blocks.
+    pub const PRECONDITION_CHECKS: &str = "PreconditionChecks";
+    /// `ReleaseAccepted=False`: the release's image isn't known.
+    pub const RETRIEVE_PAYLOAD: &str = "RetrievePayload";
+    /// `ReleaseAccepted=False`: the image is known to be another version than the one asked for.
+    pub const VERIFY_PAYLOAD_VERSION: &str = "VerifyPayloadVersion";
+
+    /// The current version isn't SemVer: warns only, such a cluster needs an update to be mended.
+    pub const INVALID_CURRENT_VERSION: &str = "InvalidCurrentVersion";
+    /// The target's version isn't SemVer, or not known.
+    pub const INVALID_DESIRED_VERSION: &str = "InvalidDesiredVersion";
+    /// A target below current that isn't the previous version of the same minor.
+    pub const LOW_DESIRED_VERSION: &str = "LowDesiredVersion";
+    /// A target in a higher major.
+    pub const MAJOR_VERSION_UPDATE: &str = "MajorVersionUpdate";
+    /// A target more than one minor ahead.
+    pub const MULTIPLE_MINOR_VERSIONS_UPDATE: &str = "MultipleMinorVersionsUpdate";
+    /// Overrides are set, and the target stays within the minor.
+    pub const OVERRIDES_SET: &str = "ClusterVersionOverridesSet";
+    /// A patch on top of an unfinished minor update.
+    pub const MINOR_UPDATE_IN_PROGRESS: &str = "MinorVersionClusterUpdateInProgress";
+    /// A patch on top of an unfinished major update.
+    pub const MAJOR_UPDATE_IN_PROGRESS: &str = "MajorVersionClusterUpdateInProgress";
+    /// The target is in no list of updates.
+    pub const UNKNOWN_UPDATE: &str = "UnknownUpdate";
+    /// The target is a conditional update without a `Recommended` condition.
+    pub const UNKNOWN_CONDITION_TYPE: &str = "UnknownConditionType";
+    /// The target is in no list of updates, as no channel is set.
+    pub const NO_CHANNEL: &str = "NoChannel";
+}
+
+/// Names of preconditions, in the order in which the CVO runs them.
+pub mod precondition {
+    /// Refuses to go back, other than to the previous version of the same minor.
+    pub const ROLLBACK: &str = "ClusterVersionRollback";
+    /// Refuses to skip a minor.
+    pub const GIANT_HOP: &str = "ClusterVersionGiantHop";
+    /// Refuses minor and major updates while `Upgradeable` is `False`.
+    pub const UPGRADEABLE: &str = "ClusterVersionUpgradeable";
+    /// Warns of a target that isn't recommended.
+    pub const RECOMMENDED: &str = "ClusterVersionRecommendedUpdate";
+}

@@ -1,0 +1,241 @@
+//! The pure core: a [`Snapshot`] in, a [`Verdict`] out. No client, no clock, no async; everything that a rule
+//! looks at is in the Snapshot, time included.
+//!
+//! Risks ([`risks`]) say whether the cluster may leave its minor; preconditions ([`preconditions`]) say for one
+//! target whether it may be taken, with the risks as one input among others.
+
+pub mod message;
+pub mod preconditions;
+pub mod release;
+pub mod risks;
+#[cfg(test)]
+mod testing;
+pub mod update;
+
+use std::collections::BTreeMap;
+
+use crate::api::{ClusterOperator, ClusterVersion, Release, names::reason, owners_of_condition};
+pub use release::{Origin, Target};
+pub use risks::{Risk, Upgradeable};
+pub use update::UpdateType;
+
+/// What was seen of one source, and if not, why: only [`Source::Read`] can ever be a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source<T> {
+    /// It was read.
+    Read(T),
+    /// The API isn't there at all, as ClusterOperators on a plain Kubernetes cluster: no risk.
+    NotServed,
+    /// It is there, or should be, and couldn't be read: a risk.
+    Unreadable(String),
+    /// The input of `check` doesn't hold it; the conditions of whoever gates the cluster stand in for it.
+    NotGiven,
+}
+
+impl<T> Source<T> {
+    /// The same source, borrowed.
+    pub fn as_ref(&self) -> Source<&T> {
+        match self {
+            Self::Read(value) => Source::Read(value),
+            Self::NotServed => Source::NotServed,
+            Self::Unreadable(why) => Source::Unreadable(why.clone()),
+            Self::NotGiven => Source::NotGiven,
+        }
+    }
+}
+
+/// The data of a ConfigMap, or `None` where the ConfigMap doesn't exist.
+pub type ConfigMapData = Option<BTreeMap<String, String>>;
+
+/// Whose gate the verdict is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Ours alone (mode `replace`): what `Upgradeable` says now is our own word, or a predecessor's that we
+    /// take over, and a release that no list knows has nobody to find its image.
+    Sole,
+    /// Somebody else gates as well, or might: an `Upgradeable=False` that isn't ours counts.
+    Shared,
+}
+
+/// What was seen of the cluster, immutable, with no I/O behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub now: jiff::Timestamp,
+    /// The object `version`.
+    pub cluster_version: ClusterVersion,
+    /// All ClusterOperators.
+    pub cluster_operators: Source<Vec<ClusterOperator>>,
+    /// ConfigMap `openshift-config-managed/admin-gates`.
+    pub admin_gates: Source<ConfigMapData>,
+    /// ConfigMap `openshift-config/admin-acks`.
+    pub admin_acks: Source<ConfigMapData>,
+    /// Whose gate the verdict is for.
+    pub authority: Authority,
+    /// The updates to judge.
+    pub targets: Vec<Target>,
+}
+
+/// What the gate says of a Snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The condition `Upgradeable`, as it should be.
+    pub upgradeable: Upgradeable,
+    /// Every reason not to leave this minor.
+    pub risks: Vec<Risk>,
+    /// One entry for each of the Snapshot's targets, in their order.
+    pub targets: Vec<Judgement>,
+}
+
+impl Verdict {
+    /// The judgement of what `spec.desiredUpdate` asks for.
+    #[must_use]
+    pub fn request(&self) -> Option<&Judgement> {
+        self.targets.iter().find(|judgement| judgement.target.origin == Origin::Requested)
+    }
+}
+
+/// Whether a target may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// It goes ahead.
+    Allowed,
+    /// It doesn't.
+    Blocked,
+}
+
+impl Decision {
+    /// The word in the JSON of `check` and in labels of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// The step of accepting a release that failed, which is the reason of `ReleaseAccepted=False`. The CVO
+/// takes them in this order, so a release that isn't found never gets as far as its preconditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// No list knows the release's image.
+    RetrievePayload,
+    /// The image is known to be another version.
+    VerifyPayloadVersion,
+    /// A precondition blocks.
+    PreconditionChecks,
+}
+
+impl Step {
+    /// The reason of the condition.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::RetrievePayload => reason::RETRIEVE_PAYLOAD,
+            Self::VerifyPayloadVersion => reason::VERIFY_PAYLOAD_VERSION,
+            Self::PreconditionChecks => reason::PRECONDITION_CHECKS,
+        }
+    }
+}
+
+/// One thing that a precondition, or an earlier step, has against a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The precondition's name, or the step's.
+    pub name: &'static str,
+    /// One word for programs; a condition's reason is passed on as it is.
+    pub reason: String,
+    /// Sentences for people.
+    pub message: String,
+    /// It would have blocked, and `force` let it through.
+    pub forced: bool,
+}
+
+/// What the gate says of one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What was asked for.
+    pub target: Target,
+    /// The release that this is; an empty image or version means that nothing tells.
+    pub release: Release,
+    /// How it relates to the current release.
+    pub update_type: UpdateType,
+    /// Where accepting it failed; `None` when it is allowed.
+    pub failed_step: Option<Step>,
+    /// What blocks.
+    pub failures: Vec<Finding>,
+    /// What only warns, or was forced past.
+    pub accepted_risks: Vec<Finding>,
+}
+
+impl Judgement {
+    /// Whether the target may be taken.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        if self.failed_step.is_none() { Decision::Allowed } else { Decision::Blocked }
+    }
+}
+
+/// Judges a Snapshot: the one entry point of operator, `check`, benches and tests.
+#[must_use]
+pub fn evaluate(snapshot: &Snapshot) -> Verdict {
+    let risks = risks::collect(snapshot);
+    let upgradeable = Upgradeable::from_risks(&risks);
+    let targets = snapshot.targets.iter().map(|target| judge(snapshot, &upgradeable, target)).collect();
+    Verdict { upgradeable, risks, targets }
+}
+
+fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Judgement {
+    let cluster_version = &snapshot.cluster_version;
+    let resolved = release::resolve(cluster_version, target);
+    let context = preconditions::Context { cluster_version, upgradeable, target: &resolved.release };
+    let mut judgement = Judgement {
+        target: target.clone(),
+        update_type: update::classify(
+            &cluster_version.desired().version,
+            &resolved.release.version,
+            release::previous(cluster_version).map(|entry| entry.version.as_str()),
+        ),
+        release: resolved.release.clone(),
+        failed_step: None,
+        failures: Vec::new(),
+        accepted_risks: Vec::new(),
+    };
+    if let Some(known) = resolved.contradicts {
+        let message = message::version_mismatch(target, &known);
+        fail(&mut judgement, Step::VerifyPayloadVersion, message);
+        return judgement;
+    }
+    if resolved.release.image.is_empty() && snapshot.authority == Authority::Sole {
+        let message = message::no_image(target, cluster_version);
+        fail(&mut judgement, Step::RetrievePayload, message);
+        return judgement;
+    }
+    for (name, check) in preconditions::ALL {
+        let Some(objection) = check(&context) else { continue };
+        let forced = objection.blocks && target.force;
+        let finding = Finding { name, reason: objection.reason, message: objection.message, forced };
+        if objection.blocks && !forced {
+            judgement.failed_step = Some(Step::PreconditionChecks);
+            judgement.failures.push(finding);
+        } else {
+            judgement.accepted_risks.push(finding);
+        }
+    }
+    judgement
+}
+
+/// Fails a step that comes before the preconditions, and that no `force` gets past.
+fn fail(judgement: &mut Judgement, step: Step, message: String) {
+    judgement.failed_step = Some(step);
+    judgement.failures.push(Finding { name: step.reason(), reason: step.reason().to_owned(), message, forced: false });
+}
+
+/// Whether the `Upgradeable` in the status may be somebody else's word: so it is unless managedFields name us,
+/// and where there are no managedFields (a trimmed dump) it counts.
+fn foreign_upgradeable(cluster_version: &ClusterVersion) -> bool {
+    let kind = crate::api::names::condition::UPGRADEABLE;
+    !owners_of_condition(&cluster_version.metadata.managed_fields, kind)
+        .any(|manager| manager == crate::api::names::SELF)
+}

@@ -1,0 +1,70 @@
+//! What can stand against one target: four checks, in the CVO's order, and all of them run.
+
+mod giant_hop;
+mod recommended;
+mod rollback;
+mod upgradeable;
+
+use semver::Version;
+
+use super::{message, risks::Upgradeable};
+use crate::api::{
+    ClusterVersion, Release,
+    names::{precondition, reason},
+};
+
+/// What a precondition looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The object, for current version, history and lists.
+    pub cluster_version: &'a ClusterVersion,
+    /// The gate on leaving the minor, as it should be now.
+    pub upgradeable: &'a Upgradeable,
+    /// The target, looked up.
+    pub target: &'a Release,
+}
+
+/// What one precondition has against a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// One word for programs.
+    pub reason: String,
+    /// Sentences for people.
+    pub message: String,
+    /// Blocks, unless forced; otherwise it only warns.
+    pub blocks: bool,
+}
+
+impl Objection {
+    fn blocks(reason: &str, message: String) -> Self {
+        Self { reason: reason.to_owned(), message, blocks: true }
+    }
+
+    fn warns(reason: &str, message: String) -> Self {
+        Self { reason: reason.to_owned(), message, blocks: false }
+    }
+}
+
+/// A precondition: `None` when it has nothing against the target.
+pub type Precondition = fn(&Context<'_>) -> Option<Objection>;
+
+/// All preconditions with their names, in the order in which they run.
+pub const ALL: [(&str, Precondition); 4] = [
+    (precondition::ROLLBACK, rollback::check),
+    (precondition::GIANT_HOP, giant_hop::check),
+    (precondition::UPGRADEABLE, upgradeable::check),
+    (precondition::RECOMMENDED, recommended::check),
+];
+
+/// Current and target as SemVer. Current is parsed first, and only warns: a cluster that doesn't know what it
+/// is needs the update to be mended. A target that nobody can place is refused.
+fn versions(context: &Context<'_>) -> Result<(Version, Version), Objection> {
+    let current = &context.cluster_version.desired().version;
+    let current = Version::parse(current).map_err(|error| {
+        Objection::warns(reason::INVALID_CURRENT_VERSION, message::invalid_current(current, &error))
+    })?;
+    let target = Version::parse(&context.target.version).map_err(|error| {
+        Objection::blocks(reason::INVALID_DESIRED_VERSION, message::invalid_target(context.target, &error))
+    })?;
+    Ok((current, target))
+}

@@ -1,0 +1,65 @@
+//! `ClusterVersionRollback`: going back is refused, other than to the previous version of the same minor.
+//!
+//! Operators migrate their data forwards only; the one way back that is supported undoes a patch update. What
+//! to do: mend the cluster at its version, or move on to a newer patch.
+
+use semver::Version;
+
+use super::{Context, Objection, versions};
+use crate::{
+    api::names::reason,
+    gate::{message, release::previous, update::same_minor},
+};
+
+pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
+    let (current, target) = match versions(context) {
+        Ok(versions) => versions,
+        Err(objection) => return Some(objection),
+    };
+    if target.cmp_precedence(&current).is_ge() {
+        return None;
+    }
+    let previous = previous(context.cluster_version).and_then(|entry| Version::parse(&entry.version).ok());
+    if let Some(previous) = &previous
+        && target.cmp_precedence(previous).is_eq()
+        && same_minor(previous, &current)
+    {
+        return None;
+    }
+    Some(Objection::blocks(reason::LOW_DESIRED_VERSION, message::low_target(&target, &current, previous.as_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use crate::gate::testing::{cluster_version, objection};
+
+    #[rstest]
+    #[case::forward("4.21.2", &["4.21.1"], "4.21.3", None)]
+    #[case::same("4.21.2", &["4.21.1"], "4.21.2", None)]
+    #[case::previous("4.21.2", &["4.21.1", "4.21.0"], "4.21.1", None)]
+    #[case::previous_with_build_metadata("4.21.2", &["4.21.1+a"], "4.21.1+b", None)]
+    #[case::before_the_previous("4.21.2", &["4.21.1", "4.21.0"], "4.21.0", Some("LowDesiredVersion"))]
+    #[case::previous_of_another_minor("4.21.2", &["4.20.9"], "4.20.9", Some("LowDesiredVersion"))]
+    #[case::no_history("4.21.2", &[], "4.21.1", Some("LowDesiredVersion"))]
+    #[case::previous_not_semver("4.21.2", &["old", "4.21.1"], "4.21.1", Some("LowDesiredVersion"))]
+    #[case::prerelease_below_its_release("4.21.0", &[], "4.21.0-rc.1", Some("LowDesiredVersion"))]
+    #[case::target_not_semver("4.21.2", &[], "4.2", Some("InvalidDesiredVersion"))]
+    #[case::current_not_semver("latest", &[], "4.2", Some("warns InvalidCurrentVersion"))]
+    #[case::both_empty("", &[], "", Some("warns InvalidCurrentVersion"))]
+    fn rows(#[case] current: &str, #[case] before: &[&str], #[case] target: &str, #[case] expected: Option<&str>) {
+        let cluster_version = cluster_version(current, before);
+        assert_eq!(objection(super::check, &cluster_version, target).as_deref(), expected);
+    }
+
+    #[test]
+    fn an_accepted_update_that_has_not_begun_is_not_the_previous_version() {
+        let mut cluster_version = cluster_version("4.21.5", &["4.21.4"]);
+        let accepted = json!({"state": "Partial", "version": "4.21.1", "image": "forced", "completionTime": null});
+        cluster_version.status.as_mut().unwrap().history.insert(0, serde_json::from_value(accepted).unwrap());
+        assert_eq!(objection(super::check, &cluster_version, "4.21.1").as_deref(), Some("LowDesiredVersion"));
+        assert_eq!(objection(super::check, &cluster_version, "4.21.4"), None);
+    }
+}

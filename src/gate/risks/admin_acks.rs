@@ -1,0 +1,151 @@
+//! `AdminAck-<key>`: a gate for the current minor waits for an administrator's acknowledgement.
+//!
+//! A release puts a gate into ConfigMap `openshift-config-managed/admin-gates` when the next minor removes
+//! something that people may depend on. What to do: read the gate's text, then write the same key with the value
+//! `true` into ConfigMap `openshift-config/admin-acks`. A gate that nobody can read counts as unacknowledged.
+
+use semver::Version;
+
+use super::Risk;
+use crate::{
+    api::names::{ADMIN_ACKS, ADMIN_GATES, risk},
+    gate::{ConfigMapData, Snapshot, Source, message},
+};
+
+pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
+    // `check` holds both as soon as it holds one: a dump of only one of them lacks the other for real.
+    if matches!((&snapshot.admin_gates, &snapshot.admin_acks), (Source::NotGiven, Source::NotGiven)) {
+        return Vec::new();
+    }
+    let unknown = |message| vec![Risk::new(risk::ADMIN_ACK_UNKNOWN, message)];
+    let gates = match data(&snapshot.admin_gates, ADMIN_GATES) {
+        Ok(gates) => gates,
+        Err(message) => return unknown(message),
+    };
+    let acks = match data(&snapshot.admin_acks, ADMIN_ACKS) {
+        Ok(acks) => acks,
+        Err(message) => return unknown(message),
+    };
+    if gates.is_empty() {
+        return Vec::new();
+    }
+    let current = &snapshot.cluster_version.desired().version;
+    let current = match Version::parse(current) {
+        Ok(version) => version,
+        Err(error) => return unknown(message::gates_without_current(current, &error)),
+    };
+    gates
+        .iter()
+        .filter_map(|(key, text)| {
+            let name = || format!("{}-{key}", risk::ADMIN_ACK);
+            let Some(minor) = minor_of_gate(key) else {
+                return Some(Risk::new(name(), message::gate_without_minor(key)));
+            };
+            if minor != (current.major, current.minor) {
+                return None;
+            }
+            if text.is_empty() {
+                return Some(Risk::new(name(), message::gate_without_text(key)));
+            }
+            if acks.get(key).is_some_and(|ack| ack == "true") {
+                return None;
+            }
+            let url = message::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
+            Some(Risk { name: name(), message: message::gate(key, text), url: Some(url) })
+        })
+        .collect()
+}
+
+type Data = std::collections::BTreeMap<String, String>;
+
+/// The ConfigMap's data, or why it can't be had.
+fn data<'a>(source: &'a Source<ConfigMapData>, (namespace, name): (&str, &str)) -> Result<&'a Data, String> {
+    match source {
+        Source::Read(Some(data)) => Ok(data),
+        Source::Read(None) | Source::NotServed | Source::NotGiven => Err(message::config_map_missing(namespace, name)),
+        Source::Unreadable(why) => Err(message::unreadable(&format!("ConfigMap {namespace}/{name}"), why)),
+    }
+}
+
+/// The minor that a gate is for: keys match `^ack-([4-5][.][0-9]{1,})-[^-]`.
+fn minor_of_gate(key: &str) -> Option<(u64, u64)> {
+    let (version, rest) = key.strip_prefix("ack-")?.split_once('-')?;
+    let (major, minor) = version.split_once('.')?;
+    let well_formed = matches!(major, "4" | "5")
+        && !minor.is_empty()
+        && minor.bytes().all(|byte| byte.is_ascii_digit())
+        && rest.chars().next().is_some_and(|first| first != '-');
+    if !well_formed {
+        return None;
+    }
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::gate::testing::{cluster_version, risk_names, snapshot};
+
+    fn read(data: Value) -> Source<ConfigMapData> {
+        Source::Read(serde_json::from_value(data).unwrap())
+    }
+
+    #[rstest]
+    #[case::no_gates(json!({}), json!({}), &[])]
+    #[case::not_acknowledged(json!({"ack-4.21-api": "text"}), json!({}), &["AdminAck-ack-4.21-api"])]
+    #[case::acknowledged(json!({"ack-4.21-api": "text"}), json!({"ack-4.21-api": "true"}), &[])]
+    #[case::not_exactly_true(json!({"ack-4.21-api": "text"}), json!({"ack-4.21-api": "True"}), &["AdminAck-ack-4.21-api"])]
+    #[case::true_with_a_blank(json!({"ack-4.21-api": "text"}), json!({"ack-4.21-api": "true "}), &["AdminAck-ack-4.21-api"])]
+    #[case::another_key(json!({"ack-4.21-api": "text"}), json!({"ack-4.21-other": "true"}), &["AdminAck-ack-4.21-api"])]
+    #[case::another_minor(json!({"ack-4.20-api": "text", "ack-4.22-api": "text"}), json!({}), &[])]
+    #[case::not_a_prefix_of_the_minor(json!({"ack-4.2-api": "text", "ack-4.211-api": "text"}), json!({}), &[])]
+    #[case::same_minor_other_major(json!({"ack-5.21-api": "text"}), json!({}), &[])]
+    #[case::by_key(json!({"ack-4.21-b": "t", "ack-4.21-a": "t"}), json!({}), &["AdminAck-ack-4.21-a", "AdminAck-ack-4.21-b"])]
+    #[case::odd_key(json!({"note": "text"}), json!({"note": "true"}), &["AdminAck-note"])]
+    #[case::odd_major(json!({"ack-6.0-api": "text"}), json!({}), &["AdminAck-ack-6.0-api"])]
+    #[case::no_name(json!({"ack-4.21-": "text"}), json!({}), &["AdminAck-ack-4.21-"])]
+    #[case::two_hyphens(json!({"ack-4.21--api": "text"}), json!({}), &["AdminAck-ack-4.21--api"])]
+    #[case::no_text(json!({"ack-4.21-api": ""}), json!({"ack-4.21-api": "true"}), &["AdminAck-ack-4.21-api"])]
+    #[case::no_gates_configmap(json!(null), json!({}), &["AdminAckUnknown"])]
+    #[case::no_acks_configmap(json!({}), json!(null), &["AdminAckUnknown"])]
+    fn rows(#[case] gates: Value, #[case] acks: Value, #[case] expected: &[&str]) {
+        let mut snapshot = snapshot(cluster_version("4.21.1", &[]));
+        (snapshot.admin_gates, snapshot.admin_acks) = (read(gates), read(acks));
+        assert_eq!(risk_names(&super::risks(&snapshot)), expected);
+    }
+
+    #[rstest]
+    #[case::unreadable_gates(Source::Unreadable("forbidden".into()), read(json!({})), &["AdminAckUnknown"])]
+    #[case::unreadable_acks(read(json!({})), Source::Unreadable("forbidden".into()), &["AdminAckUnknown"])]
+    #[case::neither_given(Source::NotGiven, Source::NotGiven, &[])]
+    #[case::one_given(read(json!({})), Source::NotGiven, &["AdminAckUnknown"])]
+    fn a_source_that_is_not_read(
+        #[case] gates: Source<ConfigMapData>,
+        #[case] acks: Source<ConfigMapData>,
+        #[case] expected: &[&str],
+    ) {
+        let mut snapshot = snapshot(cluster_version("4.21.1", &[]));
+        (snapshot.admin_gates, snapshot.admin_acks) = (gates, acks);
+        assert_eq!(risk_names(&super::risks(&snapshot)), expected);
+    }
+
+    #[test]
+    fn gates_that_cannot_be_compared_are_a_risk() {
+        let mut snapshot = snapshot(cluster_version("latest", &[]));
+        (snapshot.admin_gates, snapshot.admin_acks) = (read(json!({"ack-4.21-api": "text"})), read(json!({})));
+        assert_eq!(risk_names(&super::risks(&snapshot)), ["AdminAckUnknown"]);
+    }
+
+    #[rstest]
+    #[case("Read https://example.com/a, then act.", "https://example.com/a")]
+    #[case("(https://example.com/b)", "https://example.com/b")]
+    #[case("http://example.com only", message::DOCUMENTATION)]
+    fn the_first_https_url_of_the_text_is_the_link(#[case] text: &str, #[case] expected: &str) {
+        let mut snapshot = snapshot(cluster_version("4.21.1", &[]));
+        (snapshot.admin_gates, snapshot.admin_acks) = (read(json!({"ack-4.21-api": text})), read(json!({})));
+        assert_eq!(super::risks(&snapshot)[0].url.as_deref(), Some(expected));
+    }
+}

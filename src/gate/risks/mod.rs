@@ -1,0 +1,94 @@
+//! Reasons not to leave this minor: five sources, one file each, and the condition that is their union.
+
+mod admin_acks;
+mod cluster_operators;
+mod overrides;
+mod updating;
+mod vetoes;
+
+use super::{Snapshot, message};
+use crate::api::names::reason;
+
+/// A reason not to leave this minor. It never stands against a patch update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Risk {
+    /// Unique within a verdict.
+    pub name: String,
+    /// Sentences for people: what is wrong and what to do.
+    pub message: String,
+    /// Where to read on.
+    pub url: Option<String>,
+}
+
+impl Risk {
+    /// A risk that only OpenShift's own documentation says more about.
+    fn new(name: impl Into<String>, message: String) -> Self {
+        Self { name: name.into(), message, url: Some(message::DOCUMENTATION.to_owned()) }
+    }
+}
+
+/// The condition `Upgradeable`, as the union of the risks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upgradeable {
+    /// No risk holds: `True`, `AsExpected`.
+    Yes,
+    /// At least one holds: `False`.
+    No {
+        /// The risk's name, or `MultipleReasons`.
+        reason: String,
+        /// The risk's message, or one bullet for each.
+        message: String,
+    },
+}
+
+impl Upgradeable {
+    /// The union of the risks.
+    #[must_use]
+    pub fn from_risks(risks: &[Risk]) -> Self {
+        match risks {
+            [] => Self::Yes,
+            [risk] => Self::No { reason: risk.name.clone(), message: risk.message.clone() },
+            several => {
+                Self::No { reason: reason::MULTIPLE_REASONS.to_owned(), message: message::multiple_risks(several) }
+            }
+        }
+    }
+
+    /// Whether minor and major updates may go ahead.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::Yes)
+    }
+
+    /// The condition's reason.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Yes => reason::AS_EXPECTED,
+            Self::No { reason, .. } => reason,
+        }
+    }
+
+    /// The condition's message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Yes => message::UPGRADEABLE,
+            Self::No { message, .. } => message,
+        }
+    }
+}
+
+/// A source of risks: pure, and silent only when it knows that nothing is wrong.
+type RiskSource = fn(&Snapshot) -> Vec<Risk>;
+
+/// All sources, in the order in which their risks are listed.
+const SOURCES: [RiskSource; 5] =
+    [overrides::risks, cluster_operators::risks, admin_acks::risks, updating::risks, vetoes::risks];
+
+/// Every risk that holds. An `Upgradeable=False` of somebody else's counts where nothing of ours explains it.
+#[must_use]
+pub fn collect(snapshot: &Snapshot) -> Vec<Risk> {
+    let risks: Vec<Risk> = SOURCES.iter().flat_map(|source| source(snapshot)).collect();
+    if risks.is_empty() { vetoes::word_of_others(snapshot).into_iter().collect() } else { risks }
+}

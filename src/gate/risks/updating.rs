@@ -1,0 +1,39 @@
+//! `ClusterVersionUpdating`: an update is being applied, `Progressing=True`.
+//!
+//! A minor update on top of an unfinished one would skip migrations. What to do: wait until it has completed.
+
+use super::Risk;
+use crate::{
+    api::{
+        ConditionStatus,
+        names::{condition, risk},
+    },
+    gate::{Snapshot, message},
+};
+
+pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
+    match snapshot.cluster_version.condition(condition::PROGRESSING) {
+        Some(progressing) if progressing.status == ConditionStatus::True => {
+            vec![Risk::new(risk::UPDATING, message::updating(progressing))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use crate::gate::testing::{cluster_version_from, risk_names, snapshot};
+
+    #[rstest]
+    #[case::missing(json!([]), &[])]
+    #[case::done(json!([{"type": "Progressing", "status": "False"}]), &[])]
+    #[case::unknown(json!([{"type": "Progressing", "status": "Unknown"}]), &[])]
+    #[case::updating(json!([{"type": "Progressing", "status": "True"}]), &["ClusterVersionUpdating"])]
+    fn rows(#[case] conditions: Value, #[case] expected: &[&str]) {
+        let snapshot = snapshot(cluster_version_from(json!({"status": {"conditions": conditions}})));
+        assert_eq!(risk_names(&super::risks(&snapshot)), expected);
+    }
+}

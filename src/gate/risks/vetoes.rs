@@ -1,0 +1,125 @@
+//! Vetoes: a condition of ClusterVersion whose type starts with `Upgradeable` and that is `False`.
+//!
+//! The CVO shows what only it knows (manifests being deleted) in that way, and where no CVO removes it anyone can
+//! veto. The risk is named by the condition's type; its message says what to do. Conditions that only repeat what
+//! our own sources tell are left out, as long as those sources were given.
+
+use super::Risk;
+use crate::{
+    api::{ConditionStatus, names::condition},
+    gate::{Authority, Snapshot, Source, foreign_upgradeable, message},
+};
+
+pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
+    let Some(status) = &snapshot.cluster_version.status else { return Vec::new() };
+    let mut vetoes: Vec<Risk> = status
+        .conditions
+        .iter()
+        .filter(|entry| entry.kind.starts_with(condition::UPGRADEABLE) && entry.status == ConditionStatus::False)
+        .filter(|entry| !is_told_by_our_own_sources(snapshot, &entry.kind))
+        .map(|entry| Risk::new(entry.kind.clone(), message::veto(entry)))
+        .collect();
+    vetoes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    vetoes
+}
+
+fn is_told_by_our_own_sources(snapshot: &Snapshot, kind: &str) -> bool {
+    match kind {
+        condition::UPGRADEABLE | condition::UPGRADEABLE_OVERRIDES | condition::UPGRADEABLE_IN_PROGRESS => true,
+        condition::UPGRADEABLE_CLUSTER_OPERATORS => !matches!(snapshot.cluster_operators, Source::NotGiven),
+        condition::UPGRADEABLE_ADMIN_ACK => {
+            !matches!((&snapshot.admin_gates, &snapshot.admin_acks), (Source::NotGiven, Source::NotGiven))
+        }
+        _ => false,
+    }
+}
+
+/// An `Upgradeable=False` that another writer stands for, named by its reason. Where the gate is ours alone, it
+/// is our own word or one that we take over.
+pub(super) fn word_of_others(snapshot: &Snapshot) -> Option<Risk> {
+    let cluster_version = &snapshot.cluster_version;
+    let upgradeable = cluster_version.condition(condition::UPGRADEABLE)?;
+    if snapshot.authority == Authority::Sole
+        || upgradeable.status != ConditionStatus::False
+        || !foreign_upgradeable(cluster_version)
+    {
+        return None;
+    }
+    let name = if upgradeable.reason.is_empty() { condition::UPGRADEABLE } else { &upgradeable.reason };
+    Some(Risk::new(name, message::veto(upgradeable)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::gate::{
+        evaluate,
+        testing::{cluster_version_from, risk_names, snapshot},
+    };
+
+    fn conditions(rows: &[(&str, &str)]) -> Value {
+        rows.iter().map(|(kind, status)| json!({"type": kind, "status": status, "reason": "Why"})).collect()
+    }
+
+    #[rstest]
+    #[case::foreign_veto(&[("UpgradeableByTheDatabase", "False")], &["UpgradeableByTheDatabase"])]
+    #[case::sorted(&[("UpgradeableB", "False"), ("UpgradeableA", "False")], &["UpgradeableA", "UpgradeableB"])]
+    #[case::known_to_the_cvo_alone(&[("UpgradeableDeletesInProgress", "False")], &["UpgradeableDeletesInProgress"])]
+    #[case::not_false(&[("UpgradeableA", "True"), ("UpgradeableB", "Unknown")], &[])]
+    #[case::another_type(&[("UpgradeGateX", "False"), ("NotUpgradeable", "False")], &[])]
+    #[case::replaced(
+        &[("Upgradeable", "False"), ("UpgradeableClusterVersionOverrides", "False"),
+          ("UpgradeableClusterOperators", "False"), ("UpgradeableAdminAckRequired", "False"),
+          ("UpgradeableUpgradeInProgress", "False")],
+        &[]
+    )]
+    fn other_conditions(#[case] rows: &[(&str, &str)], #[case] expected: &[&str]) {
+        let snapshot = snapshot(cluster_version_from(json!({"status": {"conditions": conditions(rows)}})));
+        assert_eq!(risk_names(&super::risks(&snapshot)), expected);
+    }
+
+    #[test]
+    fn the_conditions_of_the_cvo_stand_in_for_sources_that_were_not_given() {
+        let rows = [("UpgradeableClusterOperators", "False"), ("UpgradeableAdminAckRequired", "False")];
+        let mut snapshot = snapshot(cluster_version_from(json!({"status": {"conditions": conditions(&rows)}})));
+        snapshot.cluster_operators = Source::NotGiven;
+        assert_eq!(risk_names(&super::risks(&snapshot)), ["UpgradeableClusterOperators"]);
+        (snapshot.admin_gates, snapshot.admin_acks) = (Source::NotGiven, Source::NotGiven);
+        assert_eq!(
+            risk_names(&super::risks(&snapshot)),
+            ["UpgradeableAdminAckRequired", "UpgradeableClusterOperators"]
+        );
+    }
+
+    #[rstest]
+    #[case::somebody_elses(Authority::Shared, json!([owner("cluster-version-operator")]), &["Why"])]
+    #[case::nobody_says_whose(Authority::Shared, json!([]), &["Why"])]
+    #[case::ours(Authority::Shared, json!([owner("upgrade-gate")]), &[])]
+    #[case::taken_over(Authority::Sole, json!([owner("cluster-version-operator")]), &[])]
+    fn the_word_of_another_writer(#[case] authority: Authority, #[case] fields: Value, #[case] expected: &[&str]) {
+        let mut snapshot = snapshot(cluster_version_from(json!({
+            "metadata": {"managedFields": fields},
+            "status": {"conditions": conditions(&[("Upgradeable", "False")])},
+        })));
+        snapshot.authority = authority;
+        assert_eq!(risk_names(&evaluate(&snapshot).risks), expected);
+    }
+
+    #[test]
+    fn the_word_of_another_writer_is_not_added_to_what_explains_it() {
+        let mut snapshot = snapshot(cluster_version_from(json!({
+            "spec": {"overrides": [{"kind": "Deployment", "name": "a", "unmanaged": true}]},
+            "status": {"conditions": conditions(&[("Upgradeable", "False")])},
+        })));
+        snapshot.authority = Authority::Shared;
+        assert_eq!(risk_names(&evaluate(&snapshot).risks), ["ClusterVersionOverrides"]);
+    }
+
+    fn owner(manager: &str) -> Value {
+        json!({"manager": manager, "operation": "Update",
+               "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"Upgradeable\"}": {".": {}}}}}})
+    }
+}

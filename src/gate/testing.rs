@@ -1,0 +1,50 @@
+//! Small inputs for the table tests of the core.
+
+use serde_json::{Value, json};
+
+use super::{Authority, Judgement, Risk, Snapshot, Source, Target, evaluate, preconditions, risks::Upgradeable};
+use crate::api::{ClusterVersion, Release};
+
+pub fn cluster_version_from(value: Value) -> ClusterVersion {
+    ClusterVersion::from_value(value).unwrap()
+}
+
+/// A cluster at `current` whose history goes back through `before`, newest first, all completed.
+pub fn cluster_version(current: &str, before: &[&str]) -> ClusterVersion {
+    let entry = |version: &&str| json!({"state": "Completed", "version": version, "image": format!("image-{version}")});
+    let history: Vec<Value> = std::iter::once(&current).chain(before).map(entry).collect();
+    cluster_version_from(json!({
+        "spec": {"channel": "stable"},
+        "status": {"desired": {"version": current, "image": format!("image-{current}")}, "history": history},
+    }))
+}
+
+/// A Snapshot in which every source was read and nothing but the ClusterVersion says anything.
+pub fn snapshot(cluster_version: ClusterVersion) -> Snapshot {
+    Snapshot {
+        now: jiff::Timestamp::UNIX_EPOCH,
+        cluster_version,
+        cluster_operators: Source::Read(Vec::new()),
+        admin_gates: Source::Read(Some([].into())),
+        admin_acks: Source::Read(Some([].into())),
+        authority: Authority::Shared,
+        targets: Vec::new(),
+    }
+}
+
+pub fn evaluate_to(cluster_version: &ClusterVersion, target: &str) -> Judgement {
+    let mut snapshot = snapshot(cluster_version.clone());
+    snapshot.targets.push(Target::named(target));
+    evaluate(&snapshot).targets.remove(0)
+}
+
+/// The reason of one precondition against a version, after `warns ` where it doesn't block.
+pub fn objection(check: preconditions::Precondition, cluster_version: &ClusterVersion, target: &str) -> Option<String> {
+    let target = Release { version: target.to_owned(), ..Release::default() };
+    let context = preconditions::Context { cluster_version, upgradeable: &Upgradeable::Yes, target: &target };
+    check(&context).map(|found| if found.blocks { found.reason } else { format!("warns {}", found.reason) })
+}
+
+pub fn risk_names(risks: &[Risk]) -> Vec<&str> {
+    risks.iter().map(|risk| risk.name.as_str()).collect()
+}
