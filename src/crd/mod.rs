@@ -24,10 +24,7 @@ pub struct Crd {
 /// in place and has to stay.
 #[must_use]
 pub fn crds() -> Vec<Crd> {
-    vec![Crd {
-        name: "clusterversion",
-        definition: definition::<cluster_version::ClusterVersion>(),
-    }]
+    vec![Crd { name: "clusterversion", definition: definition::<cluster_version::ClusterVersion>() }]
 }
 
 /// The CRDs as YAML documents, one after the other.
@@ -36,24 +33,13 @@ pub fn crds() -> Vec<Crd> {
 ///
 /// If one of them can't be written as YAML, which would be a mistake in its types.
 pub fn to_yaml(crds: &[Crd]) -> Result<String, serde_saphyr::ser::Error> {
-    crds.iter()
-        .map(|crd| {
-            Ok(format!(
-                "---\n{}",
-                serde_saphyr::to_string(&crd.definition)?
-            ))
-        })
-        .collect()
+    crds.iter().map(|crd| Ok(format!("---\n{}", serde_saphyr::to_string(&crd.definition)?))).collect()
 }
 
 fn definition<K: CustomResourceExt>() -> CustomResourceDefinition {
     let mut definition = K::crd();
     for version in &mut definition.spec.versions {
-        if let Some(schema) = version
-            .schema
-            .as_mut()
-            .and_then(|s| s.open_api_v3_schema.as_mut())
-        {
+        if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             schema.title = None;
             optional_is_absent(schema);
         }
@@ -68,10 +54,7 @@ fn optional_is_absent(schema: &mut JSONSchemaProps) {
     for (name, property) in schema.properties.iter_mut().flatten() {
         if !required.contains(name) {
             property.nullable = None;
-            property
-                .enum_
-                .iter_mut()
-                .for_each(|values| values.retain(|JSON(value)| !value.is_null()));
+            property.enum_.iter_mut().for_each(|values| values.retain(|JSON(value)| !value.is_null()));
         }
         optional_is_absent(property);
     }
@@ -92,18 +75,13 @@ mod tests {
     #[test]
     fn the_files_are_what_the_types_say() {
         for crd in crds() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(format!("crds/{0}/{0}.crd.yaml", crd.name));
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{0}/{0}.crd.yaml", crd.name));
             let generated = to_yaml(&[crd]).unwrap();
             if env::var_os("UPDATE").is_some() {
                 fs::write(&path, &generated).unwrap();
             }
             let file = fs::read_to_string(&path).unwrap_or_default();
-            assert!(
-                file == generated,
-                "{} isn't fresh: run UPDATE=1 cargo test crd",
-                path.display()
-            );
+            assert!(file == generated, "{} isn't fresh: run UPDATE=1 cargo test crd", path.display());
         }
     }
 }

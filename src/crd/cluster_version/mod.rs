@@ -6,11 +6,6 @@
 //! The CRD admits what OpenShift's admits and refuses what OpenShift's refuses, with the lists owned in the same way;
 //! `desiredUpdate.acceptRisks` and `desiredUpdate.mode` are those of OpenShift's newer releases.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these doc comments are read in kubectl explain, which knows no Markdown"
-)]
-
 mod status;
 
 use kube::CustomResource;

@@ -1,9 +1,6 @@
 //! What the CRD says of a ClusterVersion's status.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these doc comments are read in kubectl explain, which knows no Markdown"
-)]
+#![expect(clippy::doc_markdown, reason = "these doc comments are read in kubectl explain, which knows no Markdown")]
 
 use super::Capability;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -194,10 +191,7 @@ struct Condition {
     /// When the status last became what it is.
     last_transition_time: Time,
     /// Why, in one word for programs.
-    #[schemars(
-        length(min = 1, max = 1024),
-        regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
-    )]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"))]
     reason: String,
     /// Why, in sentences for people.
     #[schemars(length(max = 32768))]
