@@ -7,13 +7,13 @@ SHELL := /bin/bash
 help: ## Show the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
+# The last line is for the CRD that we bring to clusters that aren't OpenShift: ours and theirs are interchangeable.
 .PHONY: test
 test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 	cargo test --locked
-	# Once more with the CRD that we bring to clusters that are not OpenShift: ours and theirs are interchangeable.
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane
 
 .PHONY: controlplane
