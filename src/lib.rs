@@ -8,6 +8,7 @@
 pub mod api;
 pub mod config;
 pub mod controller;
+pub mod crd;
 pub mod gate;
 pub mod metrics;
 pub mod server;

@@ -1,0 +1,7 @@
+//! What holds against a real API server: one binary, so that all of it shares one control plane.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;

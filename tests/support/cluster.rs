@@ -1,0 +1,257 @@
+//! One test's turn on the shared control plane: a clean start, and the hands of everybody else who writes there (the
+//! administrator, `oc`, the cluster-version operator, the cluster operators).
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
+use kube::{Client, Error};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, interval};
+
+use super::audit::{self, Write};
+use super::control_plane::{ControlPlane, NAME, NAMESPACE};
+use super::versions::Versions;
+use super::{eventually, pretty};
+
+/// The admin-gates that the payload brings, and the admin-acks that the administrator gives.
+const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
+const ACKS: (&str, &str) = ("openshift-config", "admin-acks");
+
+/// There is one ClusterVersion, so tests take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The cluster in the state that a test asked for, its own until it drops this.
+pub struct Cluster {
+    /// The control plane behind it.
+    pub control_plane: &'static ControlPlane,
+    /// The administrator's client.
+    pub client: Client,
+    audit_mark: u64,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
+/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty.
+pub async fn cluster(cluster_version: Value) -> Cluster {
+    cluster_as("fixture", cluster_version).await
+}
+
+/// [`cluster`], its status written by this field manager.
+pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
+    let turn = TURN.lock().await;
+    let control_plane = ControlPlane::get();
+    let client = control_plane.client().await;
+    let mut cluster = Cluster { control_plane, client, audit_mark: 0, _turn: turn };
+    cluster.clean().await;
+    cluster.create(manager, cluster_version).await;
+    cluster.audit_mark = audit::mark(&cluster.client, &control_plane.audit_log()).await;
+    cluster
+}
+
+impl Cluster {
+    /// The API of ClusterVersion, untyped.
+    pub fn cluster_versions(&self) -> Api<DynamicObject> {
+        self.openshift("ClusterVersion", "clusterversions")
+    }
+
+    /// The API of ClusterOperator, untyped.
+    pub fn cluster_operators(&self) -> Api<DynamicObject> {
+        self.openshift("ClusterOperator", "clusteroperators")
+    }
+
+    /// Creates the ClusterVersion, its status by this field manager if it brings one.
+    pub async fn create(&self, manager: &str, mut cluster_version: Value) {
+        let status = cluster_version.as_object_mut().expect("an object").remove("status");
+        cluster_version["apiVersion"] = json!("config.openshift.io/v1");
+        cluster_version["kind"] = json!("ClusterVersion");
+        cluster_version["metadata"]["name"] = json!("version");
+        let object = serde_json::from_value(cluster_version).expect("a ClusterVersion");
+        self.cluster_versions().create(&PostParams::default(), &object).await.expect("create the ClusterVersion");
+        if let Some(status) = status {
+            self.put_status(manager, |current| *current = status.clone()).await;
+        }
+    }
+
+    /// Deletes the ClusterVersion.
+    pub async fn delete(&self) {
+        missing_is_fine(self.cluster_versions().delete("version", &DeleteParams::default()).await);
+    }
+
+    /// The ClusterVersion as it is now.
+    pub async fn cluster_version(&self) -> Value {
+        value(&self.cluster_versions().get("version").await.expect("the ClusterVersion"))
+    }
+
+    /// Waits until the ClusterVersion is as `wanted`, and returns it.
+    pub async fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, async || {
+            let seen = self.cluster_version().await;
+            if wanted(&seen) { Ok(seen) } else { Err(pretty(&seen)) }
+        })
+        .await
+    }
+
+    /// A merge patch of the ClusterVersion, as an administrator does it.
+    pub async fn patch(&self, patch: Value) -> Value {
+        self.try_patch(patch).await.expect("patch the ClusterVersion")
+    }
+
+    /// [`Self::patch`], where the API server may refuse.
+    pub async fn try_patch(&self, patch: Value) -> Result<Value, Error> {
+        let params = PatchParams { field_manager: Some("kubectl-patch".to_owned()), ..PatchParams::default() };
+        self.cluster_versions().patch("version", &params, &Patch::Merge(patch)).await.map(|object| value(&object))
+    }
+
+    /// Asks for an update as `oc adm upgrade` does, which writes the whole of `desiredUpdate`; either may be empty.
+    pub async fn request(&self, version: &str, image: &str) -> Value {
+        let update = json!({"architecture": "", "version": version, "image": image, "force": false});
+        self.patch(json!({"spec": {"desiredUpdate": update}})).await
+    }
+
+    /// Replaces `spec.overrides`.
+    pub async fn set_overrides(&self, overrides: Value) -> Value {
+        self.patch(json!({"spec": {"overrides": overrides}})).await
+    }
+
+    /// A merge patch of the status by this field manager.
+    pub async fn patch_status(&self, manager: &str, status: Value) -> Value {
+        let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"status": status}));
+        let written = self.cluster_versions().patch_status("version", &params, &patch).await;
+        value(&written.expect("patch the status of the ClusterVersion"))
+    }
+
+    /// Reads, changes and PUTs the whole status as this field manager, which is how the CVO writes it; again on a conflict.
+    pub async fn put_status(&self, manager: &str, mut change: impl FnMut(&mut Value)) -> Value {
+        let params = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
+        let api = self.cluster_versions();
+        eventually("a PUT of the status without a conflict", async || {
+            let mut object = api.get("version").await.map_err(|error| error.to_string())?;
+            change(&mut object.data["status"]);
+            match api.replace_status("version", &params, &object).await {
+                Ok(written) => Ok(value(&written)),
+                Err(Error::Api(status)) if status.code == 409 => Err(status.message.clone()),
+                Err(error) => panic!("can't PUT the status: {error}"),
+            }
+        })
+        .await
+    }
+
+    /// Creates the ClusterOperator if need be, and gives it exactly these conditions.
+    pub async fn put_cluster_operator(&self, name: &str, conditions: Value) {
+        let api = self.cluster_operators();
+        let bare = json!({"apiVersion": "config.openshift.io/v1", "kind": "ClusterOperator",
+            "metadata": {"name": name}, "spec": {}});
+        let params = PatchParams::apply("fixture").force();
+        let mut object = api.patch(name, &params, &Patch::Apply(&bare)).await.expect("apply a ClusterOperator");
+        object.data["status"] = json!({"conditions": conditions});
+        api.replace_status(name, &PostParams::default(), &object).await.expect("PUT a ClusterOperator's status");
+    }
+
+    /// Deletes a ClusterOperator.
+    pub async fn delete_cluster_operator(&self, name: &str) {
+        missing_is_fine(self.cluster_operators().delete(name, &DeleteParams::default()).await);
+    }
+
+    /// Makes ConfigMap `openshift-config-managed/admin-gates` hold exactly this; null deletes it.
+    pub async fn set_admin_gates(&self, data: Value) {
+        self.set_config_map(GATES, data).await;
+    }
+
+    /// Makes ConfigMap `openshift-config/admin-acks` hold exactly this; null deletes it.
+    pub async fn set_admin_acks(&self, data: Value) {
+        self.set_config_map(ACKS, data).await;
+    }
+
+    /// The operator's Lease.
+    pub async fn lease(&self) -> Option<Value> {
+        let api = Api::<Lease>::namespaced(self.client.clone(), NAMESPACE);
+        api.get_opt(NAME).await.expect("get the Lease").map(|lease| value(&lease))
+    }
+
+    /// The events about the ClusterVersion, oldest first. Those of cluster-scoped objects live in `default`.
+    pub async fn events(&self) -> Vec<Value> {
+        let about = ListParams::default().fields("involvedObject.kind=ClusterVersion");
+        let list = Api::<Event>::namespaced(self.client.clone(), "default").list(&about).await.expect("list events");
+        let mut events: Vec<Value> = list.items.iter().map(value).collect();
+        events.sort_by_key(|event| event["metadata"]["creationTimestamp"].to_string());
+        events
+    }
+
+    /// What anybody has asked the API server to write since this test's clean start, in the order of the answers.
+    pub async fn writes(&self) -> Vec<Write> {
+        audit::writes_since(&self.client, &self.control_plane.audit_log(), self.audit_mark).await
+    }
+
+    /// Those of [`Self::writes`] by which the operator meant the ClusterVersion.
+    pub async fn operator_writes(&self) -> Vec<Write> {
+        let user = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
+        let mut writes = self.writes().await;
+        writes.retain(|write| write.user == user && write.resource.starts_with("clusterversions"));
+        writes
+    }
+
+    /// Starts to record the versions of the ClusterVersion.
+    pub async fn record(&self) -> Versions {
+        Versions::record(self.cluster_versions()).await
+    }
+
+    /// Asserts that for so long nobody writes to the ClusterVersion, not even in vain.
+    pub async fn rests_for(&self, duration: Duration) {
+        let before = self.cluster_version().await;
+        let attempts = self.operator_writes().await.len();
+        let since = Instant::now();
+        let mut ticks = interval(Duration::from_millis(200));
+        while since.elapsed() < duration {
+            ticks.tick().await;
+            let now = self.cluster_version().await;
+            assert_eq!(pretty(&before), pretty(&now), "the ClusterVersion changed at rest");
+        }
+        let writes = self.operator_writes().await;
+        assert_eq!(writes.len(), attempts, "the operator wrote at rest: {:#?}", writes.last());
+    }
+
+    async fn set_config_map(&self, (namespace, name): (&str, &str), data: Value) {
+        let api = Api::<ConfigMap>::namespaced(self.client.clone(), namespace);
+        missing_is_fine(api.delete(name, &DeleteParams::default()).await);
+        if !data.is_null() {
+            let object = json!({"metadata": {"name": name}, "data": data});
+            let object = serde_json::from_value(object).expect("a ConfigMap");
+            api.create(&PostParams::default(), &object).await.expect("create a ConfigMap");
+        }
+    }
+
+    async fn clean(&self) {
+        let (delete, all) = (DeleteParams::default(), ListParams::default());
+        self.delete().await;
+        self.cluster_operators().delete_collection(&delete, &all).await.expect("delete the ClusterOperators");
+        let events = Api::<Event>::namespaced(self.client.clone(), "default");
+        events.delete_collection(&delete, &all).await.expect("delete the events");
+        missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), NAMESPACE).delete(NAME, &delete).await);
+        self.set_admin_gates(json!({})).await;
+        self.set_admin_acks(json!({})).await;
+    }
+
+    fn openshift(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("config.openshift.io", "v1", kind);
+        Api::all_with(self.client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
+    }
+}
+
+fn missing_is_fine<T>(result: Result<T, Error>) {
+    match result {
+        Ok(_) => {}
+        Err(Error::Api(status)) if status.code == 404 => {}
+        Err(error) => panic!("can't delete: {error}"),
+    }
+}
+
+fn value(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).expect("JSON")
+}

@@ -1,0 +1,179 @@
+//! The API server that all tests of one binary share, and the two identities that use it: the administrator and the
+//! operator's ServiceAccount.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// Where the operator lives.
+pub const NAMESPACE: &str = "openshift-upgrade-gate";
+/// The operator's ServiceAccount, Deployment and Lease.
+pub const NAME: &str = "upgrade-gate";
+
+/// A running kube-apiserver with OpenShift's CRDs and `deploy/base` in it.
+pub struct ControlPlane {
+    dir: PathBuf,
+    kubectl: PathBuf,
+    // Its stdin is what keeps it running: when this process ends, however it does, so does the control plane.
+    _process: Child,
+}
+
+static CONTROL_PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+
+impl ControlPlane {
+    /// The one of this test binary, started by the first caller.
+    pub fn get() -> &'static Self {
+        match CONTROL_PLANE.get_or_init(Self::start) {
+            Ok(control_plane) => control_plane,
+            Err(reason) => panic!("no control plane: {reason}"),
+        }
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("admin.kubeconfig")
+    }
+
+    /// A kubeconfig with a token of the operator's ServiceAccount, and nothing wider.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        self.dir.join("operator.kubeconfig")
+    }
+
+    /// What the API server was asked to write, see [`super::Cluster::writes`].
+    pub fn audit_log(&self) -> PathBuf {
+        self.dir.join("audit.log")
+    }
+
+    /// A client of the administrator. It belongs to the runtime of the test that asks, so each makes its own.
+    pub async fn client(&self) -> Client {
+        client_of(&self.kubeconfig()).await
+    }
+
+    /// A client that may do what the operator may.
+    pub async fn operator_client(&self) -> Client {
+        client_of(&self.operator_kubeconfig()).await
+    }
+
+    /// Runs kubectl as the administrator and returns its stdout.
+    ///
+    /// # Panics
+    ///
+    /// When kubectl fails, with what it said.
+    pub fn kubectl<S: AsRef<str>>(&self, args: &[S]) -> String {
+        self.try_kubectl(args).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Runs kubectl as the administrator: its stdout, or what it said on stderr.
+    pub fn try_kubectl<S: AsRef<str>>(&self, args: &[S]) -> Result<String, String> {
+        let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        let output = Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .args(&args)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("kubectl doesn't run: {error}"))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+    }
+
+    fn start() -> Result<Self, String> {
+        let kubectl = PathBuf::from(provide(&[])?).join("kubectl");
+        let dir = tempfile::Builder::new()
+            .prefix("upgrade-gate-")
+            .tempdir()
+            .map_err(|error| format!("no temporary folder: {error}"))?
+            .keep(); // `start` removes it, as nothing of ours runs when a test binary ends
+        let mut process = Command::new(hack("start"))
+            .arg(&dir)
+            .arg(format!("--audit-policy-file={}", repository("tests/support/audit-policy.yaml").display()))
+            .arg(format!("--audit-log-path={}", dir.join("audit.log").display()))
+            .arg("--audit-log-maxsize=10000") // never rotated: readers keep an offset into it
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("hack/controlplane/start doesn't run: {error}"))?;
+        let mut first_line = String::new();
+        if let Some(stdout) = process.stdout.take() {
+            BufReader::new(stdout).read_line(&mut first_line).map_err(|error| error.to_string())?;
+        }
+        if first_line.is_empty() {
+            return Err("hack/controlplane/start ended, see what it printed".to_owned());
+        }
+        let control_plane = Self { dir, kubectl, _process: process };
+        control_plane.install()?;
+        Ok(control_plane)
+    }
+
+    fn install(&self) -> Result<(), String> {
+        let crds = PathBuf::from(provide(&["crds"])?);
+        let openshifts = |name: &str| crds.join(format!("0000_00_cluster-version-operator_01_{name}.crd.yaml"));
+        if std::env::var("UPGRADE_GATE_CRDS").is_ok_and(|whose| whose == "ours") {
+            self.apply("-k", &repository("crds/clusterversion"))?;
+        } else {
+            self.apply("-f", &openshifts("clusterversions-Default"))?;
+        }
+        self.apply("-f", &openshifts("clusteroperators"))?;
+        self.try_kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
+
+        // Roles of deploy/base live in these two, which every OpenShift has.
+        for namespace in ["openshift-config", "openshift-config-managed"] {
+            self.try_kubectl(&["create", "namespace", namespace])?;
+        }
+        self.apply("-k", &repository("deploy/base"))?;
+        self.write_operator_kubeconfig()
+    }
+
+    fn apply(&self, how: &str, what: &Path) -> Result<(), String> {
+        self.try_kubectl(&["apply", "--server-side", how, &what.to_string_lossy()]).map(drop)
+    }
+
+    fn write_operator_kubeconfig(&self) -> Result<(), String> {
+        let token = self.try_kubectl(&["create", "token", NAME, "--namespace", NAMESPACE, "--duration=24h"])?;
+        let admin = std::fs::read_to_string(self.kubeconfig()).map_err(|error| error.to_string())?;
+        let operator: String = admin
+            .lines()
+            .map(|line| match line.split_once("token: ") {
+                Some((indent, _)) => format!("{indent}token: {}\n", token.trim()),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        std::fs::write(self.operator_kubeconfig(), operator).map_err(|error| error.to_string())
+    }
+}
+
+/// A path inside the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn hack(script: &str) -> PathBuf {
+    repository("hack/controlplane").join(script)
+}
+
+/// Runs `hack/controlplane/provide`: the folder that it prints.
+pub fn provide(args: &[&str]) -> Result<String, String> {
+    let output = Command::new(hack("provide"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("hack/controlplane/provide doesn't run: {error}"))?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    match stdout.lines().last() {
+        Some(folder) if output.status.success() => Ok(folder.to_owned()),
+        _ => Err("hack/controlplane/provide failed, see what it printed".to_owned()),
+    }
+}
+
+async fn client_of(kubeconfig: &Path) -> Client {
+    let file = Kubeconfig::read_from(kubeconfig).expect("a readable kubeconfig");
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a sound kubeconfig");
+    Client::try_from(config).expect("a client")
+}

@@ -1,0 +1,73 @@
+//! The cluster that most tests start from, and the pieces to change it with. All of it is literal: no value here is
+//! computed by the code under test.
+
+use serde_json::{Value, json};
+
+/// When everything in a fixture happened.
+pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
+
+/// A cluster at rest at 4.21.1, came from 4.21.0, without overrides; it knows 4.21.2, 4.22.0 and 5.0.0.
+pub fn cluster() -> Value {
+    json!({
+        "spec": {"channel": "stable-4.21", "clusterID": "00000000-0000-4000-8000-000000000000"},
+        "status": {
+            "desired": release("4.21.1"),
+            "observedGeneration": 1,
+            "versionHash": "fixture",
+            "availableUpdates": [release("5.0.0"), release("4.22.0"), release("4.21.2")],
+            "conditions": [
+                condition("Available", "True", "", "Done applying 4.21.1"),
+                condition("Failing", "False", "", ""),
+                condition("Progressing", "False", "", "Cluster version is 4.21.1"),
+                condition("RetrievedUpdates", "True", "", ""),
+            ],
+            "history": [completed("4.21.1"), completed("4.21.0")],
+        },
+    })
+}
+
+/// [`cluster`], with the policy on image signatures switched off.
+pub fn cluster_with_override() -> Value {
+    let mut cluster = cluster();
+    cluster["spec"]["overrides"] = json!([policy_override()]);
+    cluster
+}
+
+/// The override that this project is about.
+pub fn policy_override() -> Value {
+    json!({
+        "group": "config.openshift.io",
+        "kind": "ClusterImagePolicy",
+        "name": "openshift",
+        "namespace": "",
+        "unmanaged": true,
+    })
+}
+
+/// The release image of a version: one digest for each, so that image-only requests can be told apart.
+pub fn image(version: &str) -> String {
+    let digest = version.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    format!("registry.example.com/openshift/release@sha256:{digest:0>64}")
+}
+
+/// A release as in `status.desired` and `availableUpdates`.
+pub fn release(version: &str) -> Value {
+    json!({"version": version, "image": image(version)})
+}
+
+/// A completed entry of the history.
+pub fn completed(version: &str) -> Value {
+    json!({
+        "state": "Completed",
+        "startedTime": LONG_AGO,
+        "completionTime": LONG_AGO,
+        "version": version,
+        "image": image(version),
+        "verified": true,
+    })
+}
+
+/// A condition that has been so for long.
+pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": type_, "status": status, "reason": reason, "message": message, "lastTransitionTime": LONG_AGO})
+}

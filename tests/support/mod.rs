@@ -1,0 +1,62 @@
+//! The harness of the control-plane tests: a real API server with OpenShift's CRDs and `deploy/base` in it, a clean
+//! ClusterVersion for each test, and the built operator, logged in as its ServiceAccount.
+//!
+//! ```text
+//! let cluster = support::cluster(fixtures::cluster()).await;         // this test's turn, with a clean start
+//! let operator = Operator::start(&cluster, Options::mode("replace")); // stopped when dropped
+//! cluster.set_overrides(json!([fixtures::policy_override()])).await;
+//! cluster.wait_for("Upgradeable is False", |cv| condition(cv, "Upgradeable")["status"] == "False").await;
+//! ```
+#![allow(dead_code, unused_imports, reason = "a toolbox: not every helper has a user at every time")]
+
+mod audit;
+mod cluster;
+mod control_plane;
+pub mod fixtures;
+mod operator;
+mod versions;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+pub use audit::Write;
+pub use cluster::{Cluster, cluster, cluster_as};
+pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
+pub use operator::{Operator, Options};
+pub use versions::Versions;
+
+/// How long to wait for anything: generous, as a busy machine is no failure.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Looks again and again until `look` finds what it looks for, which it returns.
+///
+/// # Panics
+///
+/// After [`DEADLINE`], with what `look` said last.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let since = Instant::now();
+    let mut ticks = interval(Duration::from_millis(25));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match look().await {
+            Ok(found) => return found,
+            Err(last) => assert!(since.elapsed() < DEADLINE, "waited {DEADLINE:?} for: {what}; last seen: {last}"),
+        }
+    }
+}
+
+/// The condition of this type, or null.
+pub fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
+    object["status"]["conditions"]
+        .as_array()
+        .and_then(|conditions| conditions.iter().find(|condition| condition["type"] == type_))
+        .unwrap_or(&Value::Null)
+}
+
+/// For a message: JSON as a person reads it.
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}

@@ -1,0 +1,254 @@
+//! The built operator as a process, run as the Deployment in `deploy/base` runs it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Container;
+use kube::Api;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tempfile::NamedTempFile;
+
+use super::cluster::Cluster;
+use super::control_plane::{NAME, NAMESPACE};
+use super::eventually;
+
+/// In what one replica may differ from the Deployment.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--mode`; none leaves what the Deployment says.
+    pub mode: Option<&'static str>,
+    /// `POD_NAME`, and so the identity on the Lease.
+    pub identity: &'static str,
+    /// More flags, each `--name=value`; one that the Deployment has is replaced.
+    pub args: Vec<String>,
+    /// More environment.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mode: None, identity: "upgrade-gate-0", args: Vec::new(), env: BTreeMap::new() }
+    }
+}
+
+impl Options {
+    /// The Deployment's own, in this mode.
+    pub fn mode(mode: &'static str) -> Self {
+        Self { mode: Some(mode), ..Self::default() }
+    }
+
+    /// The same as another replica.
+    pub fn identity(self, identity: &'static str) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// The same with this flag, as `--name=value`.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+}
+
+/// A running operator. Dropped, it is killed; when its test panics, its log is printed.
+pub struct Operator {
+    process: Child,
+    identity: &'static str,
+    log: NamedTempFile,
+    health: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Operator {
+    /// Starts one, and doesn't wait for it: see [`Self::ready`].
+    pub async fn start(cluster: &Cluster, options: Options) -> Self {
+        let container = container(cluster).await;
+        let (health, metrics) = (free_port(), free_port());
+        let mut args = container.args.unwrap_or_default();
+        set_flag(&mut args, &format!("--health-probe-bind-address={health}"));
+        set_flag(&mut args, &format!("--metrics-bind-address={metrics}"));
+        options.mode.iter().for_each(|mode| set_flag(&mut args, &format!("--mode={mode}")));
+        options.args.iter().for_each(|arg| set_flag(&mut args, arg));
+
+        let log = NamedTempFile::new().expect("a temporary file");
+        let stream = || Stdio::from(File::options().append(true).open(log.path()).expect("the log"));
+        let process = mortal(env!("CARGO_BIN_EXE_upgrade-gate"))
+            .args(&args)
+            .env_clear() // the developer's environment isn't the Deployment's
+            .envs(container.env.unwrap_or_default().into_iter().filter_map(|variable| {
+                let field = variable.value_from.and_then(|from| from.field_ref).map(|field| field.field_path);
+                let value = match field.as_deref() {
+                    Some("metadata.name") => Some(options.identity.to_owned()),
+                    Some("metadata.namespace") => Some(NAMESPACE.to_owned()),
+                    Some(other) => panic!("the harness doesn't know the field {other} of deploy/base's Deployment"),
+                    None => variable.value,
+                };
+                Some((variable.name, value?))
+            }))
+            .env("KUBECONFIG", cluster.control_plane.operator_kubeconfig())
+            .env("RUST_BACKTRACE", "1")
+            .envs(&options.env)
+            .stdin(Stdio::null())
+            .stdout(stream())
+            .stderr(stream())
+            .spawn()
+            .expect("start the operator");
+        Self { process, identity: options.identity, log, health, metrics }
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&mut self) {
+        eventually("the operator to be ready", async || {
+            if let Some(status) = self.process.try_wait().expect("the operator's status") {
+                panic!("the operator ended ({status}) instead of becoming ready:\n{}", self.log());
+            }
+            match get(self.health, "/readyz") {
+                Ok((200, _)) => Ok(()),
+                other => Err(format!("{other:?}; its log:\n{}", self.log())),
+            }
+        })
+        .await;
+    }
+
+    /// What GET gives on the probes' port: status and body.
+    pub fn probe(&self, path: &str) -> Result<(u16, String), std::io::Error> {
+        get(self.health, path)
+    }
+
+    /// What it shows at `/metrics`.
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't answer, or not with 200.
+    pub fn metrics(&self) -> String {
+        match get(self.metrics, "/metrics") {
+            Ok((200, body)) => body,
+            other => panic!("no metrics: {other:?}"),
+        }
+    }
+
+    /// One sample, by its name and labels as exposed: `upgrade_gate_mode{mode="replace"}`.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let metrics = self.metrics();
+        let sample = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        sample.split(' ').next()?.parse().ok()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).expect("the operator's log")
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    pub async fn terminate(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait("the operator to end on SIGTERM").await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        self.wait("the operator to end by itself").await
+    }
+
+    /// Ends it without a warning (SIGKILL).
+    pub fn kill(mut self) {
+        self.reap();
+    }
+
+    /// Stops its clock (SIGSTOP): it neither works nor renews its Lease, as on a node that hangs.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        // Its threads stop one by one; from here on none of them runs.
+        waitid(WaitId::Pid(Pid::from_child(&self.process)), WaitIdOptions::STOPPED).expect("a stopped operator");
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).expect("signal the operator");
+    }
+
+    async fn wait(&mut self, what: &str) -> ExitStatus {
+        eventually(what, async || self.process.try_wait().expect("the operator's status").ok_or_else(|| self.log()))
+            .await
+    }
+
+    fn reap(&mut self) {
+        // Both fail only where it has ended before.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.reap();
+        if std::thread::panicking() {
+            eprintln!("--- the log of {}:\n{}---", self.identity, self.log());
+        }
+    }
+}
+
+/// The operator's container in the Deployment, as applied from `deploy/base`.
+async fn container(cluster: &Cluster) -> Container {
+    let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), NAMESPACE);
+    let deployment = deployments.get(NAME).await.expect("the Deployment");
+    let pod = deployment.spec.and_then(|spec| spec.template.spec).expect("a pod template");
+    pod.containers.into_iter().find(|container| container.name == NAME).expect("the operator's container")
+}
+
+/// Puts `--name=value` in place of what the arguments have for `--name`, else at their end.
+fn set_flag(args: &mut Vec<String>, flag: &str) {
+    let name = flag.split('=').next().unwrap_or(flag);
+    match args.iter_mut().find(|arg| arg.split('=').next() == Some(name)) {
+        Some(arg) => flag.clone_into(arg),
+        None => args.push(flag.to_owned()),
+    }
+}
+
+/// A command that the kernel kills when this process is killed, where the system knows how.
+fn mortal(program: &str) -> Command {
+    const SETPRIV: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+    let known = Command::new(SETPRIV[0]).args(&SETPRIV[1..]).arg("true").status().is_ok_and(|status| status.success());
+    if !known {
+        return Command::new(program);
+    }
+    let mut command = Command::new(SETPRIV[0]);
+    command.args(&SETPRIV[1..]).arg(program);
+    command
+}
+
+/// An address on 127.0.0.1 that is free now, below the range that the kernel hands out, so that no client's connection
+/// takes it in the meantime.
+fn free_port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let offset = (std::process::id() % 2000) * 5 + u32::from(step);
+        let port = 20_000 + u16::try_from(offset % 10_000).unwrap_or_default();
+        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
+            return socket.local_addr().expect("an address");
+        }
+    }
+}
+
+/// HTTP as far as probes and metrics need it. Blocking: it takes a moment, or two seconds where the operator hangs.
+fn get(address: SocketAddr, path: &str) -> Result<(u16, String), std::io::Error> {
+    let patience = Duration::from_secs(2);
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+    Ok((status, body.to_owned()))
+}
