@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval};
 
 use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
+use super::policy::Policy;
 use super::versions::Versions;
 use super::{eventually, pretty};
 
@@ -23,8 +24,8 @@ use super::{eventually, pretty};
 const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
 const ACKS: (&str, &str) = ("openshift-config", "admin-acks");
 
-/// There is one ClusterVersion, so tests take turns.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// There is one ClusterVersion, so tests take turns. Which policy the last one left in force, if that is known.
+static TURN: Mutex<Option<Policy>> = Mutex::const_new(None);
 
 /// The cluster in the state that a test asked for, its own until it drops this.
 pub struct Cluster {
@@ -33,22 +34,33 @@ pub struct Cluster {
     /// The administrator's client.
     pub client: Client,
     audit_mark: u64,
-    _turn: MutexGuard<'static, ()>,
+    pub(super) policy: MutexGuard<'static, Option<Policy>>,
 }
 
 /// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
-/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty.
+/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty. The policy isn't bound: a test that asks for
+/// a minor is most often about what the operator does then.
 pub async fn cluster(cluster_version: Value) -> Cluster {
     cluster_as("fixture", cluster_version).await
 }
 
 /// [`cluster`], its status written by this field manager.
 pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
+    clean_cluster(Policy::Unbound, manager, cluster_version).await
+}
+
+/// [`cluster`], behind the policy as `deploy/base` brings it.
+pub async fn cluster_behind_policy(cluster_version: Value) -> Cluster {
+    clean_cluster(Policy::Bound, "fixture", cluster_version).await
+}
+
+async fn clean_cluster(policy: Policy, manager: &str, cluster_version: Value) -> Cluster {
     let turn = TURN.lock().await;
     let control_plane = ControlPlane::get();
     let client = control_plane.client().await;
-    let mut cluster = Cluster { control_plane, client, audit_mark: 0, _turn: turn };
+    let mut cluster = Cluster { control_plane, client, audit_mark: 0, policy: turn };
     cluster.clean().await;
+    cluster.bring_about(policy).await;
     cluster.create(manager, cluster_version).await;
     cluster.audit_mark = audit::mark(&cluster.client, &control_plane.audit_log()).await;
     cluster
@@ -244,7 +256,7 @@ impl Cluster {
     }
 }
 
-fn missing_is_fine<T>(result: Result<T, Error>) {
+pub(super) fn missing_is_fine<T>(result: Result<T, Error>) {
     match result {
         Ok(_) => {}
         Err(Error::Api(status)) if status.code == 404 => {}

@@ -14,6 +14,8 @@ mod cluster;
 mod control_plane;
 pub mod fixtures;
 mod operator;
+mod policy;
+pub mod requests;
 mod versions;
 
 use std::time::Duration;
@@ -22,9 +24,10 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub use audit::Write;
-pub use cluster::{Cluster, cluster, cluster_as};
+pub use cluster::{Cluster, cluster, cluster_as, cluster_behind_policy};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
 pub use operator::{Operator, Options};
+pub use policy::Reply;
 pub use versions::Versions;
 
 /// How long to wait for anything: generous, as a busy machine is no failure.
