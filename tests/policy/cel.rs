@@ -105,7 +105,7 @@ fn pattern(text: &str) -> Rc<Regex> {
     })
 }
 
-/// What the API server knows. Where kube-cel differs: it lacks `dyn`, and counts bytes for characters.
+/// What the API server knows. Where kube-cel differs: it counts bytes for characters.
 fn context() -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function("matches", |This(text): This<Arc<String>>, regex: Arc<String>| -> bool {
@@ -121,7 +121,6 @@ fn context() -> Context<'static> {
             Ok(found.into())
         },
     );
-    context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
     context.add_function("size", |value: Cel| -> i64 {
         let size = match value {
             Cel::String(text) => text.chars().count(),

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -69,18 +69,20 @@ impl ControlPlane {
 
     /// Runs kubectl as the administrator: its stdout, or what it said on stderr.
     pub fn try_kubectl<S: AsRef<str>>(&self, args: &[S]) -> Result<String, String> {
-        let output = self.kubectl_output(args).map_err(|error| format!("kubectl doesn't run: {error}"))?;
         let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        let output = self.kubectl_command().args(&args).output();
+        let output = output.map_err(|error| format!("kubectl doesn't run: {error}"))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
     }
 
-    /// Runs kubectl as the administrator, for who wants all that it says: warnings are on stderr.
-    pub fn kubectl_output<S: AsRef<str>>(&self, args: &[S]) -> std::io::Result<Output> {
-        let args = args.iter().map(AsRef::as_ref);
-        Command::new(&self.kubectl).arg("--kubeconfig").arg(self.kubeconfig()).args(args).stdin(Stdio::null()).output()
+    /// kubectl as the administrator, for who wants more of it: its warnings are on stderr.
+    pub fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).stdin(Stdio::null());
+        command
     }
 
     fn start() -> Result<Self, String> {

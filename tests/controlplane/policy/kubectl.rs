@@ -20,7 +20,7 @@ enum Way {
     JsonPatch,
     /// `oc adm upgrade --to`: a merge patch of the whole value.
     Oc,
-    /// The PUT in which `edit` ends as well.
+    /// A PUT.
     Replace,
     Apply,
 }
@@ -59,7 +59,7 @@ async fn ask(cluster: &Cluster, way: Way, version: &str, dry_run: bool) -> Outpu
     };
     let dry_run = dry_run.then_some("--dry-run=server");
     let args: Vec<&str> = words.into_iter().chain(target).chain(dry_run).collect();
-    cluster.control_plane.kubectl_output(&args).unwrap()
+    cluster.control_plane.kubectl_command().args(args).output().unwrap()
 }
 
 #[rstest]
@@ -74,6 +74,21 @@ async fn however_a_minor_is_asked_for_it_is_refused_with_the_reason(#[values(tru
         assert!(said.contains("The minor update from 4.21.1 to 4.22.0 is not allowed."), "{way:?}: {said}");
         assert!(said.contains("ClusterImagePolicy.config.openshift.io openshift"), "{way:?}: {said}");
     }
+    assert_eq!(cluster.cluster_version().await, before);
+}
+
+#[tokio::test]
+async fn an_edit_is_refused_with_the_reason() {
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let before = cluster.cluster_version().await;
+    let editor = "sed -i 's/^spec:/spec:\\n  desiredUpdate: {version: 4.22.0}/'";
+    let dir = tempfile::tempdir().unwrap(); // where kubectl leaves what it couldn't save
+    let mut kubectl = cluster.control_plane.kubectl_command();
+    kubectl.args(["edit", "clusterversion", "version"]).env("KUBE_EDITOR", editor).env("TMPDIR", dir.path());
+    let output = kubectl.output().unwrap();
+    assert!(!output.status.success());
+    let said = said(&output);
+    assert!(said.contains("The minor update from 4.21.1 to 4.22.0 is not allowed."), "{said}");
     assert_eq!(cluster.cluster_version().await, before);
 }
 
