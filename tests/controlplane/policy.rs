@@ -1,5 +1,5 @@
-//! The policy at the door of a real API server: what it refuses, what it lets through, and in which words. That it agrees
-//! with the core on any edit is for `generated`.
+//! The policy at the door of a real API server: what it refuses, what it lets through, and in which words. That it
+//! agrees with the core on any edit is for `generated`.
 
 mod generated;
 mod kubectl;
@@ -23,6 +23,10 @@ fn cluster_with(spec: &Value, upgradeable: Option<(&str, &str, &str)>) -> Value 
 
 fn overrides() -> Value {
     json!({"overrides": [fixtures::policy_override()]})
+}
+
+fn an_override(unmanaged: bool) -> Value {
+    json!({"kind": "A", "group": "b", "namespace": "", "name": "c", "unmanaged": unmanaged})
 }
 
 /// A request by version, which is how a merge patch by hand looks.
@@ -103,11 +107,11 @@ async fn a_minor_is_refused_while_upgradeable_is_false(#[case] status: Option<&s
 #[rstest]
 #[case::a_label(json!({"metadata": {"labels": {"a": "b"}}}))]
 #[case::the_channel(json!({"spec": {"channel": "eus-4.22"}}))]
-#[case::one_more_override(json!({"spec": {"overrides": [fixtures::policy_override(), {"kind": "A", "group": "b", "namespace": "", "name": "c", "unmanaged": true}]}}))]
+#[case::one_more_override(json!({"spec": {"overrides": [fixtures::policy_override(), an_override(true)]}}))]
 #[case::no_overrides(json!({"spec": {"overrides": null}}))]
-#[case::managed_again(json!({"spec": {"overrides": [{"kind": "A", "group": "b", "namespace": "", "name": "c", "unmanaged": false}]}}))]
+#[case::managed_again(json!({"spec": {"overrides": [an_override(false)]}}))]
 #[case::the_same_request(asking("4.22.0"))]
-#[case::the_same_in_other_words(json!({"spec": {"desiredUpdate": {"version": "4.22.0", "image": "", "architecture": "", "force": false}}}))]
+#[case::the_same_in_other_words(json!({"spec": {"desiredUpdate": {"image": "", "architecture": "", "force": false}}}))]
 #[case::the_same_forced(json!({"spec": {"desiredUpdate": {"force": true}}}))]
 #[case::cleared(json!({"spec": {"desiredUpdate": null}}))]
 #[case::emptied(json!({"spec": {"desiredUpdate": {"version": ""}}}))]

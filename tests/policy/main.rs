@@ -1,5 +1,5 @@
-//! The policy of `deploy/base/policy` against the core: on every edit the two agree. In process, on many cases; what only
-//! an API server can tell is in tests/controlplane/policy.rs.
+//! The policy of `deploy/base/policy` against the core: on every edit the two agree. In process, on many cases; what
+//! only an API server can tell is in tests/controlplane/policy.rs.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
 mod cel;
@@ -120,7 +120,10 @@ fn a_version_found_by_its_digest_is_named_with_the_image() {
 #[test]
 fn of_many_overrides_five_are_named() {
     let mut edit = asking(&json!({"desired": {"version": "4.21.1"}}), &json!({"version": "4.21.2"}));
-    let entry = |n: u8| json!({"kind": "Deployment", "group": "apps", "namespace": "ns", "name": format!("d{n}"), "unmanaged": n != 2});
+    let entry = |n: u8| {
+        let name = format!("d{n}");
+        json!({"kind": "Deployment", "group": "apps", "namespace": "ns", "name": name, "unmanaged": n != 2})
+    };
     edit.after["spec"]["overrides"] = (0..9).map(entry).collect();
     let expected = "Overrides don't stop this patch update from 4.21.1 to 4.21.2. That it leaves alone what they name is \
         recorded as an accepted risk: Deployment.apps ns/d0, Deployment.apps ns/d1, Deployment.apps ns/d3, \
@@ -160,19 +163,26 @@ fn a_message_fits_whatever_it_quotes(#[values("a", "é", "字", "🙂", "\n", "\
     assert!(unknown.len() == 1 && is_fit_to_show(&unknown[0]), "{unknown:?}");
 }
 
-/// The API server bounds what an expression may cost, and denies what goes beyond: so what would cost too much isn't looked
-/// at, and the gate has the only word.
+/// The API server bounds what an expression may cost, and denies what goes beyond: so what would cost too much isn't
+/// looked at, and the gate has the only word.
 #[rstest]
 #[case::version(&json!({}), &json!({"version": format!("4.22.0-{}", "a".repeat(50_000))}))]
 #[case::image(&json!({}), &json!({"image": format!("{}@sha256:bb", "a".repeat(600))}))]
-#[case::available(&json!({"availableUpdates": vec![json!({"version": "4.22.0", "image": "r@sha256:bb"}); 2001]}), &json!({"image": "r@sha256:bb"}))]
-#[case::conditional(&json!({"conditionalUpdates": vec![json!({"release": {"version": "4.22.0", "image": "r@sha256:bb"}}); 2001]}), &json!({"image": "r@sha256:bb"}))]
-#[case::history(&json!({"history": vec![json!({"version": "4.22.0", "image": "r@sha256:bb"}); 2001]}), &json!({"image": "r@sha256:bb"}))]
+#[case::available(&json!({"availableUpdates": vec![a_minor(); 2001]}), &json!({"image": "r@sha256:bb"}))]
+#[case::conditional(
+    &json!({"conditionalUpdates": vec![json!({"release": a_minor()}); 2001]}),
+    &json!({"image": "r@sha256:bb"})
+)]
+#[case::history(&json!({"history": vec![a_minor(); 2001]}), &json!({"image": "r@sha256:bb"}))]
 fn what_is_too_large_to_search_counts_as_unknown(#[case] large: &Value, #[case] request: &Value) {
     let mut status = large.clone();
     status["desired"] = json!({"version": "4.21.1"});
     let unknown = Answer { warned_as_unknown: true, ..Answer::default() };
     assert_eq!(answer(&asking(&status, request)).0, unknown);
+}
+
+fn a_minor() -> Value {
+    json!({"version": "4.22.0", "image": "r@sha256:bb"})
 }
 
 #[test]

@@ -38,8 +38,8 @@ pub struct Cluster {
 }
 
 /// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
-/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty. The policy isn't bound: a test that asks for
-/// a minor is most often about what the operator does then.
+/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty. The policy isn't bound: a test that
+/// asks for a minor is most often about what the operator does then.
 pub async fn cluster(cluster_version: Value) -> Cluster {
     cluster_as("fixture", cluster_version).await
 }

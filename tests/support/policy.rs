@@ -41,7 +41,7 @@ impl Reply {
 }
 
 impl Cluster {
-    /// Has the bindings that a test asked for, and waits until the API server, which reads them once a second, heeds them.
+    /// Has the bindings that a test asked for, and waits until the API server heeds them: it reads them once a second.
     pub(super) async fn bring_about(&mut self, policy: Policy) {
         if *self.policy == Some(policy) {
             return;

@@ -1,9 +1,9 @@
-//! The API server bounds what expressions may cost, 1,000,000 each and 10,000,000 for a binding, and refuses an edit that
-//! would cost more. The largest objects that it stores stay below.
+//! The API server bounds what expressions may cost, 1,000,000 each and 10,000,000 for a binding, and refuses an edit
+//! that would cost more. The largest objects that it stores stay below.
 //!
-//! It doesn't tell what it counts. By the same library (k8s.io/apiserver 0.34), a full ClusterVersion as on a cluster, the
-//! first case here, costs 24,000 in its dearest expression and 81,000 for a binding. The dearest that we could think of
-//! and that etcd stores (1.5 MB), `found_after_a_long_search`, stays below 510,000 and 1,150,000.
+//! It doesn't tell what it counts. By the same library (k8s.io/apiserver 0.34), a full ClusterVersion as on a cluster,
+//! the first case here, costs 24,000 in its dearest expression and 81,000 for a binding. The dearest that we could think
+//! of and that etcd stores (1.5 MB), `found_after_a_long_search`, stays below 510,000 and 1,150,000.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -39,7 +39,11 @@ fn image(n: usize) -> String {
 
 #[rstest]
 #[case::a_full_cluster(status([100, 500, 100], &"m".repeat(500), image), json!({"image": image(900_000)}), "warned")]
-#[case::a_full_cluster_and_the_last_of_it(status([100, 500, 100], &"m".repeat(500), image), json!({"image": image(100_499)}), "denied")]
+#[case::the_last_of_a_full_cluster(
+    status([100, 500, 100], &"m".repeat(500), image),
+    json!({"image": image(100_499)}),
+    "denied"
+)]
 #[case::a_long_search_in_vain(
     status([2000, 2000, 2000], "m", |_| "x".repeat(90)),
     json!({"image": format!("@sha512:{}", "b".repeat(590))}),
@@ -50,7 +54,11 @@ fn image(n: usize) -> String {
     json!({"image": "@A:B"}),
     "denied"
 )]
-#[case::more_than_is_searched(status([2001, 2001, 2001], "m", |_| "r@a:b".to_owned()), json!({"image": "r@a:b"}), "warned")]
+#[case::more_than_is_searched(
+    status([2001, 2001, 2001], "m", |_| "r@a:b".to_owned()),
+    json!({"image": "r@a:b"}),
+    "warned"
+)]
 #[case::a_long_version(json!({}), json!({"version": format!("4.22.0-{}", vec!["a"; 24_000].join("."))}), "denied")]
 #[case::a_longer_version(json!({}), json!({"version": format!("4.22.0-{}", "a".repeat(2_500_000))}), "warned")]
 #[case::a_long_image(json!({}), json!({"image": "@".repeat(2_500_000)}), "warned")]
