@@ -3,9 +3,10 @@
 //! The list is atomic and shared with whoever applies updates, so the result is never a new list but the steps
 //! of a JSON patch, each preceded by a `test` of what was read.
 
-use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation, jsonptr};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
+use super::patch::pointer;
 use crate::{
     api::{ClusterVersion, HistoryEntry, HistoryState, Release},
     gate::{Judgement, message, release::same_release},
@@ -159,11 +160,6 @@ fn test(index: usize, entry: &HistoryEntry) -> PatchOperation {
 
 fn add(path: &str, value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation { path: pointer(path), value })
-}
-
-/// Paths here are literals and indices, which never need escaping.
-fn pointer(path: &str) -> jsonptr::PointerBuf {
-    jsonptr::PointerBuf::from_tokens(path.split('/').skip(1))
 }
 
 #[cfg(test)]

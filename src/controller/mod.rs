@@ -1,13 +1,18 @@
 //! The shell: watch, evaluate, plan, apply. One loop owns all state; everything that it decides is in pure
-//! functions of [`plan`](mod@plan), [`history`] and [`events`].
+//! functions of `plan`, `history` and `events`.
 
 mod apply;
+mod bridge;
+mod cvo_message;
 mod events;
 mod history;
 mod leader;
 mod observe;
+mod ownership;
 mod pace;
+mod patch;
 mod plan;
+mod records;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
