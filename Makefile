@@ -16,6 +16,10 @@ test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo test --locked
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane
 
+.PHONY: demo
+demo: ## Show on a real API server what the operator does
+	@hack/demo
+
 .PHONY: controlplane
 controlplane: ## Provide kube-apiserver, etcd and kubectl (built once, into the user's cache)
 	@hack/controlplane/provide >/dev/null
