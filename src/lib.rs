@@ -1,5 +1,15 @@
 //! upgrade-gate: a Kubernetes operator that gates OpenShift updates.
+//!
+//! ```text
+//! watch -> Observed -> Snapshot -> evaluate -> Verdict -> plan -> Vec<Write> -> apply
+//!          (controller)            (gate, pure)          (pure)               (controller)
+//! ```
 
 pub mod api;
+pub mod config;
+pub mod controller;
 pub mod crd;
 pub mod gate;
+pub mod metrics;
+pub mod server;
+pub mod telemetry;

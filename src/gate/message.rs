@@ -334,3 +334,9 @@ pub fn payload_loaded(release: &Release) -> String {
 fn payload(release: &Release) -> String {
     format!("Release version=\"{}\" image=\"{}\"", quote(&release.version), quote(&release.image))
 }
+
+/// The message of `ReleaseAccepted` while the record of an accepted risk can't be written.
+#[must_use]
+pub fn not_recorded(release: &Release) -> String {
+    format!("{} waits: its accepted risks couldn't be recorded in status.history yet.", payload(release))
+}

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use crate::api::{ClusterOperator, ClusterVersion, Release, names::reason, owners_of_condition};
 pub use release::{Origin, Target};
 pub use risks::{Risk, Upgradeable};
-pub use update::UpdateType;
+pub use update::{UpdateType, would_leave_minor};
 
 /// What was seen of one source, and if not, why: only [`Source::Read`] can ever be a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]

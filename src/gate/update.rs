@@ -37,6 +37,17 @@ impl UpdateType {
     }
 }
 
+/// Whether such an update leaves the minor, which is all that risks stand against.
+#[must_use]
+pub fn would_leave_minor(update_type: UpdateType) -> bool {
+    match update_type {
+        UpdateType::Minor | UpdateType::Major => true,
+        UpdateType::Patch | UpdateType::Rollback | UpdateType::Downgrade | UpdateType::Same | UpdateType::Unknown => {
+            false
+        }
+    }
+}
+
 /// Classifies an update from `current` to `target`; `previous` is the version before `current`.
 #[must_use]
 pub fn classify(current: &str, target: &str, previous: Option<&str>) -> UpdateType {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
 use kube::Api;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::NamedTempFile;
 
 use super::cluster::Cluster;
@@ -163,6 +163,8 @@ impl Operator {
     /// Stops its clock (SIGSTOP): it neither works nor renews its Lease, as on a node that hangs.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        // Its threads stop one by one; from here on none of them runs.
+        waitid(WaitId::Pid(Pid::from_child(&self.process)), WaitIdOptions::STOPPED).expect("a stopped operator");
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -243,7 +245,7 @@ fn get(address: SocketAddr, path: &str) -> Result<(u16, String), std::io::Error>
     let patience = Duration::from_secs(2);
     let mut stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

@@ -1,0 +1,179 @@
+//! What the gate says aloud: which change of the conditions is worth an event, a log line and a count (pure), and
+//! the task that carries events to the API server without ever holding the gate up.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::plan::{self, Conditions};
+use crate::{
+    api::{ClusterVersion, Condition, names},
+    gate::{Decision, Judgement, Snapshot, Verdict, message},
+};
+
+/// Bytes that the API server takes for a note.
+const NOTE_LIMIT: usize = 1024;
+/// Events that wait for the API server at most; what comes on top is lost, as events may be.
+const QUEUE: usize = 64;
+
+/// The reasons of our events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A requested update goes ahead.
+    UpdateAccepted,
+    /// A requested update doesn't.
+    UpdateBlocked,
+    /// `Upgradeable` has flipped, or holds for other reasons.
+    UpgradeableChanged,
+    /// A failed precondition was forced past while overrides are set.
+    ForcedPastOverrides,
+    /// Another writer takes back what this one writes.
+    GateContention,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::UpdateAccepted => "UpdateAccepted",
+            Self::UpdateBlocked => "UpdateBlocked",
+            Self::UpgradeableChanged => "UpgradeableChanged",
+            Self::ForcedPastOverrides => "ForcedPastOverrides",
+            Self::GateContention => "GateContention",
+        }
+    }
+
+    fn kind(self) -> EventType {
+        match self {
+            Self::UpdateAccepted | Self::UpgradeableChanged => EventType::Normal,
+            Self::UpdateBlocked | Self::ForcedPastOverrides | Self::GateContention => EventType::Warning,
+        }
+    }
+}
+
+/// Something worth an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its reason.
+    pub reason: Reason,
+    /// What happened, in sentences.
+    pub note: String,
+}
+
+/// What changes for an administrator when the conditions go from `before` to `after`. A decision is announced
+/// once: the same text for the same request says nothing new.
+#[must_use]
+pub fn announcements(
+    snapshot: &Snapshot,
+    verdict: &Verdict,
+    before: (Option<&Condition>, Option<&Condition>),
+    after: &Conditions,
+) -> Vec<Announcement> {
+    let same = |before: Option<&Condition>, after: &Condition| {
+        before.is_some_and(|before| before.status == after.status && before.reason == after.reason)
+    };
+    let mut announcements = Vec::new();
+    if !same(before.0, &after.upgradeable) {
+        let Condition { status, reason, message, .. } = &after.upgradeable;
+        let note = format!("Upgradeable={}: {reason}: {message}", status.as_str());
+        announcements.push(Announcement { reason: Reason::UpgradeableChanged, note });
+    }
+    let accepted_before = before.1;
+    let decided_anew = !same(accepted_before, &after.release_accepted)
+        || accepted_before.is_some_and(|before| before.message != after.release_accepted.message);
+    if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew) {
+        announcements.extend(decision(&snapshot.cluster_version, request));
+    }
+    announcements
+}
+
+/// The request that a change of `ReleaseAccepted` decides on, if it is for an update at all.
+#[must_use]
+pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a Judgement> {
+    verdict.request().filter(|request| plan::is_update(snapshot, request))
+}
+
+fn decision(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
+    let name = if request.release.version.is_empty() { &request.release.image } else { &request.release.version };
+    let update = format!(
+        "Update from {} to {} ({})",
+        message::quote(&cluster_version.desired().version),
+        message::quote(name),
+        request.update_type.as_str()
+    );
+    match request.decision() {
+        Decision::Blocked => {
+            let failures = request.failures.iter().map(|failure| format!(" {}: {}", failure.reason, failure.message));
+            let note = format!("{update} is blocked:{}", failures.collect::<String>());
+            vec![Announcement { reason: Reason::UpdateBlocked, note }]
+        }
+        Decision::Allowed => {
+            let risks = message::accepted_risks(request);
+            let with = if risks.is_empty() { ".".to_owned() } else { format!(" with accepted risks: {risks}") };
+            let mut announcements =
+                vec![Announcement { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{with}") }];
+            if request.accepted_risks.iter().any(|risk| risk.forced)
+                && cluster_version.unmanaged_overrides().next().is_some()
+            {
+                let note =
+                    format!("{update} was forced while overrides are set: {}", message::overrides(cluster_version));
+                announcements.push(Announcement { reason: Reason::ForcedPastOverrides, note });
+            }
+            announcements
+        }
+    }
+}
+
+/// Where announcements go to; a full or broken way loses events, never a write of the gate.
+#[derive(Clone, Debug)]
+pub struct Announcer(mpsc::Sender<(Announcement, ObjectReference)>);
+
+impl Announcer {
+    /// Starts the task that publishes. It ends when the last announcer is dropped and the queue is empty.
+    #[must_use]
+    pub fn start(client: Client, identity: String) -> (Self, JoinHandle<()>) {
+        let (sender, mut queue) = mpsc::channel::<(Announcement, ObjectReference)>(QUEUE);
+        let task = tokio::spawn(async move {
+            let reporter = Reporter { controller: names::SELF.to_owned(), instance: Some(identity) };
+            while let Some((announcement, regarding)) = queue.recv().await {
+                let event = Event {
+                    type_: announcement.reason.kind(),
+                    reason: announcement.reason.as_str().to_owned(),
+                    note: Some(cut(announcement.note)),
+                    action: "Gate".to_owned(),
+                    secondary: None,
+                };
+                // A recorder folds events of one reason into the first one's note; ours differ in what they say.
+                let recorder = Recorder::new(client.clone(), reporter.clone());
+                if let Err(error) = recorder.publish(&event, &regarding).await {
+                    tracing::warn!(reason = event.reason, %error, "an event could not be published");
+                }
+            }
+        });
+        (Self(sender), task)
+    }
+
+    /// Queues an event on the ClusterVersion.
+    pub fn announce(&self, cluster_version: &ClusterVersion, announcement: Announcement) {
+        let metadata = &cluster_version.metadata;
+        let regarding = ObjectReference {
+            api_version: Some(names::CONFIG_API_VERSION.to_owned()),
+            kind: Some("ClusterVersion".to_owned()),
+            name: Some(names::CLUSTER_VERSION.to_owned()),
+            uid: Some(metadata.uid.clone()),
+            ..ObjectReference::default()
+        };
+        let _ = self.0.try_send((announcement, regarding));
+    }
+}
+
+fn cut(mut note: String) -> String {
+    const MARK: &str = "…";
+    if note.len() > NOTE_LIMIT {
+        note.truncate(note.floor_char_boundary(NOTE_LIMIT - MARK.len()));
+        note.push_str(MARK);
+    }
+    note
+}
