@@ -7,3 +7,4 @@ mod support;
 mod crd;
 mod harness;
 mod manifests;
+mod mission;

@@ -1,0 +1,63 @@
+//! The main job: patch updates go ahead under overrides and leave their record, minor and major updates don't.
+
+use serde_json::{Value, json};
+
+use crate::support::{self, Operator, Options, condition, fixtures};
+
+fn says(object: &Value, type_: &str, status: &str, reason: &str) -> bool {
+    let condition = condition(object, type_);
+    condition["status"] == status && condition["reason"] == reason
+}
+
+#[tokio::test]
+async fn the_three_rows_of_the_mission() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let _operator = Operator::start(&cluster, Options::mode("replace")).await;
+    let seen = cluster
+        .wait_for("Upgradeable is False", |cv| says(cv, "Upgradeable", "False", "ClusterVersionOverrides"))
+        .await;
+    let message = condition(&seen, "Upgradeable")["message"].as_str().unwrap();
+    assert!(message.contains("minor and major updates") && message.contains("patch updates"), "{message}");
+
+    for version in ["4.22.0", "5.0.0"] {
+        cluster.request(version, &fixtures::image(version)).await;
+        let seen = cluster
+            .wait_for("the update is blocked", |cv| {
+                says(cv, "ReleaseAccepted", "False", "PreconditionChecks")
+                    && condition(cv, "ReleaseAccepted")["message"].as_str().unwrap().contains(version)
+            })
+            .await;
+        assert_eq!(seen["status"]["history"].as_array().unwrap().len(), 2, "a blocked update leaves no trace");
+    }
+
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    let seen = cluster
+        .wait_for("the patch is accepted", |cv| {
+            says(cv, "ReleaseAccepted", "True", "PayloadLoaded")
+                && condition(cv, "ReleaseAccepted")["message"].as_str().unwrap().contains("4.21.2")
+        })
+        .await;
+    let entry = &seen["status"]["history"][0];
+    assert_eq!(entry["version"], "4.21.2");
+    assert_eq!(entry["state"], "Partial");
+    assert_eq!(entry["verified"], false);
+    let record = entry["acceptedRisks"].as_str().unwrap().to_owned();
+    assert!(
+        record.contains("\"ClusterVersionUpgradeable\"") && record.contains("\"ClusterVersionOverridesSet\""),
+        "{record}"
+    );
+    assert!(record.contains("ClusterImagePolicy.config.openshift.io openshift"), "{record}");
+
+    // The updater takes over, and completes.
+    cluster
+        .put_status("updater", |status| {
+            status["desired"] = fixtures::release("4.21.2");
+            status["history"][0]["state"] = json!("Completed");
+            status["history"][0]["completionTime"] = json!(fixtures::LONG_AGO);
+        })
+        .await;
+    cluster.rests_for(std::time::Duration::from_secs(2)).await;
+    let seen = cluster.cluster_version().await;
+    assert_eq!(seen["status"]["history"][0]["acceptedRisks"], record.as_str());
+    assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverrides"));
+}
