@@ -4,5 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crd;
 mod harness;
+mod manifests;
 mod mission;
