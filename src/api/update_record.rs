@@ -1,5 +1,7 @@
 //! UpdateRecord: the record of an update that went ahead with an accepted risk, which outlasts the history's.
 
+#![expect(clippy::duplicated_attributes, reason = "columns are alike in their types")]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
