@@ -33,7 +33,9 @@ use crate::{
 pub use self::{
     bridge::{Bridging, Refusal, decide},
     leader::LeaderError,
-    ownership::{CvoLease, Evidence, Mode, Role, role},
+    ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
+    surroundings::{cvo_lease, policy_is_installed, self_lease},
+    watch::{cluster_operators, cluster_versions},
 };
 
 /// How often the loop turns at least. Nothing is written then unless something differs.

@@ -18,7 +18,15 @@ const DURATIONS: i64 = 3;
 
 /// Whether a CVO renews its Lease.
 pub async fn cvo_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
-    let (namespace, name) = CVO_LEASE;
+    lease(client, CVO_LEASE, now).await
+}
+
+/// Whether an operator of our own renews its Lease.
+pub async fn self_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
+    lease(client, (names::NAMESPACE, names::SELF), now).await
+}
+
+async fn lease(client: &Client, (namespace, name): (&str, &str), now: jiff::Timestamp) -> CvoLease {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     match tokio::time::timeout(TIMEOUT, leases.get_opt(name)).await {
         Ok(Ok(Some(lease))) => freshness(&lease, now),
