@@ -8,3 +8,4 @@ mod crd;
 mod harness;
 mod manifests;
 mod mission;
+mod records_crd;
