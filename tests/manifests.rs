@@ -40,14 +40,20 @@ fn the_operator_may_do_this_and_nothing_else() {
     assert_eq!(
         granted,
         [
-            "cluster: get,list,watch config.openshift.io/clusterversions version",
+            "cluster: get,list,watch,patch config.openshift.io/clusterversions version",
             "cluster: patch config.openshift.io/clusterversions/status version",
-            "cluster: list,watch config.openshift.io/clusteroperators",
-            "openshift-config-managed: get,list,watch /configmaps admin-gates",
-            "openshift-config: get,list,watch /configmaps admin-acks",
+            "cluster: list,watch,create config.openshift.io/clusteroperators",
+            "cluster: patch config.openshift.io/clusteroperators,clusteroperators/status upgrade-gate",
+            "cluster: list,watch,create,delete upgrade-gate.openshift.io/updaterecords",
+            "cluster: patch upgrade-gate.openshift.io/updaterecords/status",
+            "cluster: get admissionregistration.k8s.io/\
+             validatingadmissionpolicies,validatingadmissionpolicybindings upgrade-gate",
+            "openshift-config-managed: list,watch /configmaps admin-gates",
+            "openshift-config: list,watch /configmaps admin-acks",
+            "openshift-cluster-version: get coordination.k8s.io/leases version",
             "openshift-upgrade-gate: create coordination.k8s.io/leases",
             "openshift-upgrade-gate: get,list,watch,patch coordination.k8s.io/leases upgrade-gate",
-            "default: create,patch events.k8s.io/events",
+            "default: create events.k8s.io/events",
         ]
     );
 }
