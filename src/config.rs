@@ -31,10 +31,10 @@ pub struct RunArgs {
     /// How often the lease is renewed, in whole seconds (5s)
     #[arg(long, default_value = "5s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_RENEW_INTERVAL")]
     pub lease_renew_interval: Duration,
-    /// Where /metrics is served
+    /// Where /metrics is served; 0.0.0.0 means every address, of IPv6 as well
     #[arg(long, default_value = "0.0.0.0:8080", env = "UPGRADE_GATE_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: SocketAddr,
-    /// Where /healthz and /readyz are served
+    /// Where /healthz and /readyz are served; 0.0.0.0 as above
     #[arg(long, default_value = "0.0.0.0:8081", env = "UPGRADE_GATE_HEALTH_PROBE_BIND_ADDRESS")]
     pub health_probe_bind_address: SocketAddr,
     /// Certificate chain (PEM) to serve metrics over TLS with
