@@ -94,6 +94,7 @@ impl ClusterArgs {
     ///
     /// # Errors
     /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
     pub async fn resolve(&self) -> Result<kube::Config, ClusterError> {
         use kube::config::{Config, KubeConfigOptions, Kubeconfig};
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };

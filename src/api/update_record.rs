@@ -2,8 +2,6 @@
 //!
 //! The CRD is made from these types: what is a doc comment here is a description in `kubectl explain`.
 
-#![expect(clippy::doc_markdown, reason = "these doc comments are read in kubectl explain, which knows no Markdown")]
-
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
