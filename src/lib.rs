@@ -6,6 +6,7 @@
 //! ```
 
 pub mod api;
+pub mod cleanup;
 pub mod config;
 pub mod controller;
 pub mod crd;

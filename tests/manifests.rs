@@ -200,7 +200,7 @@ fn the_operator_knows_its_arguments() {
 
 #[test]
 fn the_alerts_ask_for_metrics_that_there_are() {
-    let metrics = Metrics::new(Mode::Replace);
+    let metrics = Metrics::new();
     metrics.wrote("conditions", "refused"); // or else it has no series
     let shown = metrics.text();
     let rules = fs::read_to_string(repository("deploy/components/monitoring/prometheus-rule.yaml")).unwrap();

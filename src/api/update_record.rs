@@ -2,6 +2,8 @@
 //!
 //! The CRD is made from these types: what is a doc comment here is a description in `kubectl explain`.
 
+#![expect(clippy::duplicated_attributes, reason = "columns are alike in their types")]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

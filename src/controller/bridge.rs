@@ -242,3 +242,157 @@ fn force(resource_version: &str, request: &Value, image: &str) -> Patch {
         PatchOperation::Add(AddOperation { path: pointer("/spec/desiredUpdate/force"), value: json!(true) }),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        api::ClusterVersion,
+        gate::{Authority, Source},
+    };
+
+    const TWO: &str = "r.example.com/release@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+    const MIRROR: &str = "mirror.lan/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+    const THREE: &str = "r.example.com/release@sha256:3333333333333333333333333333333333333333333333333333333333333333";
+    const OVERRIDES: &str =
+        "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
+
+    fn message(version: &str, image: &str, items: &[&str]) -> String {
+        let head = format!("Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": ");
+        match items {
+            [one] => format!("{head}{one}"),
+            several => format!("{head}Multiple precondition checks failed:\n* {}", several.join("\n* ")),
+        }
+    }
+
+    /// A cluster on which a stock CVO of 4.21 refuses 4.21.2 for overrides alone.
+    fn refused() -> Value {
+        json!({
+            "metadata": {"resourceVersion": "7", "uid": "u", "generation": 3},
+            "spec": {
+                "channel": "stable-4.21",
+                "desiredUpdate": {"version": "4.21.2", "image": TWO, "force": false, "architecture": ""},
+                "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}],
+            },
+            "status": {
+                "desired": {"version": "4.21.1", "image": "one"},
+                "history": [{"state": "Completed", "version": "4.21.1", "image": "one"}],
+                "availableUpdates": [{"version": "4.21.2", "image": TWO}],
+                "conditions": [
+                    {"type": "Upgradeable", "status": "False", "reason": "ClusterVersionOverridesSet"},
+                    {"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks",
+                     "message": message("4.21.2", TWO, &[OVERRIDES])},
+                ],
+            },
+        })
+    }
+
+    fn snapshot(object: &Value) -> Snapshot {
+        let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
+        Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            targets: Target::requested(&cluster_version).into_iter().collect(),
+            cluster_version,
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Shared,
+        }
+    }
+
+    /// What is decided after `changes`, each a JSON pointer and a value; `None` when it is forced.
+    fn refusal(changes: &[(&str, Value)]) -> Option<Refusal> {
+        let mut object = refused();
+        for (path, value) in changes {
+            let patch = Patch(vec![PatchOperation::Add(AddOperation { path: pointer(path), value: value.clone() })]);
+            json_patch::patch(&mut object, &patch).unwrap();
+        }
+        decide(&snapshot(&object), true).err()
+    }
+
+    const REQUEST: &str = "/spec/desiredUpdate";
+    const ACCEPTED: &str = "/status/conditions/1";
+
+    fn told(version: &str, image: &str, items: &[&str]) -> (&'static str, Value) {
+        ("/status/conditions/1/message", json!(message(version, image, items)))
+    }
+
+    fn item(name: &str, reason: &str) -> String {
+        format!("Precondition \"{name}\" failed because of \"{reason}\": text")
+    }
+
+    #[rstest]
+    #[case::version_and_image(&[])]
+    #[case::version_only(&[(REQUEST, json!({"version": "4.21.2"}))])]
+    #[case::image_only(&[(REQUEST, json!({"image": TWO}))])]
+    #[case::image_only_without_an_update_graph(&[(REQUEST, json!({"image": TWO})), ("/status/availableUpdates", json!(null))])]
+    #[case::a_mirrors_name(&[(REQUEST, json!({"image": MIRROR})), told("4.21.2", MIRROR, &[OVERRIDES])])]
+    #[case::another_name_of_the_digest(&[(REQUEST, json!({"image": MIRROR}))])]
+    #[case::not_recommended_as_well(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRecommendedUpdate", "SomeIssue")])])]
+    #[case::accepted_risks(&[(REQUEST, json!({"version": "4.21.2", "acceptRisks": [{"name": "A"}]}))])]
+    #[case::a_prerelease(&[(REQUEST, json!({"version": "4.21.2-rc.1"})), told("4.21.2-rc.1", THREE, &[OVERRIDES])])]
+    #[case::nulls(&[(REQUEST, json!({"version": "4.21.2", "image": null, "force": null, "new": null, "newer": ""}))])]
+    fn a_patch_refused_for_overrides_alone_is_forced(#[case] changes: &[(&str, Value)]) {
+        assert_eq!(refusal(changes), None);
+    }
+
+    #[rstest]
+    #[case::nothing_asked(&[(REQUEST, json!(null))], Refusal::NoRequest)]
+    #[case::empty(&[(REQUEST, json!({"version": "", "image": ""}))], Refusal::NoRequest)]
+    #[case::forced_by_somebody(&[("/spec/desiredUpdate/force", json!(true))], Refusal::Forced)]
+    #[case::architecture(&[(REQUEST, json!({"version": "4.21.2", "architecture": "Multi"}))], Refusal::Architecture)]
+    #[case::preflight(&[("/spec/desiredUpdate/mode", json!("Preflight"))], Refusal::UnknownFields)]
+    #[case::unknown_field(&[("/spec/desiredUpdate/later", json!(true))], Refusal::UnknownFields)]
+    #[case::invalid(&[("/status/conditions/0", json!({"type": "Invalid", "status": "True"}))], Refusal::Invalid)]
+    #[case::accepted(&[(ACCEPTED, json!({"type": "ReleaseAccepted", "status": "True", "reason": "PayloadLoaded"}))], Refusal::NotRefused)]
+    #[case::undecided(&[("/status/conditions/1/status", json!("Unknown"))], Refusal::NotRefused)]
+    #[case::unverifiable(&[("/status/conditions/1/reason", json!("RetrievePayload"))], Refusal::NotRefused)]
+    #[case::no_condition(&[("/status/conditions", json!([]))], Refusal::NotRefused)]
+    #[case::unreadable(&[("/status/conditions/1/message", json!("no"))], Refusal::MessageUnreadable)]
+    #[case::previous_version(&[told("4.21.3", TWO, &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::previous_image(&[told("4.21.2", THREE, &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::a_tag_in_the_message(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r:tag", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::a_tag_in_both(&[(REQUEST, json!({"image": "r:tag"})), told("4.21.2", "r:tag", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::upper_case(&[(REQUEST, json!({"image": TWO.replace("sha256:2", "sha256:A")})), told("4.21.2", &TWO.replace("sha256:2", "sha256:A"), &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::short_digest(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r@sha256:22", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::another_blocks_too(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRollback", "LowDesiredVersion")])], Refusal::OtherPrecondition)]
+    #[case::another_reason(&[told("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::OtherPrecondition)]
+    #[case::recommendation_alone(&[told("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], Refusal::OtherPrecondition)]
+    #[case::overrides_gone(&[("/spec/overrides", json!([]))], Refusal::NoOverrides)]
+    #[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::major(&[(REQUEST, json!({"version": "5.0.0"})), told("5.0.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::rollback(&[(REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::same(&[(REQUEST, json!({"version": "4.21.1"})), told("4.21.1", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::not_semver(&[(REQUEST, json!({"version": "4.2"})), told("4.2", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::current_not_semver(&[("/status/desired/version", json!("latest"))], Refusal::NotPatch)]
+    #[case::known_as_a_minor(&[("/status/availableUpdates", json!([{"version": "4.22.0", "image": MIRROR}]))], Refusal::NotPatch)]
+    #[case::known_as_another_patch(&[("/status/availableUpdates", json!([{"version": "4.21.9", "image": MIRROR}]))], Refusal::Blocked)]
+    #[case::unfinished_minor(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}, {"state": "Completed", "version": "4.20.9"}]))], Refusal::Unfinished)]
+    #[case::never_finished(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}]))], Refusal::Unfinished)]
+    fn each_condition_holds_the_force_back(#[case] changes: &[(&str, Value)], #[case] expected: Refusal) {
+        assert_eq!(refusal(changes), Some(expected));
+    }
+
+    #[test]
+    fn without_the_policy_nothing_is_forced() {
+        assert_eq!(decide(&snapshot(&refused()), false).err(), Some(Refusal::NoPolicy));
+    }
+
+    #[test]
+    fn the_patch_sets_force_and_pins_the_image_of_the_request_as_it_was_read() {
+        let mut object = refused();
+        object["spec"]["desiredUpdate"] = json!({"version": "4.21.2"});
+        let patch = decide(&snapshot(&object), true).unwrap().patch;
+        let mut patched = object.clone();
+        json_patch::patch(&mut patched, &patch).unwrap();
+        assert_eq!(patched["spec"]["desiredUpdate"], json!({"version": "4.21.2", "image": TWO, "force": true}));
+        for (field, value) in [("version", json!("4.22.0")), ("image", json!(THREE)), ("force", json!(true))] {
+            let mut changed = object.clone();
+            changed["spec"]["desiredUpdate"][field] = value;
+            assert!(json_patch::patch(&mut changed, &patch).is_err(), "a changed {field} fails the patch");
+        }
+    }
+}

@@ -147,12 +147,10 @@ pub fn owns_upgradeable(cluster_version: &ClusterVersion) -> bool {
     })
 }
 
-/// Whether some condition of the status is ours, which another role than that of the gate withdraws.
+/// Whether any part of that condition is ours.
 #[must_use]
-pub fn owns_conditions(cluster_version: &ClusterVersion) -> bool {
-    [condition::UPGRADEABLE, condition::RELEASE_ACCEPTED].iter().any(|kind| {
-        owners_of_condition(&cluster_version.metadata.managed_fields, kind).any(|manager| manager == names::SELF)
-    })
+pub fn owns(cluster_version: &ClusterVersion, kind: &str) -> bool {
+    owners_of_condition(&cluster_version.metadata.managed_fields, kind).any(|manager| manager == names::SELF)
 }
 
 /// Whether the `force` in spec was set by the bridge.
@@ -173,4 +171,115 @@ fn owns_history(fields: &[ManagedField], manager: &str) -> bool {
 pub fn is_ungated(cluster_version: &ClusterVersion, verdict: &Verdict) -> bool {
     let gated = |found: &Condition| found.status == ConditionStatus::False && !owns_upgradeable(cluster_version);
     !verdict.upgradeable.holds() && !cluster_version.condition(condition::UPGRADEABLE).is_some_and(gated)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn owner(manager: &str, owned: &Value) -> Value {
+        json!({"manager": manager, "operation": "Update", "fieldsV1": {"f:status": owned}})
+    }
+
+    fn whole(kind: &str) -> Value {
+        let fields =
+            json!({".": {}, "f:type": {}, "f:status": {}, "f:reason": {}, "f:message": {}, "f:lastTransitionTime": {}});
+        json!({"f:conditions": {format!("k:{{\"type\":\"{kind}\"}}"): fields}})
+    }
+
+    fn cluster(owners: &[Value]) -> ClusterVersion {
+        ClusterVersion::from_value(json!({"metadata": {"managedFields": owners}, "status": {}})).unwrap()
+    }
+
+    fn evidence(lease: CvoLease, before: Role) -> Evidence {
+        Evidence { lease, contradicted: false, ungated_for: None, vacant_after: Duration::from_mins(5), before }
+    }
+
+    fn nobody() -> ClusterVersion {
+        cluster(&[])
+    }
+
+    fn cvo(owned: &Value) -> ClusterVersion {
+        cluster(&[owner("cluster-version-operator", owned)])
+    }
+
+    fn ours() -> Value {
+        owner("upgrade-gate", &whole("Upgradeable"))
+    }
+
+    #[rstest]
+    #[case::nobody_ever(nobody(), CvoLease::Absent, Role::Replace)]
+    #[case::not_looked_yet(nobody(), CvoLease::Unknown, Role::Undecided)]
+    #[case::renewing(nobody(), CvoLease::Fresh, Role::Bridge)]
+    #[case::was_here(nobody(), CvoLease::Stale, Role::Bridge)]
+    #[case::writes_upgradeable(cvo(&whole("Upgradeable")), CvoLease::Absent, Role::Bridge)]
+    #[case::writes_release_accepted(cvo(&whole("ReleaseAccepted")), CvoLease::Absent, Role::Bridge)]
+    #[case::wrote_something_once(cvo(&json!({"f:versionHash": {}})), CvoLease::Absent, Role::Bridge)]
+    #[case::ours_already(cluster(&[ours()]), CvoLease::Unknown, Role::Replace)]
+    #[case::ours_over_a_cvos_history(
+        cluster(&[ours(), owner("cluster-version-operator", &json!({"f:history": {}}))]), CvoLease::Stale, Role::Guard)]
+    #[case::partly_taken_back(
+        cluster(&[owner("upgrade-gate", &json!({"f:conditions": {"k:{\"type\":\"Upgradeable\"}": {"f:type": {}}}})),
+                  owner("cluster-version-operator", &whole("Upgradeable"))]), CvoLease::Fresh, Role::Bridge)]
+    fn auto_looks_before_it_writes(#[case] cluster: ClusterVersion, #[case] lease: CvoLease, #[case] expected: Role) {
+        assert_eq!(role(Mode::Auto, &cluster, &evidence(lease, Role::Undecided)).0, expected);
+    }
+
+    #[rstest]
+    #[case::too_early(299, CvoLease::Absent, Role::Bridge)]
+    #[case::vacant(300, CvoLease::Absent, Role::Guard)]
+    #[case::vacant_with_a_stale_lease(300, CvoLease::Stale, Role::Guard)]
+    #[case::a_slow_cvo(3000, CvoLease::Fresh, Role::Bridge)]
+    #[case::not_known(3000, CvoLease::Unknown, Role::Bridge)]
+    fn a_vacant_gate_is_taken_after_its_wait(#[case] seconds: u64, #[case] lease: CvoLease, #[case] expected: Role) {
+        let mut evidence = evidence(lease, Role::Bridge);
+        evidence.ungated_for = Some(Duration::from_secs(seconds));
+        assert_eq!(role(Mode::Auto, &cvo(&json!({"f:history": {}})), &evidence).0, expected);
+    }
+
+    #[rstest]
+    #[case(Role::Replace)]
+    #[case(Role::Guard)]
+    #[case(Role::Bridge)]
+    fn once_contradicted_it_is_the_bridge_for_good(#[case] before: Role) {
+        let mut evidence = evidence(CvoLease::Absent, before);
+        evidence.contradicted = true;
+        evidence.ungated_for = Some(Duration::from_hours(1));
+        assert_eq!(role(Mode::Auto, &cluster(&[ours()]), &evidence).0, Role::Bridge);
+    }
+
+    #[rstest]
+    #[case(Role::Replace)]
+    #[case(Role::Guard)]
+    fn a_gate_that_was_taken_is_kept_until_contradicted(#[case] before: Role) {
+        let found = role(Mode::Auto, &cvo(&json!({"f:history": {}})), &evidence(CvoLease::Fresh, before)).0;
+        assert_eq!(found, Role::Guard);
+    }
+
+    #[rstest]
+    #[case(Mode::Replace, Role::Replace)]
+    #[case(Mode::Bridge, Role::Bridge)]
+    #[case(Mode::Observe, Role::Observe)]
+    fn a_mode_that_a_person_names_is_taken(#[case] mode: Mode, #[case] expected: Role) {
+        let found = role(mode, &cvo(&whole("Upgradeable")), &evidence(CvoLease::Fresh, Role::Undecided)).0;
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_force_is_ours_only_while_our_manager_owns_it() {
+        let with = |manager: &str, force: bool| {
+            let fields = json!({"f:spec": {"f:desiredUpdate": {"f:force": {}}}});
+            ClusterVersion::from_value(json!({
+                "metadata": {"managedFields": [{"manager": manager, "fieldsV1": fields}]},
+                "spec": {"desiredUpdate": {"version": "4.21.2", "force": force}},
+            }))
+            .unwrap()
+        };
+        assert!(owns_force(&with("upgrade-gate", true)));
+        assert!(!owns_force(&with("upgrade-gate", false)));
+        assert!(!owns_force(&with("kubectl-patch", true)));
+    }
 }

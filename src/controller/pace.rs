@@ -39,6 +39,7 @@ impl Pace {
         match write {
             Write::Conditions(configuration) => self.conditions = Some((metadata.uid.clone(), planned(configuration))),
             Write::History(_) => self.record = Some((metadata.uid.clone(), metadata.generation)),
+            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => {}
         }
     }
 
@@ -57,6 +58,7 @@ impl Pace {
                 .record
                 .as_ref()
                 .is_some_and(|(uid, generation)| *uid == metadata.uid && *generation == metadata.generation),
+            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
         }
     }
 
@@ -69,6 +71,12 @@ impl Pace {
         }
         self.contended = Some(now + CONTENDED);
         true
+    }
+
+    /// Whether a contended write was made within the last minute.
+    #[must_use]
+    pub fn contends(&self) -> bool {
+        self.contended.is_some_and(|next| Instant::now() < next)
     }
 
     /// A write has failed: the next one waits, for twice as long each time.

@@ -205,7 +205,7 @@ fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> RecordWrite {
     let base = name(&release);
     let taken = |name: &str| records.iter().any(|record| record.metadata.name.as_deref() == Some(name));
     let free = std::iter::once(base.clone())
-        .chain((2_u32..).map(|number| format!("{base}-{number}")))
+        .chain((2..=records.len() + 1).map(|number| format!("{base}-{number}")))
         .find(|name| !taken(name))
         .unwrap_or(base);
     RecordWrite::Create(Box::new(UpdateRecord::new(&free, spec.within_bounds())))

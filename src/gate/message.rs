@@ -13,6 +13,11 @@ pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/opensh
 /// The message of `Upgradeable=True`.
 pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
 
+/// What another writer that takes conditions back means, and what ends it.
+pub const CONTENTION: &str = "Another writer takes back what upgrade-gate writes on ClusterVersion, so it is written once \
+                              a minute at most. Run with --mode=bridge or --mode=auto beside a cluster-version operator, \
+                              with --mode=observe beside anything else, or end the other writer.";
+
 /// Bytes of one text from the cluster, an operator's message for instance, within a message of ours.
 const QUOTE_LIMIT: usize = 4 << 10;
 /// Bytes of a list, and of a whole message.
@@ -81,6 +86,16 @@ pub(super) fn overrides_risk(cluster_version: &ClusterVersion) -> String {
         "Overrides in spec.overrides keep the cluster-version operator from managing: {}. This prevents minor and \
          major updates; patch updates stay allowed. Before a minor or major update, remove these overrides or set \
          unmanaged: false.",
+        overrides(cluster_version)
+    )
+}
+
+/// What the bridge says through our ClusterOperator: the CVO's own words are that overrides prevent all updates.
+#[must_use]
+pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
+    format!(
+        "Overrides prevent minor and major updates: {}. Patch updates go through, whatever else is said of them. Before \
+         a minor or major update, remove these overrides or set unmanaged: false.",
         overrides(cluster_version)
     )
 }
