@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams};
 use rstest::rstest;
 use serde_json::json;
 
@@ -84,7 +84,8 @@ async fn the_pods_are_admitted_where_pod_security_is_restricted() {
 #[case("patch  config.openshift.io clusterversions/other/status", false)]
 #[case("list   config.openshift.io clusteroperators/", true)]
 #[case("get    config.openshift.io clusteroperators/network", false)]
-#[case("create config.openshift.io clusteroperators/", true)]
+#[case("create config.openshift.io clusteroperators/", false)]
+#[case("create config.openshift.io clusteroperators/upgrade-gate", true)]
 #[case("patch  config.openshift.io clusteroperators/upgrade-gate", true)]
 #[case("patch  config.openshift.io clusteroperators/upgrade-gate/status", true)]
 #[case("delete config.openshift.io clusteroperators/upgrade-gate", false)]
@@ -140,4 +141,22 @@ async fn the_operator_may(#[case] request: &str, #[case] allowed: bool) {
     let client = ControlPlane::get().operator_client().await;
     let answer = Api::all(client).create(&PostParams::default(), &review).await.unwrap().status.unwrap();
     assert_eq!(answer.allowed, allowed, "{request}: {answer:?}");
+}
+
+/// A create can't be granted by name, unless it is a server-side apply.
+#[tokio::test]
+async fn the_operator_makes_its_own_cluster_operator_and_no_other() {
+    let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "ClusterOperator");
+    let client = ControlPlane::get().operator_client().await;
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&kind));
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(NAME) };
+    let object = |name: &str| json!({"apiVersion": "config.openshift.io/v1", "kind": "ClusterOperator", "metadata": {"name": name}, "spec": {}});
+    api.patch(NAME, &params, &Patch::Apply(object(NAME))).await.unwrap();
+
+    let other = api.patch("network", &params, &Patch::Apply(object("network"))).await.unwrap_err();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let posted = api.create(&dry_run, &serde_json::from_value(object(NAME)).unwrap()).await.unwrap_err();
+    for error in [other, posted] {
+        assert!(matches!(&error, kube::Error::Api(status) if status.code == 403), "{error}");
+    }
 }
