@@ -34,10 +34,10 @@ pub struct RunArgs {
     /// How long a risk may stay ungated before mode auto takes the place of a cluster-version operator that is gone (300s)
     #[arg(long, default_value = "300s", value_parser = whole_seconds, env = "UPGRADE_GATE_VACANT_AFTER")]
     pub vacant_after: Duration,
-    /// Where /metrics is served
+    /// Where /metrics is served; 0.0.0.0 means every address, of IPv6 as well
     #[arg(long, default_value = "0.0.0.0:8080", env = "UPGRADE_GATE_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: SocketAddr,
-    /// Where /healthz and /readyz are served
+    /// Where /healthz and /readyz are served; 0.0.0.0 as above
     #[arg(long, default_value = "0.0.0.0:8081", env = "UPGRADE_GATE_HEALTH_PROBE_BIND_ADDRESS")]
     pub health_probe_bind_address: SocketAddr,
     /// Certificate chain (PEM) to serve metrics over TLS with
@@ -97,6 +97,7 @@ impl ClusterArgs {
     ///
     /// # Errors
     /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
     pub async fn resolve(&self) -> Result<kube::Config, ClusterError> {
         use kube::config::{Config, KubeConfigOptions, Kubeconfig};
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 
 fn run(args: &config::RunArgs) -> ExitCode {
     telemetry::init(args.log_format, args.log_level);
+    #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
     let environment = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let config = match config::Config::new(args, environment("POD_NAME"), environment("POD_NAMESPACE")) {
         Ok(config) => config,

@@ -40,14 +40,21 @@ fn the_operator_may_do_this_and_nothing_else() {
     assert_eq!(
         granted,
         [
-            "cluster: get,list,watch config.openshift.io/clusterversions version",
+            "cluster: get,list,watch,patch config.openshift.io/clusterversions version",
             "cluster: patch config.openshift.io/clusterversions/status version",
             "cluster: list,watch config.openshift.io/clusteroperators",
-            "openshift-config-managed: get,list,watch /configmaps admin-gates",
-            "openshift-config: get,list,watch /configmaps admin-acks",
+            "cluster: create,patch config.openshift.io/clusteroperators upgrade-gate",
+            "cluster: patch config.openshift.io/clusteroperators/status upgrade-gate",
+            "cluster: list,watch,create,delete upgrade-gate.openshift.io/updaterecords",
+            "cluster: patch upgrade-gate.openshift.io/updaterecords/status",
+            "cluster: get admissionregistration.k8s.io/\
+             validatingadmissionpolicies,validatingadmissionpolicybindings upgrade-gate",
+            "openshift-config-managed: list,watch /configmaps admin-gates",
+            "openshift-config: list,watch /configmaps admin-acks",
+            "openshift-cluster-version: get coordination.k8s.io/leases version",
             "openshift-upgrade-gate: create coordination.k8s.io/leases",
             "openshift-upgrade-gate: get,list,watch,patch coordination.k8s.io/leases upgrade-gate",
-            "default: create,patch events.k8s.io/events",
+            "default: create events.k8s.io/events",
         ]
     );
 }
@@ -159,7 +166,7 @@ fn the_container_is_probed_and_asks_for_little() {
 fn the_operator_learns_who_it_is_from_the_pod() {
     let pod = pod();
     let container = container(&pod);
-    assert_eq!(container.args.as_ref().unwrap()[..2], ["run", "--mode=replace"]);
+    assert_eq!(container.args.as_ref().unwrap()[..2], ["run", "--mode=auto"]);
     let env: Vec<_> = container
         .env
         .iter()
@@ -186,7 +193,7 @@ fn the_operator_knows_its_arguments() {
     let added = added.iter().map(|flag| format!("--{flag}"));
 
     let run = Run::try_parse_from(base.into_iter().chain(added)).unwrap().args;
-    assert_eq!((run.mode, run.log_format, run.leader_elect), (Mode::Replace, LogFormat::Json, true));
+    assert_eq!((run.mode, run.log_format, run.leader_elect), (Mode::Auto, LogFormat::Json, true));
     assert_eq!(run.metrics_tls_cert.as_deref(), Some(Path::new("/etc/upgrade-gate/tls/tls.crt")));
     assert_eq!(run.metrics_tls_key.as_deref(), Some(Path::new("/etc/upgrade-gate/tls/tls.key")));
     assert_eq!((run.metrics_bind_address.port(), run.health_probe_bind_address.port()), (8080, 8081));

@@ -17,8 +17,6 @@ use crate::{
 
 /// Records that stay.
 pub const LIMIT: usize = 100;
-/// Overrides in one record.
-const OVERRIDES: usize = 128;
 /// Characters of the version in a record's name.
 const VERSION_IN_NAME: usize = 200;
 
@@ -193,7 +191,7 @@ fn is_entry(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
 }
 
 fn overrides(cluster_version: &ClusterVersion) -> Vec<RecordedOverride> {
-    let recorded = cluster_version.unmanaged_overrides().take(OVERRIDES).map(|entry| RecordedOverride {
+    let recorded = cluster_version.unmanaged_overrides().map(|entry| RecordedOverride {
         group: entry.group.clone(),
         kind: entry.kind.clone(),
         namespace: entry.namespace.clone(),
@@ -210,7 +208,7 @@ fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> RecordWrite {
         .chain((2..=records.len() + 1).map(|number| format!("{base}-{number}")))
         .find(|name| !taken(name))
         .unwrap_or(base);
-    RecordWrite::Create(Box::new(UpdateRecord::new(&free, spec)))
+    RecordWrite::Create(Box::new(UpdateRecord::new(&free, spec.within_bounds())))
 }
 
 /// `VERSION-DIGEST12`, in what Kubernetes takes for a name.

@@ -1,5 +1,6 @@
 //! What holds against a real API server: one binary, so that all of it shares one control plane.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests aren't the core: they have a clock, an environment and a cluster")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -8,3 +9,4 @@ mod crd;
 mod harness;
 mod manifests;
 mod mission;
+mod records_crd;

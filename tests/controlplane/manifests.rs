@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams};
 use rstest::rstest;
 use serde_json::json;
 
@@ -75,15 +75,36 @@ async fn the_pods_are_admitted_where_pod_security_is_restricted() {
 #[case("list   config.openshift.io clusterversions/version", true)]
 #[case("watch  config.openshift.io clusterversions/version", true)]
 #[case("list   config.openshift.io clusterversions/", false)]
-#[case("patch  config.openshift.io clusterversions/version", false)]
+#[case("patch  config.openshift.io clusterversions/version", true)]
+#[case("patch  config.openshift.io clusterversions/other", false)]
 #[case("update config.openshift.io clusterversions/version", false)]
 #[case("delete config.openshift.io clusterversions/version", false)]
 #[case("patch  config.openshift.io clusterversions/version/status", true)]
 #[case("update config.openshift.io clusterversions/version/status", false)]
 #[case("patch  config.openshift.io clusterversions/other/status", false)]
 #[case("list   config.openshift.io clusteroperators/", true)]
+#[case("get    config.openshift.io clusteroperators/network", false)]
+#[case("create config.openshift.io clusteroperators/", false)]
+#[case("create config.openshift.io clusteroperators/upgrade-gate", true)]
+#[case("patch  config.openshift.io clusteroperators/upgrade-gate", true)]
+#[case("patch  config.openshift.io clusteroperators/upgrade-gate/status", true)]
+#[case("delete config.openshift.io clusteroperators/upgrade-gate", false)]
+#[case("patch  config.openshift.io clusteroperators/network", false)]
 #[case("patch  config.openshift.io clusteroperators/network/status", false)]
+#[case("list   upgrade-gate.openshift.io updaterecords/", true)]
+#[case("watch  upgrade-gate.openshift.io updaterecords/", true)]
+#[case("create upgrade-gate.openshift.io updaterecords/", true)]
+#[case("delete upgrade-gate.openshift.io updaterecords/4.21.2", true)]
+#[case("patch  upgrade-gate.openshift.io updaterecords/4.21.2", false)]
+#[case("update upgrade-gate.openshift.io updaterecords/4.21.2", false)]
+#[case("patch  upgrade-gate.openshift.io updaterecords/4.21.2/status", true)]
+#[case("get    admissionregistration.k8s.io validatingadmissionpolicies/upgrade-gate", true)]
+#[case("get    admissionregistration.k8s.io validatingadmissionpolicybindings/upgrade-gate", true)]
+#[case("get    admissionregistration.k8s.io validatingadmissionpolicies/other", false)]
+#[case("delete admissionregistration.k8s.io validatingadmissionpolicies/upgrade-gate", false)]
+#[case("patch  admissionregistration.k8s.io validatingadmissionpolicybindings/upgrade-gate", false)]
 #[case("watch  core configmaps/admin-acks in openshift-config", true)]
+#[case("get    core configmaps/admin-acks in openshift-config", false)]
 #[case("list   core configmaps/ in openshift-config", false)]
 #[case("patch  core configmaps/admin-acks in openshift-config", false)]
 #[case("watch  core configmaps/admin-gates in openshift-config-managed", true)]
@@ -92,8 +113,11 @@ async fn the_pods_are_admitted_where_pod_security_is_restricted() {
 #[case("patch  coordination.k8s.io leases/upgrade-gate in openshift-upgrade-gate", true)]
 #[case("watch  coordination.k8s.io leases/upgrade-gate in openshift-upgrade-gate", true)]
 #[case("patch  coordination.k8s.io leases/other in openshift-upgrade-gate", false)]
-#[case("get    coordination.k8s.io leases/version in openshift-cluster-version", false)]
+#[case("get    coordination.k8s.io leases/version in openshift-cluster-version", true)]
+#[case("watch  coordination.k8s.io leases/version in openshift-cluster-version", false)]
+#[case("patch  coordination.k8s.io leases/version in openshift-cluster-version", false)]
 #[case("create events.k8s.io events/ in default", true)]
+#[case("patch  events.k8s.io events/some in default", false)]
 #[case("create events.k8s.io events/ in kube-system", false)]
 #[tokio::test]
 async fn the_operator_may(#[case] request: &str, #[case] allowed: bool) {
@@ -117,4 +141,22 @@ async fn the_operator_may(#[case] request: &str, #[case] allowed: bool) {
     let client = ControlPlane::get().operator_client().await;
     let answer = Api::all(client).create(&PostParams::default(), &review).await.unwrap().status.unwrap();
     assert_eq!(answer.allowed, allowed, "{request}: {answer:?}");
+}
+
+/// A create can't be granted by name, unless it is a server-side apply.
+#[tokio::test]
+async fn the_operator_makes_its_own_cluster_operator_and_no_other() {
+    let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "ClusterOperator");
+    let client = ControlPlane::get().operator_client().await;
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&kind));
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(NAME) };
+    let object = |name: &str| json!({"apiVersion": "config.openshift.io/v1", "kind": "ClusterOperator", "metadata": {"name": name}, "spec": {}});
+    api.patch(NAME, &params, &Patch::Apply(object(NAME))).await.unwrap();
+
+    let other = api.patch("network", &params, &Patch::Apply(object("network"))).await.unwrap_err();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let posted = api.create(&dry_run, &serde_json::from_value(object(NAME)).unwrap()).await.unwrap_err();
+    for error in [other, posted] {
+        assert!(matches!(&error, kube::Error::Api(status) if status.code == 403), "{error}");
+    }
 }

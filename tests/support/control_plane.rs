@@ -122,11 +122,12 @@ impl ControlPlane {
         self.apply("-f", &openshifts("clusteroperators"))?;
         self.try_kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
 
-        // Roles of deploy/base live in these two, which every OpenShift has.
-        for namespace in ["openshift-config", "openshift-config-managed"] {
+        // Roles of deploy/base live in these, which every OpenShift has.
+        for namespace in ["openshift-config", "openshift-config-managed", "openshift-cluster-version"] {
             self.try_kubectl(&["create", "namespace", namespace])?;
         }
         self.apply("-k", &repository("deploy/base"))?;
+        self.try_kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
         self.write_operator_kubeconfig()
     }
 
