@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval};
 
 use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
+use super::cvo;
 use super::versions::Versions;
 use super::{eventually, pretty};
 
@@ -233,7 +234,9 @@ impl Cluster {
         self.cluster_operators().delete_collection(&delete, &all).await.expect("delete the ClusterOperators");
         let events = Api::<Event>::namespaced(self.client.clone(), "default");
         events.delete_collection(&delete, &all).await.expect("delete the events");
-        missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), NAMESPACE).delete(NAME, &delete).await);
+        for (namespace, name) in [(NAMESPACE, NAME), (cvo::NAMESPACE, "version")] {
+            missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), namespace).delete(name, &delete).await);
+        }
         self.set_admin_gates(json!({})).await;
         self.set_admin_acks(json!({})).await;
     }

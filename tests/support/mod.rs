@@ -12,6 +12,7 @@
 mod audit;
 mod cluster;
 mod control_plane;
+pub mod cvo;
 pub mod fixtures;
 mod operator;
 mod versions;
