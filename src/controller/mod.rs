@@ -40,8 +40,10 @@ pub use self::{leader::LeaderError, plan::Mode};
 
 /// How often the loop turns at least. Nothing is written then unless something differs.
 const RESYNC: Duration = Duration::from_secs(10);
-/// Writes in one go at most: a record, the conditions, and once more after each was found stale.
-const STEPS: usize = 4;
+/// Looks in one go at most: a record, the conditions, what was found stale in between, and that nothing is left.
+const STEPS: usize = 12;
+/// How often in one go a write that was found stale is planned anew right away: whoever was faster is done by then.
+const STALE: u32 = 4;
 /// How long events may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -99,7 +101,7 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
                 gate.due = true;
             }
             _ = resync.tick() => gate.due = true,
-            () = gate.pace.due() => gate.due = true,
+            () = gate.pace.over() => gate.due = true,
             failed = &mut probes => failed.map_err(|error| RunError::Listener("probes", error))?,
             failed = &mut serving => failed.map_err(|error| RunError::Listener("metrics", error))?,
         }
@@ -109,7 +111,7 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
         }
         health.turn();
         health.set_ready(gate.observed.is_complete());
-        if std::mem::take(&mut gate.due) && !gate.pace.waits() {
+        if std::mem::take(&mut gate.due) {
             gate.reconcile().await;
         }
     }
@@ -131,7 +133,6 @@ struct Gate {
     metrics: Arc<Metrics>,
     announcer: Announcer,
     observed: Observed,
-    recording: Recording,
     pace: Pace,
     /// What mode `observe` would have written last.
     said: Option<Conditions>,
@@ -151,7 +152,6 @@ impl Gate {
             metrics,
             announcer,
             observed: Observed::new(authority),
-            recording: Recording::Possible,
             pace: Pace::default(),
             said: None,
             due: false,
@@ -170,7 +170,7 @@ impl Gate {
     /// Writes until the cluster says what the verdict says, or something speaks against it.
     async fn reconcile(&mut self) {
         let started = Instant::now();
-        let mut stale = false;
+        let mut failures = 0;
         let mut any = false;
         for _ in 0..STEPS {
             let leads = self.leader.may_write();
@@ -189,38 +189,39 @@ impl Gate {
                 self.said = Some(conditions);
                 return;
             }
-            let Some(write) = plan::plan(snapshot, &verdict, self.mode, self.recording).into_iter().next() else {
-                self.pace.succeeded();
+            let recording = self.pace.recording(snapshot);
+            let Some(write) = plan::plan(snapshot, &verdict, self.mode, recording).into_iter().next() else {
+                self.pace.settled(recording);
                 if any {
                     self.metrics.reconciled(started.elapsed());
                 }
                 return;
             };
-            if self.pace.is_contended(&write, snapshot) && !self.contend() {
+            if self.pace.waits(&write) || (self.pace.is_contended(&write, snapshot) && !self.contend()) {
                 return;
             }
             let Some(snapshot) = self.observed.snapshot(now()) else { return };
             match apply::apply(&self.api, &write).await {
                 Ok(object) => {
                     any = true;
+                    failures = 0;
                     self.metrics.wrote(write.kind(), "ok");
                     self.pace.wrote(&write, snapshot);
                     if let Write::Conditions(_) = write {
-                        let after = plan::conditions(snapshot, &verdict, self.recording);
+                        let after = plan::conditions(snapshot, &verdict, recording);
                         let cluster_version = &snapshot.cluster_version;
                         let before = (
                             cluster_version.condition(condition::UPGRADEABLE),
                             cluster_version.condition(condition::RELEASE_ACCEPTED),
                         );
                         announce(&self.announcer, &self.metrics, snapshot, &verdict, before, &after);
-                    } else {
-                        self.recording = Recording::Possible;
                     }
                     self.observed.take_answer(object);
                 }
                 Err(error) => {
                     self.metrics.wrote(write.kind(), error.category());
-                    if !self.recover(&write, error, std::mem::replace(&mut stale, true)).await {
+                    failures += 1;
+                    if !self.recover(&write, error, failures).await {
                         return;
                     }
                 }
@@ -229,8 +230,13 @@ impl Gate {
     }
 
     /// After a failed write: reads anew, and says whether to plan once more right away.
-    async fn recover(&mut self, write: &Write, error: ApplyError, again: bool) -> bool {
-        if let (ApplyError::Stale(_), false) = (&error, again) {
+    async fn recover(&mut self, write: &Write, error: ApplyError, failures: u32) -> bool {
+        let again = match error {
+            ApplyError::Stale(_) => failures <= STALE,
+            ApplyError::Invalid(_) => failures <= 1,
+            _ => false,
+        };
+        if again {
             match apply::read(&self.api).await {
                 Ok(Some(object)) => {
                     self.observed.take_answer(object);
@@ -239,23 +245,19 @@ impl Gate {
                 // The watch will tell that it is gone.
                 Ok(None) => return false,
                 Err(error) => {
-                    self.pace.failed();
+                    self.pace.failed(write, &error);
                     tracing::warn!(%error, "reading the ClusterVersion anew has failed");
                     return false;
                 }
             }
         }
-        if !matches!(error, ApplyError::Gone) {
-            tracing::warn!(write = write.kind(), %error, "a write has failed; trying again later");
-            self.pace.failed();
+        if matches!(error, ApplyError::Gone) {
+            return false;
         }
+        tracing::warn!(write = write.kind(), %error, "a write has failed; trying again later");
+        self.pace.failed(write, &error);
         // Where the record can't be written, the rest of the gate still has to be.
-        let hold = matches!((write, &error), (Write::History(_), ApplyError::Refused(_) | ApplyError::Stale(_)));
-        if hold && self.recording == Recording::Possible {
-            self.recording = Recording::Failing;
-            return true;
-        }
-        false
+        matches!(write, Write::History(_)) && !matches!(error, ApplyError::Unanswered(_))
     }
 
     /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.

@@ -32,14 +32,15 @@ impl Mode {
     }
 }
 
-/// Whether an accepted risk can be recorded. Where the last try failed for good, the request waits, so that no
-/// update goes ahead without its record, and `Upgradeable` is written all the same.
+/// Whether an accepted risk can be recorded. Where it can't, `Upgradeable` is written all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
     /// Nothing speaks against it.
     Possible,
-    /// The last try was refused.
+    /// The last try has failed: the request waits, so that no update goes ahead without its record.
     Failing,
+    /// It was recorded, and somebody takes the record back each time; the update has gone ahead.
+    TakenBack,
 }
 
 /// One write to ClusterVersion.

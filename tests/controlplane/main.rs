@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conflicts;
 mod harness;
 mod mission;
+mod once;
 mod overrides;

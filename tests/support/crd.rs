@@ -39,7 +39,9 @@ impl Cluster {
                 Loosen::UnknownFields(pointer) => {
                     at(schema, pointer)["x-kubernetes-preserve-unknown-fields"] = json!(true);
                 }
-                Loosen::AnyType(pointer) => *at(schema, pointer) = json!({"x-kubernetes-preserve-unknown-fields": true}),
+                Loosen::AnyType(pointer) => {
+                    *at(schema, pointer) = json!({"x-kubernetes-preserve-unknown-fields": true})
+                }
                 Loosen::Field(pointer, name) => at(schema, pointer)["properties"][name] = json!({"type": "string"}),
             }
         }

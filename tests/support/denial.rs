@@ -29,7 +29,7 @@ impl Cluster {
                     "resources": ["clusterversions/status"], "operations": ["UPDATE"],
                 }]},
                 "validations": [{
-                    "expression": format!("object.status.{field} == oldObject.status.{field}"),
+                    "expression": format!("!has(oldObject.status) || object.status.{field} == oldObject.status.{field}"),
                     "message": "denied by a test",
                     "reason": reason,
                 }],

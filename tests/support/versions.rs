@@ -47,7 +47,8 @@ impl Versions {
         let found = async {
             loop {
                 let news = self.news.notified();
-                let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|cv| wanted(cv)).cloned();
+                let seen =
+                    self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|cv| wanted(cv)).cloned();
                 if let Some(seen) = seen {
                     return seen;
                 }
