@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::plan::{Kind, Recording, Write};
+use super::{
+    apply::ApplyError,
+    plan::{Kind, Recording, Write},
+};
 use crate::{
     api::{Condition, ConditionStatus},
     gate::Snapshot,
@@ -15,6 +18,8 @@ use crate::{
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Where somebody else was faster: that says nothing about the next try.
+const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
 /// Between two writes of what another writer takes back.
 const CONTENDED: Duration = Duration::from_mins(1);
 
@@ -83,11 +88,13 @@ impl Pace {
     }
 
     /// A write has failed: the next one of its kind waits, for twice as long each time.
-    pub fn failed(&mut self, kind: Kind, why: String) {
+    pub fn failed(&mut self, kind: Kind, error: &ApplyError) {
+        let longest = if matches!(error, ApplyError::Stale(_)) { LONGEST_WAIT_STALE } else { LONGEST_WAIT };
         let position = self.backoffs.iter().position(|backoff| backoff.kind == kind);
         let failures = position.map_or(0, |position| self.backoffs.swap_remove(position).failures);
-        let wait = FIRST_WAIT.saturating_mul(1 << failures.min(10)).min(LONGEST_WAIT);
-        self.backoffs.push(Backoff { kind, failures: failures.saturating_add(1), until: Instant::now() + wait, why });
+        let wait = FIRST_WAIT.saturating_mul(1 << failures.min(10)).min(longest);
+        let (failures, until) = (failures.saturating_add(1), Instant::now() + wait);
+        self.backoffs.push(Backoff { kind, failures, until, why: error.to_string() });
     }
 
     /// Nothing is left to write.

@@ -26,9 +26,11 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Writes in one turn at most: what one event calls for, and once more after one was found stale.
-const STEPS: usize = 12;
-/// How long a kind of write rests after it was refused, and an answer about the surroundings is good for.
+/// Looks in one turn at most: what one event calls for, what was found stale in between, and that nothing is left.
+const STEPS: usize = 16;
+/// How often in a row a write that was found stale is planned anew right away: whoever was faster is done by then.
+const STALE: u32 = 4;
+/// How long an answer about the surroundings is good for.
 const REST: Duration = Duration::from_secs(10);
 
 /// Everything that the loop owns.
@@ -125,7 +127,7 @@ impl Gate {
     /// Writes until the cluster says what the verdict says, or something speaks against it. Returns whether
     /// anything was written.
     async fn reconcile(&mut self) -> bool {
-        let mut stale = false;
+        let mut failures = 0;
         let mut any = false;
         for _ in 0..STEPS {
             let leads = self.leader.may_write();
@@ -171,6 +173,7 @@ impl Gate {
             match self.writer.apply(&write).await {
                 Ok(answer) => {
                     any = true;
+                    failures = 0;
                     self.metrics.wrote(write.kind().as_str(), "ok");
                     self.written(&write, &verdict, recording);
                     self.observed.take_answer(answer);
@@ -178,7 +181,8 @@ impl Gate {
                 }
                 Err(error) => {
                     self.metrics.wrote(write.kind().as_str(), error.category());
-                    if !self.recover(&write, error, std::mem::replace(&mut stale, true)).await {
+                    failures += 1;
+                    if !self.recover(&write, error, failures).await {
                         return any;
                     }
                 }
@@ -353,9 +357,14 @@ impl Gate {
     }
 
     /// After a failed write: reads anew, and says whether to plan once more right away.
-    async fn recover(&mut self, write: &Write, error: ApplyError, again: bool) -> bool {
+    async fn recover(&mut self, write: &Write, error: ApplyError, failures: u32) -> bool {
         let kind = write.kind();
-        if let (ApplyError::Stale(_), false, true) = (&error, again, kind.is_on_cluster_version()) {
+        let again = match error {
+            ApplyError::Stale(_) => failures <= STALE,
+            ApplyError::Invalid(_) => failures <= 1,
+            ApplyError::Owned(_) | ApplyError::Gone | ApplyError::Refused(_) | ApplyError::Unanswered(_) => false,
+        };
+        if again && kind.is_on_cluster_version() {
             match self.writer.read().await {
                 Ok(Some(object)) => {
                     self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
@@ -365,7 +374,7 @@ impl Gate {
                 Ok(None) => return false,
                 Err(error) => {
                     tracing::warn!(%error, "reading the ClusterVersion anew has failed");
-                    self.pace.failed(kind, error.to_string());
+                    self.pace.failed(kind, &error);
                     return false;
                 }
             }
@@ -374,7 +383,7 @@ impl Gate {
             return false;
         }
         tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
-        self.pace.failed(kind, error.to_string());
+        self.pace.failed(kind, &error);
         // A server that doesn't answer answers nothing else either; what it refuses mustn't keep the rest back.
         !matches!(error, ApplyError::Unanswered(_))
     }

@@ -128,6 +128,13 @@ impl Cluster {
         value(&written.expect("patch the status of the ClusterVersion"))
     }
 
+    /// What a merge patch of the object with its status would give.
+    pub async fn dry_run_status(&self, patch: &Value) -> Result<Value, Error> {
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        let answer = self.cluster_versions().patch_status("version", &params, &Patch::Merge(patch)).await;
+        answer.map(|object| value(&object))
+    }
+
     /// Reads, changes and PUTs the whole status as this field manager, which is how the CVO writes it; again on a conflict.
     pub async fn put_status(&self, manager: &str, mut change: impl FnMut(&mut Value)) -> Value {
         let params = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
