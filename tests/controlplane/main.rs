@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bridge;
 mod conflicts;
 mod crd;
 mod harness;

@@ -15,6 +15,7 @@ mod control_plane;
 mod crd;
 pub mod cvo;
 mod denial;
+mod door;
 pub mod fixtures;
 mod operator;
 mod versions;
