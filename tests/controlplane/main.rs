@@ -14,3 +14,4 @@ mod mission;
 mod once;
 mod overrides;
 mod records_crd;
+mod stand_in;
