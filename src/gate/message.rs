@@ -13,6 +13,9 @@ pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/opensh
 /// The message of `Upgradeable=True`.
 pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
 
+/// What a finding begins with that would have blocked, had nobody forced it.
+pub const FORCED: &str = "Forced through: ";
+
 /// Bytes of one text from the cluster, an operator's message for instance, within a message of ours.
 const QUOTE_LIMIT: usize = 4 << 10;
 /// Bytes of a list, and of a whole message.
@@ -300,7 +303,7 @@ fn finding(finding: &Finding) -> String {
 #[must_use]
 pub fn accepted_risks(judgement: &Judgement) -> String {
     let risks = judgement.accepted_risks.iter().map(|risk| {
-        let forced = if risk.forced { "Forced through: " } else { "" };
+        let forced = if risk.forced { FORCED } else { "" };
         format!("{forced}{}", finding(risk))
     });
     join(risks, "\n")
