@@ -244,11 +244,12 @@ pub(super) fn not_recommended(target: &str, recommended: &Condition) -> String {
 }
 
 pub(super) fn no_channel(target: &str) -> String {
-    format!("No channel is set, so nobody can tell whether {} is recommended.", version_or_image(target))
+    let target = if target.is_empty() { "the requested image".to_owned() } else { quote(target) };
+    format!("No channel is set, so nobody can tell whether {target} is recommended.")
 }
 
 pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> String {
-    let target = version_or_image(target);
+    let target = if target.is_empty() { "The requested image".to_owned() } else { quote(target) };
     match retrieved {
         Some(retrieved) if retrieved.status == ConditionStatus::True => {
             format!(
@@ -261,10 +262,6 @@ pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> Str
         ),
         None => format!("{target} is in no list of updates, and whether these were looked up isn't known."),
     }
-}
-
-fn version_or_image(version: &str) -> String {
-    if version.is_empty() { "the requested image".to_owned() } else { quote(version) }
 }
 
 fn name_of(release: &Release) -> String {

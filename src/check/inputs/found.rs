@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     Inputs,
     fields::FieldError,
+    files::Origin,
     node::{Content, Node},
     skim::Head,
 };
@@ -37,6 +38,10 @@ pub fn matters(head: &Head<'_>) -> bool {
     }
 }
 
+/// What every document is expected to be.
+pub const AN_OBJECT: &str = "a ClusterVersion, or another Kubernetes object, with apiVersion and kind; \
+    `oc get clusterversion version -o yaml` prints one";
+
 /// What was found so far, and where.
 #[derive(Default)]
 pub struct Found {
@@ -57,27 +62,20 @@ struct ConfigMap {
 
 impl Found {
     /// Takes what matters out of an object or a List. Entries of a typed List may leave out what they are, which
-    /// `inherited` (apiVersion and kind) then tells.
-    pub fn take(&mut self, node: &Node, inherited: Option<(&str, &str)>, file: &str) -> Result<(), Error> {
-        let place = Place::new(file, node.line);
-        let shape = |found: String, expected: &str| {
-            Err(Error::Shape { place: place.clone(), found, expected: expected.to_owned() })
-        };
-        if !matches!(node.content, Content::Mapping(_)) {
-            return shape(node.describe(), "a ClusterVersion, or another Kubernetes object, with apiVersion and kind");
-        }
+    /// `inherited` (apiVersion and kind) then tells. What lies about in a folder needs to be no object at all.
+    pub fn take(&mut self, node: &Node, inherited: Option<(&str, &str)>, origin: &Origin) -> Result<(), Error> {
+        let place = Place::new(&origin.name, node.line);
+        let shape = |found: String| Error::Shape { place: place.clone(), found, expected: AN_OBJECT.to_owned() };
         let text = |key: &str| node.get(key).and_then(Node::text);
         let Some(kind) = text("kind").or(inherited.map(|(_, kind)| kind)) else {
-            return shape(
-                "a mapping without a kind".to_owned(),
-                "a ClusterVersion, or another Kubernetes object, with apiVersion and kind",
-            );
+            let is_mapping = matches!(node.content, Content::Mapping(_));
+            let found = if is_mapping { "a mapping without a kind".to_owned() } else { node.describe() };
+            return if origin.by_name { Err(shape(found)) } else { Ok(()) };
         };
         let Some(api_version) = text("apiVersion").or(inherited.map(|(api_version, _)| api_version)) else {
-            return shape(
-                format!("a {} without an apiVersion", escape(kind)),
-                "one as the cluster serves it, with apiVersion and kind",
-            );
+            let head = Head { kind: Some(kind), ..Head::default() };
+            let needed = origin.by_name || matters(&head);
+            return if needed { Err(shape(format!("a {} without an apiVersion", escape(kind)))) } else { Ok(()) };
         };
         let metadata = |key: &str| node.get("metadata")?.get(key)?.text();
         match (api_version, kind) {
@@ -95,7 +93,7 @@ impl Found {
             (_, list) if list.ends_with("List") => match node.get("items").map(|items| &items.content) {
                 Some(Content::List(items)) => {
                     let inherited = self.enter_list(api_version, list);
-                    items.iter().try_for_each(|item| self.take(item, inherited, file))
+                    items.iter().try_for_each(|item| self.take(item, inherited, origin))
                 }
                 _ => Ok(()),
             },
@@ -158,10 +156,10 @@ impl Found {
                 (Some((_, place)), None) => (place.to_string(), "a ClusterOperator".to_owned()),
                 (None, None) => match self.admin_gates.or(self.admin_acks) {
                     Some((_, place)) => (place.to_string(), "a ConfigMap".to_owned()),
-                    None => (whole.to_owned(), "no object".to_owned()),
+                    None => (whole.to_owned(), "no Kubernetes object".to_owned()),
                 },
             };
-            return Err(Error::NoClusterVersion { place, found: format!("{found} and no ClusterVersion") });
+            return Err(Error::NoClusterVersion { place, found });
         };
         let config_maps_given = self.admin_gates.is_some() || self.admin_acks.is_some();
         let config_map = |found: Option<(BTreeMap<String, String>, Place)>| -> Source<ConfigMapData> {

@@ -79,9 +79,9 @@ fn read_object(
     }
     let first = line();
     let node = Node::from_json(object, first).map_err(|error| syntax(&error, "JSON", origin))?;
-    match found.take(&node, inherited, &origin.name) {
+    match found.take(&node, inherited, origin) {
         Err(Error::Field { .. } | Error::Shape { .. }) => {
-            found.take(&node.with_lines_of(object, first), inherited, &origin.name)
+            found.take(&node.with_lines_of(object, first), inherited, origin)
         }
         result => result,
     }

@@ -13,6 +13,8 @@ mod found;
 mod json;
 mod node;
 mod skim;
+#[cfg(test)]
+mod skim_tests;
 
 use std::path::PathBuf;
 
@@ -81,18 +83,14 @@ fn read_bytes(bytes: &[u8], origin: &Origin, found: &mut Found) -> Result<(), Er
     if documents.is_empty() && origin.by_name {
         return Err(Error::Shape {
             place: Place::new(&origin.name, 1),
-            found: "no object at all".to_owned(),
-            expected: "a ClusterVersion; get it with `oc get clusterversion version -o yaml`".to_owned(),
+            found: "no object".to_owned(),
+            expected: found::AN_OBJECT.to_owned(),
         });
     }
     documents.into_iter().try_for_each(|document| {
         match read_document(document, origin, text.len(), found) {
-            // Whatever lies about in a folder needs to be neither an object nor whole.
-            Err(Error::Shape { .. } | Error::Syntax { .. })
-                if !origin.by_name && !names_what_matters(document.text) =>
-            {
-                Ok(())
-            }
+            // Whatever lies about in a folder may be broken, unless it is one of those that matter.
+            Err(Error::Syntax { .. }) if !origin.by_name && !names_what_matters(document.text) => Ok(()),
             result => result,
         }
     })
@@ -124,7 +122,7 @@ fn read_document(document: Slice<'_>, origin: &Origin, size: usize, found: &mut 
 
 fn read_whole(document: Slice<'_>, origin: &Origin, found: &mut Found) -> Result<(), Error> {
     let node = Node::from_yaml(document.text, document.line).map_err(|error| syntax(&error, "YAML", origin))?;
-    found.take(&node, None, &origin.name)
+    found.take(&node, None, origin)
 }
 
 fn read_outline(
@@ -154,7 +152,7 @@ fn read_outline(
         let Ok(entry) = Node::from_yaml(slice.text, slice.line) else { return read_whole(document, origin, found) };
         match &entry.content {
             node::Content::List(nodes) => {
-                nodes.iter().try_for_each(|node| found.take(node, inherited, &origin.name))?;
+                nodes.iter().try_for_each(|node| found.take(node, inherited, origin))?;
             }
             _ => return read_whole(document, origin, found),
         }
@@ -179,13 +177,17 @@ fn may_hold_what_matters(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether a text that can't be read seems to hold an object that matters: a key `kind` or `name` with its value.
+/// Whether a text that can't be read seems to hold an object that matters: by its kind, or a ConfigMap by its name.
 fn names_what_matters(text: &str) -> bool {
+    let quotes = ['"', '\'', ' ', '\t'];
     found::NEEDLES.iter().any(|needle| {
+        let key = if needle.starts_with("Cluster") { "kind" } else { "name" };
         text.match_indices(needle).any(|(at, _)| {
-            let before = text[..at].trim_end_matches(['"', '\'', ' ', '\t']);
-            let key = before.strip_suffix(':').map(|key| key.trim_end_matches(['"', '\'', ' ', '\t']));
-            key.is_some_and(|key| key.ends_with("kind") || key.ends_with("name"))
+            let before = text[..at].trim_end_matches(quotes).strip_suffix(':');
+            let after = &text[at + needle.len()..];
+            let after = after.strip_prefix("List").unwrap_or(after);
+            before.is_some_and(|before| before.trim_end_matches(quotes).ends_with(key))
+                && !after.starts_with(|next: char| next.is_alphanumeric() || next == '-')
         })
     })
 }

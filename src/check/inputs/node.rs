@@ -63,12 +63,9 @@ impl Node {
             with_snippet: false,
         };
         let mut node: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let (line, suffix) = error.location().map_or((1, String::new()), |location| {
-                let (line, column) = (location.line(), location.column());
-                (usize::try_from(line).unwrap_or(1).max(1), format!(" at line {line}, column {column}"))
-            });
+            let line = error.location().and_then(|location| usize::try_from(location.line()).ok()).unwrap_or(1).max(1);
             let problem = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-            let problem = problem.strip_suffix(&suffix).unwrap_or(&problem).to_owned();
+            let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
             SyntaxError { line: first + line - 1, problem }
         })?;
         node.move_down(first - 1);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{AS_ABOVE, NO_TARGETS, NOT_EVALUATED, groups, name, why};
+use super::{NO_TARGETS, NOT_EVALUATED, findings, groups, name, why};
 use crate::check::{error::acts_on_terminals, report::Report};
 
 /// The report as Markdown.
@@ -42,13 +42,8 @@ fn details(text: &mut String, report: &Report) {
     for (names, target) in groups(&report.targets) {
         let names: Vec<String> = names.into_iter().map(escape).collect();
         let _ = writeln!(text, "\n**{}: {}**\n", names.join(", "), target.decision);
-        for (findings, verb) in [(&target.failures, "blocks"), (&target.accepted_risks, "accepted")] {
-            for finding in findings {
-                let same = finding.message == report.upgradeable.message;
-                let message = if same { AS_ABOVE } else { &finding.message };
-                let (reason, message) = (escape(&finding.reason), escape(message));
-                let _ = writeln!(text, "- {} {verb}, {reason}: {message}", finding.name);
-            }
+        for (title, message) in findings(report, target) {
+            let _ = writeln!(text, "- {}<br>{}", escape(&title), escape(message));
         }
     }
 }

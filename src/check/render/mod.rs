@@ -8,7 +8,10 @@ mod wrap;
 pub use markdown::markdown;
 pub use table::table;
 
-use super::{Error, Report, report::TargetReport};
+use super::{
+    Error, Report,
+    report::{FindingReport, TargetReport},
+};
 
 /// The report as JSON.
 pub fn json(report: &Report) -> Result<String, Error> {
@@ -19,7 +22,9 @@ pub fn json(report: &Report) -> Result<String, Error> {
 
 /// The report as YAML.
 pub fn yaml(report: &Report) -> Result<String, Error> {
-    serde_saphyr::to_string(report).map_err(|error| std::io::Error::other(error).into())
+    // Folded, an image or a message could no longer be searched for.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: 1 << 20 };
+    serde_saphyr::to_string_with_options(report, options).map_err(|error| std::io::Error::other(error).into())
 }
 
 /// What stands in for the sources that weren't given.
@@ -29,9 +34,9 @@ const NO_TARGETS: &str = "No update is asked for, and none is available.";
 /// In place of a message that says the same as the risks do.
 const AS_ABOVE: &str = "See the risks above.";
 
-/// The findings of a target in few words: the reasons, those that block first.
+/// The findings of a target in few words: the reasons for which it is blocked, else what was accepted.
 fn why(target: &TargetReport) -> String {
-    let reasons = |findings: &[super::report::FindingReport]| {
+    let reasons = |findings: &[FindingReport]| {
         let mut reasons: Vec<&str> = Vec::new();
         for finding in findings {
             let reason = if finding.reason.is_empty() { finding.name } else { &finding.reason };
@@ -44,9 +49,30 @@ fn why(target: &TargetReport) -> String {
     match (target.failures.is_empty(), target.accepted_risks.is_empty()) {
         (true, true) => "nothing against it".to_owned(),
         (true, false) => format!("accepted: {}", reasons(&target.accepted_risks)),
-        (false, true) => reasons(&target.failures),
-        (false, false) => format!("{}; accepted: {}", reasons(&target.failures), reasons(&target.accepted_risks)),
+        (false, _) => reasons(&target.failures),
     }
+}
+
+/// What one or several preconditions say in the same words: a title, and the message.
+fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a str)> {
+    let mut merged: Vec<(Vec<&str>, &str, &FindingReport)> = Vec::new();
+    let warns = if target.failures.is_empty() { "accepted" } else { "warns" };
+    for (findings, verb) in [(&target.failures, "blocks"), (&target.accepted_risks, warns)] {
+        for finding in findings {
+            let same = |(_, other_verb, other): &&mut (Vec<&str>, &str, &FindingReport)| {
+                (*other_verb, &other.reason, &other.message) == (verb, &finding.reason, &finding.message)
+            };
+            match merged.iter_mut().find(same) {
+                Some((names, ..)) => names.push(finding.name),
+                None => merged.push((vec![finding.name], verb, finding)),
+            }
+        }
+    }
+    let told = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
+        let message = if finding.message == report.upgradeable.message { AS_ABOVE } else { &finding.message };
+        (format!("{} {verb}: {}", names.join(", "), finding.reason), message)
+    };
+    merged.into_iter().map(told).collect()
 }
 
 /// What a target is called: its version, else its image.

@@ -6,11 +6,11 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    AS_ABOVE, NO_TARGETS, NOT_EVALUATED, groups, name, why,
+    NO_TARGETS, NOT_EVALUATED, findings, groups, name, why,
     wrap::{pad, wrap},
 };
 use crate::{
-    check::report::{FindingReport, Report, TargetReport},
+    check::report::{Report, TargetReport},
     gate::release::digest,
 };
 
@@ -108,17 +108,11 @@ fn details(text: &mut String, report: &Report, width: usize) {
         for line in wrap(&format!("{}: {}", names.join(", "), target.decision), width) {
             let _ = writeln!(text, "{style}{line}{style:#}");
         }
-        for (findings, verb) in [(&target.failures, "blocks"), (&target.accepted_risks, "accepted")] {
-            for finding in findings {
-                paragraph(text, "  ", &format!("* {} {verb}, {}", finding.name, finding.reason), width);
-                paragraph(text, "    ", message(report, finding), width);
-            }
+        for (title, message) in findings(report, target) {
+            paragraph(text, "  ", &format!("* {title}"), width);
+            paragraph(text, "    ", message, width);
         }
     }
-}
-
-fn message<'a>(report: &Report, finding: &'a FindingReport) -> &'a str {
-    if finding.message == report.upgradeable.message { AS_ABOVE } else { &finding.message }
 }
 
 fn paragraph(text: &mut String, indent: &str, content: &str, width: usize) {
