@@ -62,6 +62,9 @@ pub struct TargetReport {
     pub version: Option<String>,
     /// As it was given, else as far as the cluster knows it.
     pub image: Option<String>,
+    /// It is what `spec.desiredUpdate` asks for.
+    #[serde(skip)]
+    pub requested: bool,
     /// How it relates to the current release.
     pub update_type: &'static str,
     /// `allowed` or `blocked`.
@@ -109,6 +112,12 @@ impl RiskReport {
     fn new(risk: &Risk) -> Self {
         Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone() }
     }
+
+    /// A link that says more about this risk, other than where all documentation starts.
+    #[must_use]
+    pub fn own_url(&self) -> Option<&str> {
+        self.url.as_deref().filter(|url| *url != message::DOCUMENTATION)
+    }
 }
 
 impl TargetReport {
@@ -117,6 +126,7 @@ impl TargetReport {
         Self {
             version,
             image: given(&judgement.release.image),
+            requested: judgement.target.origin == Origin::Requested,
             update_type: judgement.update_type.as_str(),
             decision: judgement.decision().as_str(),
             failures: judgement.failures.iter().map(FindingReport::new).collect(),

@@ -15,10 +15,13 @@ pub fn markdown(report: &Report) -> String {
     let upgradeable = &report.upgradeable;
     let _ = writeln!(text, "## Updates of a cluster at {version}, {channel}\n");
     let _ = writeln!(text, "**Upgradeable: {}**, {}", upgradeable.status, escape(&upgradeable.reason));
+    if let Some(target) = report.targets.iter().find(|target| target.requested) {
+        let _ = writeln!(text, "\n**Asked for:** {}, {}", escape(name(target)), target.decision);
+    }
     if !upgradeable.risks.is_empty() {
         let _ = writeln!(text, "\n| Risk | Message |\n|---|---|");
         for risk in &upgradeable.risks {
-            let link = risk.url.as_deref().map(|url| format!("<br>{}", link(url))).unwrap_or_default();
+            let link = risk.own_url().map(|url| format!("<br>{}", link(url))).unwrap_or_default();
             let _ = writeln!(text, "| {} | {}{link} |", escape(&risk.name), escape(&risk.message));
         }
     }

@@ -8,14 +8,26 @@ mod wrap;
 pub use markdown::markdown;
 pub use table::table;
 
+use std::fmt::Write as _;
+
 use super::{
     Error, Report,
+    error::acts_on_terminals,
     report::{FindingReport, TargetReport},
 };
 
-/// The report as JSON.
+/// The report as JSON. Outside of strings there is nothing to escape but line breaks, which are JSON's own.
 pub fn json(report: &Report) -> Result<String, Error> {
-    let mut text = serde_json::to_string_pretty(report).map_err(std::io::Error::from)?;
+    let plain = serde_json::to_string_pretty(report).map_err(std::io::Error::from)?;
+    let mut text = String::with_capacity(plain.len() + 1);
+    for character in plain.chars() {
+        if character != '\n' && acts_on_terminals(character) {
+            // All of them are of the first plane, where four digits are enough.
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
     text.push('\n');
     Ok(text)
 }
@@ -56,8 +68,8 @@ fn why(target: &TargetReport) -> String {
 /// What one or several preconditions say in the same words: a title, and the message.
 fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a str)> {
     let mut merged: Vec<(Vec<&str>, &str, &FindingReport)> = Vec::new();
-    let warns = if target.failures.is_empty() { "accepted" } else { "warns" };
-    for (findings, verb) in [(&target.failures, "blocks"), (&target.accepted_risks, warns)] {
+    let warn = if target.failures.is_empty() { "accepted" } else { "warn" };
+    for (findings, verb) in [(&target.failures, "block"), (&target.accepted_risks, warn)] {
         for finding in findings {
             let same = |(_, other_verb, other): &&mut (Vec<&str>, &str, &FindingReport)| {
                 (*other_verb, &other.reason, &other.message) == (verb, &finding.reason, &finding.message)
@@ -70,7 +82,9 @@ fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a s
     }
     let told = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
         let message = if finding.message == report.upgradeable.message { AS_ABOVE } else { &finding.message };
-        (format!("{} {verb}: {}", names.join(", "), finding.reason), message)
+        let ending = if names.len() == 1 && verb != "accepted" { "s" } else { "" };
+        let title = format!("{} {verb}{ending}", names.join(", "));
+        (if names == [finding.reason.as_str()] { title } else { format!("{title}: {}", finding.reason) }, message)
     };
     merged.into_iter().map(told).collect()
 }
@@ -89,6 +103,8 @@ fn groups(targets: &[TargetReport]) -> Vec<(Vec<&str>, &TargetReport)> {
                 == (&target.failures, &target.accepted_risks, target.decision)
         };
         match groups.iter_mut().find(|(_, first)| same(first)) {
+            // Named twice, as a version and as an image.
+            Some((names, _)) if names.contains(&name(target)) => {}
             Some((names, _)) => names.push(name(target)),
             None => groups.push((vec![name(target)], target)),
         }

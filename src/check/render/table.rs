@@ -18,8 +18,8 @@ const BOLD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default();
-/// The widest that a column of versions gets; more goes onto further lines.
-const MAX_VERSION: usize = 28;
+/// The widest that the column of versions gets, a nightly build's; more goes onto further lines.
+const MAX_VERSION: usize = 34;
 /// Characters of a digest in the table; the whole image stands below it.
 const SHORT_DIGEST: usize = 19;
 
@@ -48,6 +48,9 @@ fn header(text: &mut String, report: &Report, width: usize) {
         None => "no channel".to_owned(),
     };
     let upgradeable = &report.upgradeable;
+    let requested = report.targets.iter().find(|target| target.requested);
+    let requested =
+        requested.map(|target| ("Asked for", style(target), format!("{}, {}", name(target), target.decision)));
     let rows = [
         ("Cluster", Style::new(), format!("{version}, {channel}")),
         (
@@ -56,7 +59,7 @@ fn header(text: &mut String, report: &Report, width: usize) {
             format!("{}, {}", upgradeable.status, upgradeable.reason),
         ),
     ];
-    for (title, style, value) in rows {
+    for (title, style, value) in rows.into_iter().chain(requested) {
         for (number, line) in wrap(&value, width.saturating_sub(13)).into_iter().enumerate() {
             let title = pad(if number == 0 { title } else { "" }, 13);
             let _ = writeln!(text, "{BOLD}{title}{BOLD:#}{style}{line}{style:#}");
@@ -68,7 +71,7 @@ fn header(text: &mut String, report: &Report, width: usize) {
             let _ = writeln!(text, "{NOTE}{line}{NOTE:#}");
         }
         paragraph(text, "  ", &risk.message, width);
-        if let Some(url) = &risk.url {
+        if let Some(url) = risk.own_url() {
             paragraph(text, "  ", url, width);
         }
     }
@@ -88,11 +91,12 @@ fn targets(text: &mut String, targets: &[TargetReport], width: usize) {
         for number in 0..version.len().max(reasons.len()) {
             let is_first = number == 0;
             let cell = |cells: &[String], width| pad(cells.get(number).map_or("", String::as_str), width);
-            let style = style(target);
+            let style = if is_first { style(target) } else { Style::new() };
+            let decision = if is_first { target.decision } else { "" };
             let line = [
                 cell(&version, first),
                 pad(if is_first { target.update_type } else { "" }, second),
-                format!("{style}{}{style:#}", pad(if is_first { target.decision } else { "" }, third)),
+                format!("{style}{decision}{style:#}{}", pad("", third - decision.len())),
                 cell(&reasons, 0),
             ]
             .concat();
