@@ -1,7 +1,10 @@
 //! Bad input: exit code 2, nothing on standard output, and one message on standard error that says where, what was
 //! found and what was expected.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
 use std::{
+    fmt::Write as _,
     fs,
     io::Write as _,
     path::Path,
@@ -158,7 +161,7 @@ fn what_is_not_text(#[case] content: Vec<u8>, #[case] expected: &str) {
 
 #[rstest]
 #[case::flow(format!("a: {}", "[".repeat(100_000)))]
-#[case::block((0..1_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect())]
+#[case::block((0..1_000).map(|level| " ".repeat(level) + "a:\n").collect())]
 #[case::dashes("- ".repeat(10_000))]
 #[case::json("{\"a\":".repeat(100_000))]
 #[case::closed_json(format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000)))]
@@ -166,7 +169,7 @@ fn what_is_not_text(#[case] content: Vec<u8>, #[case] expected: &str) {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..20 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        text += &format!("a{level}: &a{level} [{aliases}]\n");
+        let _ = writeln!(text, "a{level}: &a{level} [{aliases}]");
     }
     text
 })]
@@ -188,6 +191,8 @@ fn two_clusters_are_named_with_both_places() {
     }
     let one_file = format!("{CLUSTER}---\n{}", CLUSTER.replace("stable", "fast"));
     assert!(error_on("c.yaml", one_file).starts_with("c.yaml:11: found another ClusterVersion"));
+    let same_to_the_gate = format!("{CLUSTER}---\n{}", CLUSTER.replace("spec:", "spec:\n  clusterID: other"));
+    assert!(error_on("c.yaml", same_to_the_gate).starts_with("c.yaml:11: found another ClusterVersion"));
 }
 
 #[test]

@@ -172,7 +172,12 @@ impl Cluster {
                     code => Answer::Refused { code, problem },
                 })
             }
-            Err(error) => Err(unreachable(causes(&error))),
+            Err(error) => {
+                // Layers of the client, of which a person has never heard.
+                let problem = causes(&error);
+                let problem = problem.strip_prefix("ServiceError: ").unwrap_or(&problem);
+                Err(unreachable(problem.strip_prefix("client error (Connect): ").unwrap_or(problem).to_owned()))
+            }
         }
     }
 }

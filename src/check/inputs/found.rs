@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Inputs,
@@ -45,7 +46,8 @@ pub const AN_OBJECT: &str = "a ClusterVersion, or another Kubernetes object, wit
 /// What was found so far, and where.
 #[derive(Default)]
 pub struct Found {
-    cluster_version: Option<(ClusterVersion, Place)>,
+    /// With the whole object, since two clusters may well look the same to the gate.
+    cluster_version: Option<((ClusterVersion, Value), Place)>,
     cluster_operators: BTreeMap<String, (ClusterOperator, Place)>,
     cluster_operators_given: bool,
     admin_gates: Option<(BTreeMap<String, String>, Place)>,
@@ -118,20 +120,20 @@ impl Found {
 
     fn take_cluster_version(&mut self, node: &Node, place: Place) -> Result<(), Error> {
         let object = CLUSTER_VERSION_KIND.to_owned();
-        let mut read: ClusterVersion =
-            node.read().map_err(|error| field_error(&error, &place, object.clone(), "clusterversion"))?;
+        let error = |error: FieldError| field_error(&error, &place, object.clone(), "clusterversion");
+        let read: ClusterVersion = node.read().map_err(error)?;
+        let mut whole: Value = node.read().map_err(error)?;
         let name = &read.metadata.name;
         if !name.is_empty() && name != CLUSTER_VERSION {
             let found = format!("a ClusterVersion named {}", escape(name));
-            return Err(Error::Shape {
-                place,
-                found,
-                expected: "the one that every cluster has, named version".to_owned(),
-            });
+            let expected = "the one that every cluster has, named version".to_owned();
+            return Err(Error::Shape { place, found, expected });
         }
         // Two reads moments apart differ in it, and nothing here depends on it.
-        read.metadata.resource_version = String::new();
-        once(&mut self.cluster_version, read, object, place)
+        if let Some(Value::Object(metadata)) = whole.get_mut("metadata") {
+            metadata.remove("resourceVersion");
+        }
+        once(&mut self.cluster_version, (read, whole), object, place)
     }
 
     fn take_cluster_operator(&mut self, node: &Node, place: Place) -> Result<(), Error> {
@@ -150,7 +152,7 @@ impl Found {
 
     /// What the gate needs of it. `whole` names the input where no single line is to blame.
     pub fn finish(self, whole: &str) -> Result<Inputs, Error> {
-        let Some((cluster_version, _)) = self.cluster_version else {
+        let Some(((cluster_version, _), _)) = self.cluster_version else {
             let (place, found) = match (self.cluster_operators.into_values().next(), self.other) {
                 (_, Some((found, place))) => (place.to_string(), found),
                 (Some((_, place)), None) => (place.to_string(), "a ClusterOperator".to_owned()),

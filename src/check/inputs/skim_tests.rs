@@ -13,8 +13,8 @@ fn whole(text: &str) -> Slice<'_> {
     Slice { text, line: 1 }
 }
 
-fn head<'a>(kind: &'a str, name: &'a str) -> Option<Head<'a>> {
-    Some(Head { api_version: Some("v1"), kind: Some(kind), namespace: Some("ns"), name: Some(name) })
+fn config_map(name: &str) -> Head<'_> {
+    Head { api_version: Some("v1"), kind: Some("ConfigMap"), namespace: Some("ns"), name: Some(name) }
 }
 
 fn heads<'a>(outline: &Outline<'a>) -> Vec<Option<Head<'a>>> {
@@ -81,7 +81,7 @@ metadata:
 fn entries_are_told_by_the_keys_at_their_own_indentation() {
     let outline = outline(whole(LIST)).unwrap();
     assert_eq!((outline.head.kind, outline.head.api_version), (Some("ConfigMapList"), Some("v1")));
-    assert_eq!(heads(&outline), [head("ConfigMap", "one"), head("ConfigMap", "two")]);
+    assert_eq!(heads(&outline), [Some(config_map("one")), Some(config_map("two"))]);
     let lines: Vec<usize> = outline.items.unwrap().iter().map(|(slice, _)| slice.line).collect();
     assert_eq!(lines, [3, 30]);
 }
