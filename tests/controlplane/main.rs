@@ -5,7 +5,10 @@
 mod support;
 
 mod conflicts;
+mod contention;
 mod harness;
+mod history;
 mod mission;
 mod once;
 mod overrides;
+mod rest;
