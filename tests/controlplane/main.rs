@@ -6,6 +6,7 @@ mod support;
 
 mod conflicts;
 mod contention;
+mod gates;
 mod harness;
 mod history;
 mod mission;
