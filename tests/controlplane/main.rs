@@ -13,3 +13,4 @@ mod mission;
 mod once;
 mod overrides;
 mod rest;
+mod sources;
