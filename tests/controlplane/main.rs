@@ -13,6 +13,7 @@ mod mission;
 mod objects;
 mod once;
 mod overrides;
+mod requests;
 mod rest;
 mod sources;
 mod versions;
