@@ -4,8 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conditions;
 mod conflicts;
 mod contention;
+mod events;
 mod gates;
 mod harness;
 mod history;
