@@ -10,3 +10,4 @@ mod harness;
 mod manifests;
 mod mission;
 mod records_crd;
+mod removal;

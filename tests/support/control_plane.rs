@@ -83,7 +83,12 @@ impl ControlPlane {
         Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
     }
 
-    fn start() -> Result<Self, String> {
+    /// Another one, for a test that takes away what the others need. It ends when dropped.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    pub fn start() -> Result<Self, String> {
         let kubectl = PathBuf::from(provide(&[])?).join("kubectl");
         let dir = tempfile::Builder::new()
             .prefix("upgrade-gate-")
