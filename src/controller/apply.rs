@@ -23,9 +23,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What became of a write that wasn't made.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The object has moved on since it was read (409), or is no longer what the patch tests for (422).
+    /// The object has moved on since it was read (409).
     #[error("the object has changed since it was read: {0}")]
     Stale(String),
+    /// The object isn't what the patch tests for, or wouldn't be valid afterwards (422).
+    #[error("the object isn't what the write takes it for: {0}")]
+    Invalid(String),
     /// Another manager owns the field, and the write didn't insist.
     #[error("another field manager owns what was to be written: {0}; end the other writer, or use another mode")]
     Owned(String),
@@ -46,6 +49,7 @@ impl ApplyError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Stale(_) => "stale",
+            Self::Invalid(_) => "invalid",
             Self::Owned(_) => "owned",
             Self::Gone => "gone",
             Self::Refused(_) => "refused",
@@ -172,7 +176,8 @@ fn refusal(status: &Status) -> ApplyError {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     match status.code {
         409 if causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict") => ApplyError::Owned(message),
-        409 | 422 => ApplyError::Stale(message),
+        409 => ApplyError::Stale(message),
+        422 => ApplyError::Invalid(message),
         404 => ApplyError::Gone,
         429 | 500.. => ApplyError::Unanswered(message),
         _ => ApplyError::Refused(message),

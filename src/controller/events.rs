@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::plan::{self, Conditions};
 use crate::{
-    api::{ClusterVersion, Condition, names},
+    api::{ClusterVersion, Condition, ConditionStatus, names},
     gate::{Decision, Judgement, Snapshot, Verdict, message},
 };
 
@@ -91,7 +91,8 @@ pub fn announcements(
     let accepted_before = before.1;
     let decided_anew = !same(accepted_before, &after.release_accepted)
         || accepted_before.is_some_and(|before| before.message != after.release_accepted.message);
-    if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew) {
+    let waits = after.release_accepted.status == ConditionStatus::Unknown;
+    if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew && !waits) {
         announcements.extend(decision(&snapshot.cluster_version, request));
     }
     announcements

@@ -18,14 +18,15 @@ use crate::{
     gate::{Decision, Judgement, Snapshot, Source, Verdict, message},
 };
 
-/// Whether an accepted risk can be recorded. Where the last try failed for good, the request waits, so that no
-/// update goes ahead without its record, and `Upgradeable` is written all the same.
+/// Whether an accepted risk can be recorded. Where it can't, `Upgradeable` is written all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
     /// Nothing speaks against it.
     Possible,
-    /// The last try was refused.
+    /// The last try has failed: the request waits, so that no update goes ahead without its record.
     Failing,
+    /// It was recorded, and somebody takes the record back each time; the update has gone ahead.
+    TakenBack,
 }
 
 /// One write.
@@ -121,7 +122,9 @@ pub struct Situation<'a> {
     pub records: &'a Source<Vec<UpdateRecord>>,
     /// What the bridge says of the request; `None` in any other role.
     pub bridging: Option<&'a Result<Bridging, Refusal>>,
-    /// Kinds of write that were refused a moment ago, and why.
+    /// Whether an accepted risk can be recorded.
+    pub recording: Recording,
+    /// Kinds of write that have failed a moment ago, and why.
     pub failing: &'a [(Kind, String)],
     /// Somebody takes back what is written.
     pub contended: bool,
@@ -132,12 +135,6 @@ pub struct Situation<'a> {
 impl Situation<'_> {
     fn is_failing(&self, kind: Kind) -> bool {
         self.failing.iter().any(|(failing, _)| *failing == kind)
-    }
-
-    /// Whether accepted risks can be recorded in the history.
-    #[must_use]
-    pub fn recording(&self) -> Recording {
-        if self.is_failing(Kind::History) { Recording::Failing } else { Recording::Possible }
     }
 }
 
@@ -151,7 +148,7 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
         return Vec::new();
     }
     let now = rfc3339(snapshot.now);
-    let gate = gate_writes(snapshot, verdict, role, situation.recording());
+    let gate = gate_writes(snapshot, verdict, role, situation.recording);
     let force = situation.bridging.and_then(|bridging| bridging.as_ref().ok());
     let records = match situation.records {
         Source::Read(records) if !situation.is_failing(Kind::Record) => Some(records.as_slice()),
@@ -179,12 +176,11 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
     if let (Some(records), Role::Bridge) = (records, role) {
         writes.extend(history::restore(cluster_version, records, situation.restored).map(Write::Restore));
     }
-    if !situation.is_failing(Kind::Operator) {
-        writes.extend(operator_status::write(situation, &now).map(Write::Operator));
-    }
     if let Some(records) = records {
         writes.extend(records::follow(records, cluster_version).into_iter().map(Write::Record));
     }
+    // Last, as it tells of what has failed before it.
+    writes.extend(operator_status::write(situation, &now).map(Write::Operator));
     writes.retain(|write| !situation.is_failing(write.kind()));
     writes
 }

@@ -15,7 +15,7 @@ use super::{
     observe::Observed,
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
-    plan::{self, Conditions, Kind, Situation, Write},
+    plan::{self, Conditions, Situation, Write},
     surroundings,
     watch::Change,
 };
@@ -26,9 +26,11 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Writes in one turn at most: what one event calls for, and once more after one was found stale.
-const STEPS: usize = 12;
-/// How long a kind of write rests after it was refused, and an answer about the surroundings is good for.
+/// Looks in one turn at most: what one event calls for, what was found stale in between, and that nothing is left.
+const STEPS: usize = 16;
+/// How often in a row a write that was found stale is planned anew right away: whoever was faster is done by then.
+const STALE: u32 = 4;
+/// How long an answer about the surroundings is good for.
 const REST: Duration = Duration::from_secs(10);
 
 /// Everything that the loop owns.
@@ -55,7 +57,6 @@ pub struct Gate {
     /// The uid and generation that were forced.
     forced: Option<(String, i64)>,
     restored: Vec<String>,
-    failing: Vec<(Kind, String, Instant)>,
     /// The record of the bridge whose update went unverified, as it was told.
     unverified: Option<String>,
     /// What a role that doesn't write the conditions would have written last.
@@ -86,7 +87,6 @@ impl Gate {
             ungated_since: None,
             forced: None,
             restored: Vec::new(),
-            failing: Vec::new(),
             unverified: None,
             said: None,
             due: false,
@@ -111,7 +111,7 @@ impl Gate {
 
     /// Does what is due.
     pub async fn turn(&mut self) {
-        if std::mem::take(&mut self.due) && !self.pace.waits() {
+        if std::mem::take(&mut self.due) {
             let started = Instant::now();
             if self.reconcile().await {
                 self.metrics.reconciled(started.elapsed());
@@ -127,9 +127,8 @@ impl Gate {
     /// Writes until the cluster says what the verdict says, or something speaks against it. Returns whether
     /// anything was written.
     async fn reconcile(&mut self) -> bool {
-        let mut stale = false;
+        let mut failures = 0;
         let mut any = false;
-        self.failing.retain(|(_, _, until)| Instant::now() < *until);
         for _ in 0..STEPS {
             let leads = self.leader.may_write();
             self.metrics.leads(leads);
@@ -145,8 +144,9 @@ impl Gate {
                 continue;
             }
             let bridging = self.bridging().await;
-            let failing: Vec<(Kind, String)> = self.failing.iter().map(|(kind, why, _)| (*kind, why.clone())).collect();
+            let failing = self.pace.failing();
             let (snapshot, operator, records) = self.observed.all();
+            let recording = self.pace.recording(snapshot);
             let situation = Situation {
                 snapshot,
                 verdict: &verdict,
@@ -155,6 +155,7 @@ impl Gate {
                 operator,
                 records,
                 bridging: bridging.as_ref(),
+                recording,
                 failing: &failing,
                 contended: self.pace.contends(),
                 restored: &self.restored,
@@ -172,14 +173,16 @@ impl Gate {
             match self.writer.apply(&write).await {
                 Ok(answer) => {
                     any = true;
+                    failures = 0;
                     self.metrics.wrote(write.kind().as_str(), "ok");
-                    self.written(&write, &verdict);
+                    self.written(&write, &verdict, recording);
                     self.observed.take_answer(answer);
                     self.after_force(&write);
                 }
                 Err(error) => {
                     self.metrics.wrote(write.kind().as_str(), error.category());
-                    if !self.recover(&write, error, std::mem::replace(&mut stale, true)).await {
+                    failures += 1;
+                    if !self.recover(&write, error, failures).await {
                         return any;
                     }
                 }
@@ -192,20 +195,13 @@ impl Gate {
     /// The first write that may be made now.
     fn next(&mut self, writes: Vec<Write>) -> Option<Write> {
         if writes.is_empty() {
-            self.pace.succeeded();
+            self.pace.settled();
             return None;
         }
-        let mut held_back = false;
-        for write in writes {
+        writes.into_iter().find(|write| {
             let (snapshot, ..) = self.observed.all();
-            let contended = self.pace.is_contended(&write, snapshot);
-            if contended && !self.contend() {
-                held_back = true;
-            } else if !(held_back && write.kind().is_on_cluster_version()) {
-                return Some(write);
-            }
-        }
-        None
+            !self.pace.is_contended(write, snapshot) || self.contend()
+        })
     }
 
     /// Looks who gates here. Returns whether the role has changed.
@@ -275,18 +271,12 @@ impl Gate {
     }
 
     /// Remembers a write, and says what it means.
-    fn written(&mut self, write: &Write, verdict: &Verdict) {
-        self.failing.retain(|(kind, ..)| *kind != write.kind());
+    fn written(&mut self, write: &Write, verdict: &Verdict, recording: plan::Recording) {
         let (snapshot, ..) = self.observed.all();
         self.pace.wrote(write, snapshot);
         let cluster_version = &snapshot.cluster_version;
         match write {
             Write::Conditions(_) if self.role == Role::Replace => {
-                let recording = if self.failing.iter().any(|(kind, ..)| *kind == Kind::History) {
-                    plan::Recording::Failing
-                } else {
-                    plan::Recording::Possible
-                };
                 let after = plan::conditions(snapshot, verdict, recording);
                 let before = (
                     cluster_version.condition(condition::UPGRADEABLE),
@@ -367,9 +357,14 @@ impl Gate {
     }
 
     /// After a failed write: reads anew, and says whether to plan once more right away.
-    async fn recover(&mut self, write: &Write, error: ApplyError, again: bool) -> bool {
+    async fn recover(&mut self, write: &Write, error: ApplyError, failures: u32) -> bool {
         let kind = write.kind();
-        if let (ApplyError::Stale(_), false, true) = (&error, again, kind.is_on_cluster_version()) {
+        let again = match error {
+            ApplyError::Stale(_) => failures <= STALE,
+            ApplyError::Invalid(_) => failures <= 1,
+            ApplyError::Owned(_) | ApplyError::Gone | ApplyError::Refused(_) | ApplyError::Unanswered(_) => false,
+        };
+        if again && kind.is_on_cluster_version() {
             match self.writer.read().await {
                 Ok(Some(object)) => {
                     self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
@@ -378,29 +373,19 @@ impl Gate {
                 // The watch will tell that it is gone.
                 Ok(None) => return false,
                 Err(error) => {
-                    self.pace.failed();
                     tracing::warn!(%error, "reading the ClusterVersion anew has failed");
+                    self.pace.failed(kind, &error);
                     return false;
                 }
             }
         }
-        let gone = matches!(error, ApplyError::Gone) && kind.is_on_cluster_version();
-        if gone {
+        if matches!(error, ApplyError::Gone) && kind.is_on_cluster_version() {
             return false;
         }
         tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
-        // One kind of write that is refused mustn't keep the others back.
-        let rests = match kind {
-            Kind::Conditions | Kind::Withdraw => false,
-            Kind::History => matches!(error, ApplyError::Refused(_) | ApplyError::Stale(_)),
-            Kind::Force | Kind::Restore | Kind::Record | Kind::Operator => true,
-        };
-        if rests {
-            self.failing.push((kind, error.to_string(), Instant::now() + REST));
-            return true;
-        }
-        self.pace.failed();
-        false
+        self.pace.failed(kind, &error);
+        // A server that doesn't answer answers nothing else either; what it refuses mustn't keep the rest back.
+        !matches!(error, ApplyError::Unanswered(_))
     }
 
     /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.

@@ -5,9 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conflicts;
 mod crd;
 mod harness;
 mod manifests;
 mod mission;
+mod once;
+mod overrides;
 mod records_crd;
 mod removal;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval};
 
 use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
+use super::cvo;
 use super::versions::Versions;
 use super::{eventually, pretty};
 
@@ -127,6 +128,13 @@ impl Cluster {
         value(&written.expect("patch the status of the ClusterVersion"))
     }
 
+    /// What a merge patch of the object with its status would give.
+    pub async fn dry_run_status(&self, patch: &Value) -> Result<Value, Error> {
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        let answer = self.cluster_versions().patch_status("version", &params, &Patch::Merge(patch)).await;
+        answer.map(|object| value(&object))
+    }
+
     /// Reads, changes and PUTs the whole status as this field manager, which is how the CVO writes it; again on a conflict.
     pub async fn put_status(&self, manager: &str, mut change: impl FnMut(&mut Value)) -> Value {
         let params = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
@@ -233,7 +241,9 @@ impl Cluster {
         self.cluster_operators().delete_collection(&delete, &all).await.expect("delete the ClusterOperators");
         let events = Api::<Event>::namespaced(self.client.clone(), "default");
         events.delete_collection(&delete, &all).await.expect("delete the events");
-        missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), NAMESPACE).delete(NAME, &delete).await);
+        for (namespace, name) in [(NAMESPACE, NAME), (cvo::NAMESPACE, "version")] {
+            missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), namespace).delete(name, &delete).await);
+        }
         self.set_admin_gates(json!({})).await;
         self.set_admin_acks(json!({})).await;
     }

@@ -83,6 +83,19 @@ impl ControlPlane {
         Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
     }
 
+    /// Applies an object as the administrator, server-side and by force. Blocking, so that it also works while a panic
+    /// unwinds.
+    ///
+    /// # Panics
+    ///
+    /// When kubectl fails.
+    pub fn apply_object(&self, object: &serde_json::Value) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), object.to_string()).expect("write a manifest");
+        let path = file.path().to_string_lossy().into_owned();
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path]);
+    }
+
     /// Another one, for a test that takes away what the others need. It ends when dropped.
     ///
     /// # Errors

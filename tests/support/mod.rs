@@ -12,9 +12,13 @@
 mod audit;
 mod cluster;
 mod control_plane;
+mod crd;
+pub mod cvo;
+mod denial;
 pub mod fixtures;
 mod operator;
 mod versions;
+mod waits;
 
 use std::time::Duration;
 
@@ -24,8 +28,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub use audit::Write;
 pub use cluster::{Cluster, cluster, cluster_as};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
+pub use crd::Loosen;
 pub use operator::{Operator, Options};
 pub use versions::Versions;
+pub use waits::{entries, is_accepted, says, versions_of_history};
 
 /// How long to wait for anything: generous, as a busy machine is no failure.
 pub const DEADLINE: Duration = Duration::from_secs(30);
