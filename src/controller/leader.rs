@@ -11,11 +11,14 @@ use kube::{
     Api, Client,
     runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
-use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use crate::{api::names, config::LeaseConfig};
 
+/// Between tries while the API server can't be reached at the start, and twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long giving the lease back may take at the end.
 const RELEASE: Duration = Duration::from_secs(3);
 
@@ -42,32 +45,21 @@ pub struct Leader(Option<Candidate>);
 #[derive(Debug)]
 struct Candidate {
     elected: watch::Receiver<bool>,
-    manager: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
+    campaign: JoinHandle<Result<(), LeaderError>>,
     deadline: watch::Receiver<Option<Instant>>,
     observer: JoinHandle<()>,
 }
 
 impl Leader {
     /// Becomes a candidate; without a lease to hold, this process always leads.
-    ///
-    /// # Errors
-    /// The Lease can't be read or created.
-    pub async fn start(client: Client, lease: Option<LeaseConfig>, identity: String) -> Result<Self, LeaderError> {
-        let Some(lease) = lease else { return Ok(Self(None)) };
-        let builder = LeaseManagerBuilder::new(client.clone(), names::SELF)
-            .with_namespace(lease.namespace.clone())
-            .with_identity(identity.clone())
-            .with_field_manager(names::SELF)
-            .with_duration(lease.duration.as_secs())
-            .with_grace((lease.duration.saturating_sub(lease.renew_interval)).as_secs());
-        let manager = builder
-            .build()
-            .await
-            .map_err(|source| LeaderError::Lease { namespace: lease.namespace.clone(), source: Box::new(source) })?;
-        let (elected, manager) = manager.watch().await;
+    #[must_use]
+    pub fn start(client: Client, lease: Option<LeaseConfig>, identity: String) -> Self {
+        let Some(lease) = lease else { return Self(None) };
+        let (sender, elected) = watch::channel(false);
+        let campaign = tokio::spawn(campaign(client.clone(), lease.clone(), identity.clone(), sender));
         let (sender, deadline) = watch::channel(None);
         let observer = tokio::spawn(observe(client, lease, identity, sender));
-        Ok(Self(Some(Candidate { elected, manager, deadline, observer })))
+        Self(Some(Candidate { elected, campaign, deadline, observer }))
     }
 
     /// Whether a write may be made now.
@@ -84,13 +76,21 @@ impl Leader {
     /// The election has ended, which it never should.
     pub async fn changed(&mut self) -> Result<(), LeaderError> {
         let Some(candidate) = &mut self.0 else { return std::future::pending().await };
-        tokio::select! {
-            changed = candidate.elected.changed() => changed.map_err(|_| ()),
-            changed = candidate.deadline.changed() => changed.map_err(|_| ()),
+        let changed = tokio::select! {
+            changed = candidate.elected.changed() => changed,
+            changed = candidate.deadline.changed() => changed,
+        };
+        if changed.is_ok() {
+            return Ok(());
         }
-        .map_err(|()| {
-            LeaderError::Ended("its task is gone; the log says more, and the Pod will be restarted".to_owned())
-        })
+        if !candidate.campaign.is_finished() {
+            return Err(LeaderError::Ended("the Lease isn't watched any more".to_owned()));
+        }
+        match (&mut candidate.campaign).await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) => Err(LeaderError::Ended("its task has returned".to_owned())),
+            Err(panic) => Err(LeaderError::Ended(panic.to_string())),
+        }
     }
 
     /// Gives the lease back, so that another replica needn't wait until it runs out.
@@ -98,13 +98,67 @@ impl Leader {
         let Some(candidate) = self.0 else { return };
         candidate.observer.abort();
         drop(candidate.elected);
-        match tokio::time::timeout(RELEASE, candidate.manager).await {
-            Ok(Ok(Ok(_))) => {}
+        match tokio::time::timeout(RELEASE, candidate.campaign).await {
+            Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the lease could not be released; it will run out"),
             Ok(Err(error)) => tracing::warn!(%error, "the lease could not be released; it will run out"),
             Err(_) => tracing::warn!("releasing the lease took too long; it will run out"),
         }
     }
+}
+
+/// Stands for election until nobody listens any more, and then gives the lease back. An API server that can't be
+/// reached at the start is waited for; one that refuses the Lease won't change its mind.
+async fn campaign(
+    client: Client,
+    lease: LeaseConfig,
+    identity: String,
+    elected: watch::Sender<bool>,
+) -> Result<(), LeaderError> {
+    let failed = |source| LeaderError::Lease { namespace: lease.namespace.clone(), source: Box::new(source) };
+    let mut wait = FIRST_WAIT;
+    let manager = loop {
+        let builder = LeaseManagerBuilder::new(client.clone(), names::SELF)
+            .with_namespace(lease.namespace.clone())
+            .with_identity(identity.clone())
+            .with_field_manager(names::SELF)
+            .with_duration(lease.duration.as_secs())
+            .with_grace((lease.duration.saturating_sub(lease.renew_interval)).as_secs());
+        match builder.build().await {
+            Ok(manager) => break manager,
+            Err(error) if is_refusal(&error) => return Err(failed(error)),
+            Err(error) => tracing::warn!(%error, "the Lease can't be had yet"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+            () = elected.closed() => return Ok(()),
+        }
+    };
+    let (mut word, manager) = manager.watch().await;
+    loop {
+        elected.send_replace(*word.borrow_and_update());
+        tokio::select! {
+            changed = word.changed() => if changed.is_err() { break },
+            () = elected.closed() => break,
+        }
+    }
+    drop(word);
+    match manager.await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(failed(error)),
+        Err(panic) => Err(LeaderError::Ended(panic.to_string())),
+    }
+}
+
+fn is_refusal(error: &LeaseManagerError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            return matches!(status.code, 401 | 403);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Turns what is seen of the Lease into a deadline.

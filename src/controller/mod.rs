@@ -81,7 +81,7 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
     let watches = watch::start(&client, &sender);
     drop(sender);
     let (announcer, published) = Announcer::start(client.clone(), config.identity.clone());
-    let leader = Leader::start(client.clone(), config.lease.clone(), config.identity.clone()).await?;
+    let leader = Leader::start(client.clone(), config.lease.clone(), config.identity.clone());
     tracing::info!(mode = ?config.mode, identity = config.identity, "starting");
     let mut gate = Gate::new(&config, &client, leader, metrics, announcer);
 

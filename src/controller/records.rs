@@ -77,7 +77,7 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
         return None;
     }
     let from = behind.first().map_or("", |entry| &entry.version);
-    let by = if front.accepted_risks.starts_with("Forced through") { AcceptedBy::Force } else { AcceptedBy::Gate };
+    let by = if front.accepted_risks.contains("Forced through") { AcceptedBy::Force } else { AcceptedBy::Gate };
     let spec = UpdateRecordSpec {
         from: from.to_owned(),
         to: front.version.clone(),

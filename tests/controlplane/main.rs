@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bridge;
 mod conflicts;
 mod crd;
 mod harness;
@@ -14,3 +15,4 @@ mod once;
 mod overrides;
 mod records_crd;
 mod removal;
+mod stand_in;

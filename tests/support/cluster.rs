@@ -18,7 +18,7 @@ use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
 use super::cvo;
 use super::versions::Versions;
-use super::{eventually, pretty};
+use super::{eventually, fixtures, pretty};
 
 /// The admin-gates that the payload brings, and the admin-acks that the administrator gives.
 const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
@@ -50,6 +50,9 @@ pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
     let client = control_plane.client().await;
     let mut cluster = Cluster { control_plane, client, audit_mark: 0, _turn: turn };
     cluster.clean().await;
+    cluster.create("fixture", fixtures::cluster()).await;
+    cluster.open_the_door().await;
+    cluster.delete().await;
     cluster.create(manager, cluster_version).await;
     cluster.audit_mark = audit::mark(&cluster.client, &control_plane.audit_log()).await;
     cluster
@@ -239,6 +242,10 @@ impl Cluster {
         let (delete, all) = (DeleteParams::default(), ListParams::default());
         self.delete().await;
         self.cluster_operators().delete_collection(&delete, &all).await.expect("delete the ClusterOperators");
+        let records = GroupVersionKind::gvk("upgrade-gate.openshift.io", "v1alpha1", "UpdateRecord");
+        let records = ApiResource::from_gvk_with_plural(&records, "updaterecords");
+        let records = Api::<DynamicObject>::all_with(self.client.clone(), &records);
+        missing_is_fine(records.delete_collection(&delete, &all).await);
         let events = Api::<Event>::namespaced(self.client.clone(), "default");
         events.delete_collection(&delete, &all).await.expect("delete the events");
         for (namespace, name) in [(NAMESPACE, NAME), (cvo::NAMESPACE, "version")] {
@@ -254,7 +261,7 @@ impl Cluster {
     }
 }
 
-fn missing_is_fine<T>(result: Result<T, Error>) {
+pub(super) fn missing_is_fine<T>(result: Result<T, Error>) {
     match result {
         Ok(_) => {}
         Err(Error::Api(status)) if status.code == 404 => {}

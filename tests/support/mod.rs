@@ -1,5 +1,6 @@
 //! The harness of the control-plane tests: a real API server with OpenShift's CRDs and `deploy/base` in it, a clean
-//! ClusterVersion for each test, and the built operator, logged in as its ServiceAccount.
+//! ClusterVersion for each test, and the built operator, logged in as its ServiceAccount. [`cvo`] is a stand-in for the
+//! stock cluster-version operator.
 //!
 //! ```text
 //! let cluster = support::cluster(fixtures::cluster()).await;         // this test's turn, with a clean start
@@ -15,6 +16,7 @@ mod control_plane;
 mod crd;
 pub mod cvo;
 mod denial;
+mod door;
 pub mod fixtures;
 mod operator;
 mod versions;

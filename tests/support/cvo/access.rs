@@ -7,7 +7,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
 
-use crate::support::control_plane::{ControlPlane, repository};
+use super::super::control_plane::{ControlPlane, repository};
 
 /// Where the CVO and its Lease live.
 pub const NAMESPACE: &str = "openshift-cluster-version";

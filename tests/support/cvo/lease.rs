@@ -7,8 +7,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
+use super::super::cluster::Cluster;
 use super::access::{MANAGER, NAMESPACE};
-use crate::support::cluster::Cluster;
 
 const NAME: &str = "version";
 

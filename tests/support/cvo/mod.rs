@@ -145,7 +145,8 @@ impl Cvo {
         self.ask("complete an update", Wish::Complete).await;
     }
 
-    /// Makes it see at once what `Upgradeable` depends on, and waits until that is published.
+    /// Makes it see at once what `Upgradeable` depends on, as far as its watches have brought it, and waits until that is
+    /// published.
     pub async fn catch_up(&self) {
         self.ask("catch up", Wish::CatchUp).await;
         self.settled().await;

@@ -62,12 +62,12 @@ impl Found {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "what the checks return")]
+#[expect(clippy::unnecessary_wraps, reason = "what the checks return")]
 fn blocks(reason: &str, text: String) -> Option<Found> {
     Some(Found { reason: reason.to_owned(), text, blocks: true })
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "what the checks return")]
+#[expect(clippy::unnecessary_wraps, reason = "what the checks return")]
 fn warns(reason: &str, text: String) -> Option<Found> {
     Some(Found { reason: reason.to_owned(), text, blocks: false })
 }

@@ -72,6 +72,8 @@ pub(super) struct Worker {
     /// Lists that haven't come yet.
     missing: usize,
     last_written: u64,
+    /// From where it last wrote too late.
+    dropped: Option<u64>,
     tried: Option<Instant>,
     updating_since: Option<Instant>,
     wishes: Vec<Command>,
@@ -90,6 +92,7 @@ impl Worker {
             seen: None,
             missing: 4,
             last_written: 0,
+            dropped: None,
             tried: None,
             updating_since: None,
             wishes: Vec::new(),
@@ -120,7 +123,12 @@ impl Worker {
                         paused = matches!(wish, Wish::Pause);
                         let _ = done.send(());
                     }
-                    Some(command) => self.wishes.push(command),
+                    Some(command) => {
+                        self.wishes.push(command);
+                        if self.dropped.is_some() && self.dropped == self.seen.as_ref().map(resource_version) {
+                            continue; // a wish is no reason to try again what can't succeed
+                        }
+                    }
                 },
                 Some((kind, event)) = watches.next(), if !paused => self.notice(kind, event),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if !paused && wake.is_some() => {}
@@ -193,7 +201,7 @@ impl Worker {
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match self.api.replace_status("version", &params, &object).await {
             Ok(written) => self.last_written = resource_version(&written),
-            Err(Error::Api(status)) if status.code == 409 => {}
+            Err(Error::Api(status)) if status.code == 409 => self.dropped = Some(resource_version(&object)),
             Err(error) => eprintln!("the stand-in can't PUT the status: {error}"),
         }
     }
