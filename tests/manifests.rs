@@ -209,7 +209,7 @@ fn the_alerts_ask_for_metrics_that_there_are() {
         .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
         .filter(|word| word.starts_with("upgrade_gate_"))
         .collect();
-    assert_eq!(named.len(), 5, "{named:?}");
+    assert_eq!(named.len(), 7, "{named:?}");
     for name in named {
         assert!(shown.lines().any(|line| line.starts_with(name) && !line.starts_with('#')), "{name}");
     }

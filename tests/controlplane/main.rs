@@ -20,6 +20,7 @@ mod objects;
 mod once;
 mod overrides;
 mod records_crd;
+mod removal;
 mod requests;
 mod rest;
 mod sources;

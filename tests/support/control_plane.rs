@@ -96,7 +96,12 @@ impl ControlPlane {
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path]);
     }
 
-    fn start() -> Result<Self, String> {
+    /// Another one, for a test that takes away what the others need. It ends when dropped.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    pub fn start() -> Result<Self, String> {
         let kubectl = PathBuf::from(provide(&[])?).join("kubectl");
         let dir = tempfile::Builder::new()
             .prefix("upgrade-gate-")
