@@ -12,6 +12,8 @@ pub mod config;
 pub mod controller;
 pub mod crd;
 pub mod gate;
+pub mod history;
 pub mod metrics;
+pub mod plugin;
 pub mod server;
 pub mod telemetry;

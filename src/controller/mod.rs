@@ -34,7 +34,7 @@ pub use self::{
     bridge::{Bridging, Refusal, decide},
     leader::LeaderError,
     ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
-    surroundings::{cvo_lease, policy_is_installed, self_lease},
+    surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
     watch::{cluster_operators, cluster_versions},
 };
 
