@@ -6,6 +6,7 @@
 mod support;
 
 mod bridge;
+mod check_gate;
 mod conditions;
 mod conflicts;
 mod contention;
