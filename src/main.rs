@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use upgrade_gate::{config, controller, telemetry};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use upgrade_gate::{config, controller, plugin, telemetry};
 
 /// Gates OpenShift updates: overrides stop minor and major updates, and no others.
 #[derive(Debug, Parser)]
@@ -20,7 +20,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let known = Cli::command();
+    let commands: Vec<&str> = known.get_subcommands().map(clap::Command::get_name).collect();
+    match Cli::parse_from(plugin::arguments(std::env::args_os(), &commands)).command {
         Command::Run(args) => run(&args),
     }
 }
