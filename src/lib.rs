@@ -6,6 +6,7 @@
 //! ```
 
 pub mod api;
+pub mod check;
 pub mod cleanup;
 pub mod config;
 pub mod controller;

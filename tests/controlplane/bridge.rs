@@ -26,7 +26,7 @@ async fn ask_and_be_refused(cluster: &Cluster, version: &str) {
         .await;
 }
 
-async fn records(cluster: &Cluster) -> Vec<Value> {
+fn records(cluster: &Cluster) -> Vec<Value> {
     let list = cluster.control_plane.kubectl(&["get", "updaterecords", "-o", "json"]);
     serde_json::from_str::<Value>(&list).unwrap()["items"].as_array().unwrap().clone()
 }
@@ -48,7 +48,7 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
     cvo.complete().await;
 
     let record = eventually("a record that is completed", async || {
-        let records = records(&cluster).await;
+        let records = records(&cluster);
         match records.as_slice() {
             [record] if record["status"]["outcome"] == "Completed" => Ok(record.clone()),
             other => Err(format!("{other:#?}")),
@@ -76,7 +76,7 @@ async fn a_minor_whose_refusal_reads_like_a_patchs_is_not_forced() {
     cvo.settled().await;
     cluster.rests_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"]["force"], false);
-    assert_eq!(records(&cluster).await, Vec::<Value>::new());
+    assert_eq!(records(&cluster), Vec::<Value>::new());
 }
 
 #[tokio::test]

@@ -6,13 +6,23 @@
 mod support;
 
 mod bridge;
+mod conditions;
 mod conflicts;
+mod contention;
 mod crd;
+mod events;
+mod gates;
 mod harness;
+mod history;
 mod manifests;
 mod mission;
+mod objects;
 mod once;
 mod overrides;
 mod records_crd;
 mod removal;
+mod requests;
+mod rest;
+mod sources;
 mod stand_in;
+mod versions;

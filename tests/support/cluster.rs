@@ -191,8 +191,21 @@ impl Cluster {
         let about = ListParams::default().fields("involvedObject.kind=ClusterVersion");
         let list = Api::<Event>::namespaced(self.client.clone(), "default").list(&about).await.expect("list events");
         let mut events: Vec<Value> = list.items.iter().map(value).collect();
-        events.sort_by_key(|event| event["metadata"]["creationTimestamp"].to_string());
+        events.sort_by_key(|event| event["eventTime"].to_string());
         events
+    }
+
+    /// Waits until the events about the ClusterVersion have these reasons, in this order, and returns them.
+    pub async fn events_are(&self, reasons: &[&str]) -> Vec<Value> {
+        eventually(&format!("events {reasons:?}"), async || {
+            let events = self.events().await;
+            if events.iter().map(|event| &event["reason"]).eq(reasons) {
+                Ok(events)
+            } else {
+                Err(format!("{events:#?}"))
+            }
+        })
+        .await
     }
 
     /// What anybody has asked the API server to write since this test's clean start, in the order of the answers.
