@@ -13,5 +13,6 @@ pub mod controller;
 pub mod crd;
 pub mod gate;
 pub mod metrics;
+pub mod plugin;
 pub mod server;
 pub mod telemetry;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use upgrade_gate::{check, cleanup, config, controller, crd, telemetry};
+use upgrade_gate::{check, cleanup, config, controller, crd, plugin, telemetry};
 
 /// The package's version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
@@ -51,7 +51,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let known = Cli::command();
+    let commands: Vec<&str> = known.get_subcommands().map(clap::Command::get_name).collect();
+    match Cli::parse_from(plugin::arguments(std::env::args_os(), &commands)).command {
         Command::Run(args) => run(&args),
         Command::Check(args) => answer(&args),
         Command::Cleanup { yes, cluster } => clean_up(yes, &cluster),
