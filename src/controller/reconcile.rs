@@ -228,11 +228,11 @@ impl Gate {
             before: self.role,
         };
         let (role, why) = ownership::role(self.mode, cluster_version, &evidence);
+        self.metrics.acts_as(role);
         if role == self.role {
             return false;
         }
         (self.role, self.why) = (role, why);
-        self.metrics.acts_as(role);
         tracing::info!(role = role.as_str(), why, "the mode has been decided");
         // A mode that a person named is no news.
         if self.mode == Mode::Auto {
