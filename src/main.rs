@@ -28,7 +28,7 @@ enum Command {
     /// Runs the operator.
     Run, // STUB: `Run(upgrade_gate::config::RunArgs)`
     Check(check::Args),
-    /// Prints the `CustomResourceDefinitions`.
+    /// Prints the CRDs.
     Crd,
     /// Prints a script that completes commands and options in a shell.
     Completion {
@@ -77,4 +77,14 @@ fn fail(message: &str) -> ExitCode {
     // Where standard error is closed as well there is nobody left to tell.
     let _ = writeln!(anstream::stderr(), "error: {message}");
     ExitCode::from(NO_ANSWER)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }
