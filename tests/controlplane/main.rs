@@ -11,6 +11,8 @@ mod events;
 mod gates;
 mod harness;
 mod history;
+mod leader;
+mod metrics;
 mod mission;
 mod objects;
 mod once;

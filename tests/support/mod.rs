@@ -16,6 +16,7 @@ mod crd;
 mod denial;
 pub mod fixtures;
 mod operator;
+mod unbound;
 mod versions;
 mod waits;
 
