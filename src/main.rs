@@ -41,7 +41,7 @@ enum Command {
         #[command(flatten)]
         cluster: config::ClusterArgs,
     },
-    /// Prints the `CustomResourceDefinitions`.
+    /// Prints the CRDs.
     ///
     /// That of `ClusterVersion` is only for clusters that aren't OpenShift: applied there, it would replace OpenShift's.
     Crd,
@@ -152,4 +152,14 @@ fn fail(code: u8, message: &str) -> ExitCode {
     // Where standard error is closed as well there is nobody left to tell.
     let _ = writeln!(anstream::stderr(), "error: {message}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

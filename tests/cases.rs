@@ -97,38 +97,32 @@ fn no_line_of_a_table_is_wider_than_80_columns_nor_acts_on_a_terminal() {
     }
 }
 
-/// Every `$ upgrade-gate …` of the manuals is followed by what it prints.
+/// Every `$ upgrade-gate …` of the manuals and of the README is followed by what it prints.
 #[test]
 fn the_manuals_show_what_is_printed() {
-    for (name, least) in [("docs/check.md", 3), ("docs/history.md", 1)] {
-        shows_what_is_printed(name, least);
-    }
-}
-
-fn shows_what_is_printed(name: &str, least: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manual = fs::read_to_string(root.join(name)).unwrap();
-    let mut blocks = 0;
-    let mut current = String::new();
-    for (position, part) in manual.split("```console\n").enumerate() {
-        if position == 0 {
-            current.push_str(part);
-            continue;
-        }
-        let (block, rest) = part.split_once("```\n").unwrap();
-        let command = block.lines().next().unwrap();
-        let arguments = command.strip_prefix("$ upgrade-gate ").unwrap().split_whitespace();
-        let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
-            .args(arguments)
-            .current_dir(root)
-            .env_clear()
-            .output()
-            .unwrap();
-        let seen = String::from_utf8(output.stdout).unwrap();
-        current += &["```console\n", command, "\n", &seen, "```\n", rest].concat();
-        blocks += 1;
-    }
     let mut differences = Vec::new();
-    compare(&root.join(name), &current, &mut differences);
-    assert!(blocks >= least && differences.is_empty(), "{}", differences.join("\n"));
+    for (file, examples) in [("docs/check.md", 3), ("docs/history.md", 1), ("README.md", 1)] {
+        let manual = fs::read_to_string(root.join(file)).unwrap();
+        let mut parts = manual.split("```console\n");
+        let mut current = parts.next().unwrap().to_owned();
+        let mut blocks = 0;
+        for part in parts {
+            let (block, rest) = part.split_once("```\n").unwrap();
+            let command = block.lines().next().unwrap();
+            let arguments = command.strip_prefix("$ upgrade-gate ").unwrap().split_whitespace();
+            let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
+                .args(arguments)
+                .current_dir(root)
+                .env_clear()
+                .output()
+                .unwrap();
+            let seen = String::from_utf8(output.stdout).unwrap();
+            current += &["```console\n", command, "\n", &seen, "```\n", rest].concat();
+            blocks += 1;
+        }
+        compare(&root.join(file), &current, &mut differences);
+        assert!(blocks >= examples, "{file}: {blocks}");
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

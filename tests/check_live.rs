@@ -53,15 +53,8 @@ impl Cluster {
     }
 
     fn check(&self, arguments: &[&str]) -> Output {
-        check(
-            self.folder.path(),
-            &[
-                &["--kubeconfig", "kubeconfig"],
-                arguments,
-                if arguments.contains(&"-o") { &[][..] } else { &["-o", "json"] },
-            ]
-            .concat(),
-        )
+        let format: &[&str] = if arguments.contains(&"-o") { &[] } else { &["-o", "json"] };
+        check(self.folder.path(), &[&["--kubeconfig", "kubeconfig"], format, arguments].concat())
     }
 }
 

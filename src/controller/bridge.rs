@@ -152,19 +152,19 @@ pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
     if !same_version || !same_image || !is_pinned(told.image) {
         return Err(Refusal::MessageOfAnother);
     }
-    let permitted = |item: &cvo_message::Item<'_>| {
-        item.name == precondition::RECOMMENDED
-            || (item.name == precondition::UPGRADEABLE && item.reason == reason::OVERRIDES_SET)
-    };
-    if !told.items.iter().all(permitted) || !told.items.iter().any(|item| item.name == precondition::UPGRADEABLE) {
-        return Err(Refusal::OtherPrecondition);
-    }
     if cluster_version.unmanaged_overrides().next().is_none() {
         return Err(Refusal::NoOverrides);
     }
     let judgement = judge(snapshot, told.version, told.image);
     if judgement.update_type != UpdateType::Patch {
         return Err(Refusal::NotPatch);
+    }
+    let permitted = |item: &cvo_message::Item<'_>| {
+        item.name == precondition::RECOMMENDED
+            || (item.name == precondition::UPGRADEABLE && item.reason == reason::OVERRIDES_SET)
+    };
+    if !told.items.iter().all(permitted) || !told.items.iter().any(|item| item.name == precondition::UPGRADEABLE) {
+        return Err(Refusal::OtherPrecondition);
     }
     if judgement.decision() == Decision::Blocked {
         return Err(Refusal::Blocked);

@@ -228,14 +228,17 @@ impl Gate {
             before: self.role,
         };
         let (role, why) = ownership::role(self.mode, cluster_version, &evidence);
+        self.metrics.acts_as(role);
         if role == self.role {
             return false;
         }
         (self.role, self.why) = (role, why);
-        self.metrics.acts_as(role);
         tracing::info!(role = role.as_str(), why, "the mode has been decided");
-        let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
-        self.announcer.announce(cluster_version, Announcement { reason: Reason::ModeChanged, note });
+        // A mode that a person named is no news.
+        if self.mode == Mode::Auto {
+            let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
+            self.announcer.announce(cluster_version, Announcement { reason: Reason::ModeChanged, note });
+        }
         true
     }
 

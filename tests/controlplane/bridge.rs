@@ -68,11 +68,13 @@ async fn a_minor_whose_refusal_reads_like_a_patchs_is_not_forced() {
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let operator = Operator::start(&cluster, Options::mode("auto")).await;
     ask_and_be_refused(&cluster, "4.22.0").await;
-    // Once the CVO hears our ClusterOperator, several reasons block; until then the message reads like a patch's.
     eventually("the bridge refuses", async || {
-        operator.metric("upgrade_gate_bridge_refusal{reason=\"OtherPrecondition\"}").ok_or_else(|| operator.metrics())
+        operator.metric("upgrade_gate_bridge_refusal{reason=\"NotPatch\"}").ok_or_else(|| operator.metrics())
     })
     .await;
+    cluster
+        .wait_for("the CVO hears our ClusterOperator", |cv| says(cv, "Upgradeable", "False", "MultipleReasons"))
+        .await;
     cvo.settled().await;
     cluster.rests_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"]["force"], false);

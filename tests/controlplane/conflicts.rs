@@ -38,9 +38,9 @@ async fn each_kind_of_write_is_made_once_although_another_writer_is_faster() {
             let version = format!("4.21.{last}");
             cluster.request_accepted(&version).await;
             let writes = cluster.operator_writes().await;
-            let lost =
+            let met_by =
                 |wanted: fn(&support::Write) -> bool| writes.iter().any(|write| write.code == 409 && wanted(write));
-            if lost(support::Write::is_record) && lost(support::Write::is_conditions) {
+            if met_by(support::Write::is_record) && met_by(support::Write::is_conditions) {
                 break;
             }
             assert!(since.elapsed() < support::DEADLINE, "no conflict on each kind of write after {last} requests");

@@ -19,6 +19,7 @@ mod denial;
 mod door;
 pub mod fixtures;
 mod operator;
+mod unbound;
 mod versions;
 mod waits;
 

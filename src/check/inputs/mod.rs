@@ -31,6 +31,9 @@ use skim::{Head, Slice};
 /// A file that a person wrote is read to its end, so that every mistake in it is told; a larger one is skimmed.
 const READ_WHOLE: usize = 256 << 10;
 
+/// More entries than any cluster has that matter.
+const MANY_ENTRIES: usize = 10_000;
+
 /// What the gate looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
@@ -167,20 +170,26 @@ fn read_outline(
     };
     let Some(api_version) = outline.head.api_version else { return read_whole(document, origin, found) };
     let inherited = found.enter_list(api_version, list);
+    let (mut passed_over, mut left) = (None, Vec::new());
     for (slice, head) in items {
         let head = head.map(|head| Head { kind: head.kind.or(inherited.map(|(_, kind)| kind)), ..head });
-        if let Some(head) = head.filter(|head| !found.purpose.matters(head)) {
-            found.pass_over(head.kind, || place(*slice));
-            continue;
+        match head {
+            Some(head) if !found.purpose.matters(&head) => drop(passed_over.get_or_insert((*slice, head.kind))),
+            _ => left.push(*slice),
         }
+    }
+    if let Some((slice, kind)) = passed_over {
+        found.pass_over(kind, || place(slice));
+    }
+    // One parser for all is faster than one for each, and has a limit.
+    if left.len() > MANY_ENTRIES {
+        return read_whole(document, origin, found);
+    }
+    for slice in left {
         // An entry may lean on an anchor outside of it; the document as a whole decides then.
         let Ok(entry) = Node::from_yaml(slice.text, slice.line) else { return read_whole(document, origin, found) };
-        match &entry.content {
-            node::Content::List(nodes) => {
-                nodes.iter().try_for_each(|node| found.take(node, inherited, origin))?;
-            }
-            _ => return read_whole(document, origin, found),
-        }
+        let node::Content::List(nodes) = &entry.content else { return read_whole(document, origin, found) };
+        nodes.iter().try_for_each(|node| found.take(node, inherited, origin))?;
     }
     Ok(())
 }
