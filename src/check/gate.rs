@@ -231,8 +231,10 @@ mod tests {
     }
 
     fn refused(version: &str) -> Value {
+        // Only the patch is one that the cluster knows.
+        let image = if version == "4.21.2" { DIGEST.to_owned() } else { DIGEST.replace(":0", ":1") };
         let message = format!(
-            "Preconditions failed for payload loaded version=\"{version}\" image=\"{DIGEST}\": Precondition \
+            "Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": Precondition \
              \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text"
         );
         json!({"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message})
