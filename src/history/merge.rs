@@ -154,13 +154,11 @@ impl Update {
 /// update began, and never followed it, is about one that began afterwards.
 fn is_about(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
     let same = same_release((&record.spec.to, &record.spec.image), (&entry.version, &entry.image));
-    same && match started(record) {
-        Some(began) => began == entry.started_time,
-        None => {
-            let pending = record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending);
-            pending && time(&record.spec.accepted_time).zip(time(&entry.started_time)).is_some_and(|(a, b)| a <= b)
-        }
-    }
+    let begins_after = || {
+        let pending = record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending);
+        pending && time(&record.spec.accepted_time).zip(time(&entry.started_time)).is_some_and(|(a, b)| a <= b)
+    };
+    same && started(record).map_or_else(begins_after, |began| began == entry.started_time)
 }
 
 fn started(record: &UpdateRecord) -> Option<&str> {

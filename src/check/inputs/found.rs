@@ -38,7 +38,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// What a file that holds none of these can't be of use for: kinds, and names of ConfigMaps.
+    /// What a file that holds none of these can't be of use for: kinds, and names of `ConfigMap`s.
     pub fn needles(self) -> &'static [&'static str] {
         match self {
             Self::Verdict => &[CLUSTER_VERSION_KIND, CLUSTER_OPERATOR_KIND, ADMIN_GATES.1, ADMIN_ACKS.1],
