@@ -61,7 +61,8 @@ async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_ov
             .await;
         // A request is judged by the verdict, whatever the condition was made to say.
         cluster.request_blocked("4.22.0", &["ClusterVersionOverrides"]).await;
-        let writes = cluster.operator_writes().await.len();
+        // One that the rival was faster than has changed nothing.
+        let writes = cluster.operator_writes().await.iter().filter(|write| write.code == 200).count();
         assert!(writes <= 4, "{writes} writes: two before, the new override, the new request");
         assert_eq!(contentions(&cluster).await, 1);
     };
