@@ -179,6 +179,8 @@ impl Gate {
             let verdict = evaluate(snapshot);
             self.metrics.evaluated(snapshot, &verdict);
             if !leads {
+                // What another replica writes meanwhile takes nothing back.
+                self.pace = Pace::default();
                 return;
             }
             if self.mode == Mode::Observe {
@@ -191,7 +193,7 @@ impl Gate {
             }
             let recording = self.pace.recording(snapshot);
             let Some(write) = plan::plan(snapshot, &verdict, self.mode, recording).into_iter().next() else {
-                self.pace.settled(recording);
+                self.pace.settled(recording, snapshot, &plan::conditions(snapshot, &verdict, recording));
                 if any {
                     self.metrics.reconciled(started.elapsed());
                 }

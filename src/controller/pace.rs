@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     apply::ApplyError,
-    plan::{Recording, Write},
+    plan::{Conditions, Recording, Write},
 };
 use crate::{
     api::{Condition, ConditionStatus},
@@ -30,7 +30,8 @@ pub struct Pace {
     conditions: Backoff,
     /// Until then, nothing is written that another writer took back.
     contended: Option<Instant>,
-    wrote_conditions: Option<(Object, Said)>,
+    /// The conditions as they should be and were, when they last were.
+    stood: Option<(Object, Said)>,
     wrote_record: Option<(Object, i64)>,
 }
 
@@ -74,7 +75,7 @@ impl Pace {
         let metadata = &snapshot.cluster_version.metadata;
         match write {
             Write::Conditions(configuration) => {
-                self.wrote_conditions = Some((metadata.uid.clone(), planned(configuration)));
+                self.stood = Some((metadata.uid.clone(), planned(configuration)));
             }
             Write::History(_) => self.wrote_record = Some((metadata.uid.clone(), metadata.generation)),
         }
@@ -90,21 +91,24 @@ impl Pace {
         backoff.until = Some(Instant::now() + wait);
     }
 
-    /// Nothing is left to write, other than a record that has to wait.
-    pub fn settled(&mut self, recording: Recording) {
+    /// Nothing is left to write, other than a record that has to wait: the conditions stand as they should be,
+    /// whoever wrote them.
+    pub fn settled(&mut self, recording: Recording, snapshot: &Snapshot, conditions: &Conditions) {
+        let Conditions { upgradeable, release_accepted } = conditions;
+        let stands = [upgradeable, release_accepted].map(|condition| Some(said(condition)));
+        self.stood = Some((snapshot.cluster_version.metadata.uid.clone(), stands));
         self.conditions = Backoff::default();
         if recording != Recording::Failing {
             self.record = Backoff::default();
         }
     }
 
-    /// Whether that write has been made before, and somebody took it back: the very conditions that were written
-    /// last are to be written again, or the record for this very request is gone. A verdict that is new is no
-    /// contention, whoever else writes.
+    /// Whether somebody takes back what that write is for: the very conditions that stood last are to be written
+    /// again, or the record for this very request is gone. A verdict that is new is no contention, whoever else writes.
     #[must_use]
     pub fn is_contended(&self, write: &Write, snapshot: &Snapshot) -> bool {
         match write {
-            Write::Conditions(configuration) => self.wrote_conditions.as_ref().is_some_and(|(uid, wrote)| {
+            Write::Conditions(configuration) => self.stood.as_ref().is_some_and(|(uid, wrote)| {
                 *uid == snapshot.cluster_version.metadata.uid && *wrote == planned(configuration)
             }),
             Write::History(_) => self.has_recorded(snapshot),
@@ -157,8 +161,12 @@ fn is_ahead(time: Option<Instant>) -> bool {
 fn planned(configuration: &Value) -> Said {
     [0, 1].map(|index| {
         let condition: Condition = serde_json::from_value(configuration["status"]["conditions"][index].clone()).ok()?;
-        Some((condition.status, condition.reason, condition.message))
+        Some(said(&condition))
     })
+}
+
+fn said(condition: &Condition) -> (ConditionStatus, String, String) {
+    (condition.status, condition.reason.clone(), condition.message.clone())
 }
 
 #[cfg(test)]
@@ -175,6 +183,16 @@ mod tests {
     fn conditions(message: &str) -> Write {
         let condition = |kind| json!({"type": kind, "status": "False", "reason": "R", "message": message});
         Write::Conditions(json!({"status": {"conditions": [condition("Upgradeable"), condition("ReleaseAccepted")]}}))
+    }
+
+    fn standing(message: &str) -> Conditions {
+        let condition = Condition {
+            status: ConditionStatus::False,
+            reason: "R".to_owned(),
+            message: message.to_owned(),
+            ..Condition::default()
+        };
+        Conditions { upgradeable: condition.clone(), release_accepted: condition }
     }
 
     fn request(uid: &str, generation: i64) -> Snapshot {
@@ -201,7 +219,7 @@ mod tests {
         pace.failed(&record(), &ApplyError::Gone);
         assert_eq!(pace.recording(&request("a", 1)), Recording::Failing);
         assert!(pace.waits(&record()) && !pace.waits(&conditions("a")));
-        pace.settled(Recording::Failing);
+        pace.settled(Recording::Failing, &request("a", 1), &standing("a"));
         assert!(pace.waits(&record()), "a record that waits isn't settled");
         pace.wrote(&record(), &request("a", 1));
         assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
@@ -216,6 +234,10 @@ mod tests {
         assert!(pace.is_contended(&conditions("a"), &cluster));
         assert!(!pace.is_contended(&conditions("b"), &cluster));
         assert!(!pace.is_contended(&conditions("a"), &request("b", 1)), "another object, that was created anew");
+        // Another replica wrote what this one would have written, and was right.
+        pace.settled(Recording::Possible, &cluster, &standing("b"));
+        assert!(!pace.is_contended(&conditions("a"), &cluster));
+        assert!(pace.is_contended(&conditions("b"), &cluster));
     }
 
     #[test]
