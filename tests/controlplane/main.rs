@@ -21,6 +21,7 @@ mod mission;
 mod objects;
 mod once;
 mod overrides;
+mod policy;
 mod records_crd;
 mod removal;
 mod requests;
