@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     apply::ApplyError,
-    plan::{Kind, Recording, Write},
+    plan::{Conditions, Kind, Recording, Write},
 };
 use crate::{
     api::{Condition, ConditionStatus},
@@ -31,7 +31,8 @@ pub struct Pace {
     contended: Option<Instant>,
     /// The waits that have been waited for.
     woken: Option<Instant>,
-    wrote_conditions: Option<(Object, Said)>,
+    /// The conditions as they should be and were, when they last were.
+    stood: Option<(Object, Said)>,
     wrote_record: Option<(Object, i64)>,
 }
 
@@ -79,7 +80,7 @@ impl Pace {
         let metadata = &snapshot.cluster_version.metadata;
         match write {
             Write::Conditions(configuration) => {
-                self.wrote_conditions = Some((metadata.uid.clone(), planned(configuration)));
+                self.stood = Some((metadata.uid.clone(), planned(configuration)));
             }
             Write::History(_) => self.wrote_record = Some((metadata.uid.clone(), metadata.generation)),
             Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => {}
@@ -97,18 +98,24 @@ impl Pace {
         self.backoffs.push(Backoff { kind, failures, until, why: error.to_string() });
     }
 
-    /// Nothing is left to write.
+    /// The conditions stand as they should be, whoever wrote them.
+    pub fn stands(&mut self, snapshot: &Snapshot, conditions: &Conditions) {
+        let said = [&conditions.upgradeable, &conditions.release_accepted].map(said).to_vec();
+        self.stood = Some((snapshot.cluster_version.metadata.uid.clone(), said));
+    }
+
+    /// Nothing is left to write, other than what has to wait.
     pub fn settled(&mut self) {
         let now = Instant::now();
         self.backoffs.retain(|backoff| now < backoff.until);
     }
 
-    /// Whether that write has been made before, and somebody took it back: the very conditions that were written
-    /// last are to be written again, or the record for this very request is gone.
+    /// Whether somebody takes back what that write is for: the very conditions that stood last are to be written
+    /// again, or the record for this very request is gone. A verdict that is new is no contention, whoever else writes.
     #[must_use]
     pub fn is_contended(&self, write: &Write, snapshot: &Snapshot) -> bool {
         match write {
-            Write::Conditions(configuration) => self.wrote_conditions.as_ref().is_some_and(|(uid, wrote)| {
+            Write::Conditions(configuration) => self.stood.as_ref().is_some_and(|(uid, wrote)| {
                 *uid == snapshot.cluster_version.metadata.uid && *wrote == planned(configuration)
             }),
             Write::History(_) => self.has_recorded(snapshot),
@@ -154,5 +161,96 @@ impl Pace {
 fn planned(configuration: &Value) -> Said {
     let conditions: Vec<Condition> =
         serde_json::from_value(configuration["status"]["conditions"].clone()).unwrap_or_default();
-    conditions.into_iter().map(|condition| (condition.status, condition.reason, condition.message)).collect()
+    conditions.iter().map(said).collect()
+}
+
+fn said(condition: &Condition) -> (ConditionStatus, String, String) {
+    (condition.status, condition.reason.clone(), condition.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn record() -> Write {
+        Write::History(json_patch::Patch(Vec::new()))
+    }
+
+    fn conditions(message: &str) -> Write {
+        let condition = |kind| json!({"type": kind, "status": "False", "reason": "R", "message": message});
+        Write::Conditions(json!({"status": {"conditions": [condition("Upgradeable"), condition("ReleaseAccepted")]}}))
+    }
+
+    fn standing(message: &str) -> Conditions {
+        let condition = Condition {
+            status: ConditionStatus::False,
+            reason: "R".to_owned(),
+            message: message.to_owned(),
+            ..Condition::default()
+        };
+        Conditions { upgradeable: condition.clone(), release_accepted: condition }
+    }
+
+    fn request(uid: &str, generation: i64) -> Snapshot {
+        let mut snapshot = crate::gate::testing::snapshot(crate::api::ClusterVersion::default());
+        snapshot.cluster_version.metadata.uid = uid.to_owned();
+        snapshot.cluster_version.metadata.generation = generation;
+        snapshot
+    }
+
+    fn waits(pace: &Pace, kind: Kind) -> bool {
+        pace.failing().iter().any(|(failing, _)| *failing == kind)
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_over_once() {
+        let mut pace = Pace::default();
+        assert!(pace.due().now_or_never().is_none());
+        pace.failed(Kind::Conditions, &ApplyError::Gone);
+        assert!(waits(&pace, Kind::Conditions));
+        pace.due().await;
+        assert!(!waits(&pace, Kind::Conditions));
+        assert!(pace.due().now_or_never().is_none(), "what is over doesn't come again, or the loop never rests");
+    }
+
+    #[test]
+    fn a_failed_record_keeps_only_records_away() {
+        let mut pace = Pace::default();
+        pace.failed(Kind::History, &ApplyError::Gone);
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Failing);
+        assert!(waits(&pace, Kind::History) && !waits(&pace, Kind::Conditions));
+        pace.settled();
+        assert!(waits(&pace, Kind::History), "a record that waits isn't settled");
+        pace.wrote(&record(), &request("a", 1));
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+    }
+
+    #[test]
+    fn the_same_conditions_again_are_contention_and_others_are_not() {
+        let mut pace = Pace::default();
+        let cluster = request("a", 1);
+        assert!(!pace.is_contended(&conditions("a"), &cluster));
+        pace.wrote(&conditions("a"), &cluster);
+        assert!(pace.is_contended(&conditions("a"), &cluster));
+        assert!(!pace.is_contended(&conditions("b"), &cluster));
+        assert!(!pace.is_contended(&conditions("a"), &request("b", 1)), "another object, that was created anew");
+        // Another replica wrote what this one would have written, and was right.
+        pace.stands(&cluster, &standing("b"));
+        assert!(!pace.is_contended(&conditions("a"), &cluster));
+        assert!(pace.is_contended(&conditions("b"), &cluster));
+    }
+
+    #[test]
+    fn a_record_that_is_taken_back_is_written_once_more_and_then_waits() {
+        let mut pace = Pace::default();
+        pace.wrote(&record(), &request("a", 1));
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+        assert!(pace.is_contended(&record(), &request("a", 1)) && pace.may_contend());
+        assert_eq!(pace.recording(&request("a", 1)), Recording::TakenBack);
+        assert!(!pace.may_contend());
+        assert_eq!(pace.recording(&request("a", 2)), Recording::Possible, "a new request");
+    }
 }

@@ -137,6 +137,8 @@ impl Gate {
             let verdict = evaluate(snapshot);
             self.metrics.evaluated(snapshot, &verdict);
             if !leads {
+                // What another replica writes meanwhile takes nothing back.
+                self.pace = Pace::default();
                 return any;
             }
             if self.decide_role(&verdict).await {
@@ -161,6 +163,10 @@ impl Gate {
                 restored: &self.restored,
             };
             let writes = plan::plan(&situation);
+            if self.role == Role::Replace && !writes.iter().any(|write| write.kind().is_on_cluster_version()) {
+                let conditions = plan::conditions(snapshot, &verdict, recording);
+                self.pace.stands(snapshot, &conditions);
+            }
             self.show(bridging.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
                 self.look_on(&verdict);

@@ -96,6 +96,38 @@ async fn a_leader_that_was_paused_writes_nothing_when_it_wakes_while_another_lea
 }
 
 #[tokio::test]
+async fn a_replica_that_leads_again_takes_the_writes_of_another_for_no_contention() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let first = Operator::start(&cluster, replica("first")).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    let mut second = Operator::start(&cluster, replica("second")).await;
+    second.ready().await;
+    first.pause();
+    held_by(&cluster, json!("second")).await;
+    cluster.set_overrides(json!([])).await;
+    cluster.upgradeable("True", "AsExpected").await;
+    first.resume();
+    leads(&first, 0.0).await;
+    assert_eq!(second.terminate().await.code(), Some(0));
+    held_by(&cluster, json!("first")).await;
+    cluster.set_overrides(json!([fixtures::policy_override()])).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    assert_eq!(first.metric("upgrade_gate_contention_total"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_replica_that_only_waits_leaves_the_lease_alone_when_it_ends() {
+    let cluster = support::cluster(fixtures::cluster()).await;
+    let _leader = Operator::start(&cluster, replica("leader")).await;
+    held_by(&cluster, json!("leader")).await;
+    let mut follower = Operator::start(&cluster, replica("follower")).await;
+    follower.ready().await;
+    assert_eq!(follower.terminate().await.code(), Some(0));
+    let lease = cluster.lease().await.unwrap();
+    assert_eq!((&lease["spec"]["holderIdentity"], &lease["spec"]["leaseTransitions"]), (&json!("leader"), &json!(1)));
+}
+
+#[tokio::test]
 async fn a_lease_that_is_deleted_under_the_leader_is_made_again() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let operator = Operator::start(&cluster, replica("only")).await;

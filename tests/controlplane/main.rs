@@ -22,6 +22,7 @@ mod mission;
 mod objects;
 mod once;
 mod overrides;
+mod policy;
 mod records_crd;
 mod removal;
 mod requests;

@@ -27,6 +27,8 @@ async fn the_metrics_have_their_names_and_the_format_is_open_metrics() {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let names: BTreeSet<&str> = samples.filter_map(|line| line.split([' ', '{']).next()).collect();
     let expected = BTreeSet::from([
+        "upgrade_gate_bridge_force_standing",
+        "upgrade_gate_bridge_unverified",
         "upgrade_gate_contention_total",
         "upgrade_gate_decisions_total",
         "upgrade_gate_last_evaluation_timestamp_seconds",

@@ -17,8 +17,9 @@ use tokio::time::{Instant, interval};
 use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
 use super::cvo;
+use super::policy::Policy;
 use super::versions::Versions;
-use super::{eventually, fixtures, pretty};
+use super::{eventually, pretty};
 
 /// The admin-gates that the payload brings, and the admin-acks that the administrator gives.
 const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
@@ -38,21 +39,29 @@ pub struct Cluster {
 }
 
 /// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
-/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty.
+/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty. The policy isn't bound: a test that asks for
+/// a minor is most often about what the operator does then.
 pub async fn cluster(cluster_version: Value) -> Cluster {
     cluster_as("fixture", cluster_version).await
 }
 
 /// [`cluster`], its status written by this field manager.
 pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
+    clean_cluster(Policy::Unbound, manager, cluster_version).await
+}
+
+/// [`cluster`], behind the policy as `deploy/base` brings it.
+pub async fn cluster_behind_policy(cluster_version: Value) -> Cluster {
+    clean_cluster(Policy::Bound, "fixture", cluster_version).await
+}
+
+async fn clean_cluster(policy: Policy, manager: &str, cluster_version: Value) -> Cluster {
     let turn = TURN.lock().await;
     let control_plane = ControlPlane::get();
     let client = control_plane.client().await;
     let mut cluster = Cluster { control_plane, client, audit_mark: 0, _turn: turn };
     cluster.clean().await;
-    cluster.create("fixture", fixtures::cluster()).await;
-    cluster.open_the_door().await;
-    cluster.delete().await;
+    cluster.bring_about(policy).await;
     cluster.create(manager, cluster_version).await;
     cluster.audit_mark = audit::mark(&cluster.client, &control_plane.audit_log()).await;
     cluster

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -69,18 +69,18 @@ impl ControlPlane {
 
     /// Runs kubectl as the administrator: its stdout, or what it said on stderr.
     pub fn try_kubectl<S: AsRef<str>>(&self, args: &[S]) -> Result<String, String> {
+        let output = self.kubectl_output(args).map_err(|error| format!("kubectl doesn't run: {error}"))?;
         let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
-        let output = Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(self.kubeconfig())
-            .args(&args)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("kubectl doesn't run: {error}"))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+    }
+
+    /// Runs kubectl as the administrator, for who wants all that it says: warnings are on stderr.
+    pub fn kubectl_output<S: AsRef<str>>(&self, args: &[S]) -> std::io::Result<Output> {
+        let args = args.iter().map(AsRef::as_ref);
+        Command::new(&self.kubectl).arg("--kubeconfig").arg(self.kubeconfig()).args(args).stdin(Stdio::null()).output()
     }
 
     /// Applies an object as the administrator, server-side and by force. Blocking, so that it also works while a panic
@@ -149,7 +149,7 @@ impl ControlPlane {
         self.write_operator_kubeconfig()
     }
 
-    fn apply(&self, how: &str, what: &Path) -> Result<(), String> {
+    pub(super) fn apply(&self, how: &str, what: &Path) -> Result<(), String> {
         self.try_kubectl(&["apply", "--server-side", how, &what.to_string_lossy()]).map(drop)
     }
 

@@ -203,7 +203,8 @@ proptest! {
         for ((slice, head), object) in items.iter().zip(parsed) {
             let read = Node::from_yaml(slice.text, slice.line).unwrap();
             let Content::List(entries) = &read.content else { panic!("{text}") };
-            prop_assert_eq!(format!("{:?}", entries), format!("{:?}", [object]), "{}", text);
+            let values: Vec<Value> = entries.iter().map(|entry| entry.read().unwrap()).collect();
+            prop_assert_eq!(values, vec![object.read::<Value>().unwrap()], "{}", text);
             if let Some(head) = head {
                 let text_of = |node: Option<&Node>| node.and_then(Node::text).map(str::to_owned);
                 prop_assert_eq!(head.kind.map(str::to_owned), text_of(object.get("kind")), "{}", text);
