@@ -16,10 +16,44 @@ test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo test --locked
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane
 
+.PHONY: demo
+demo: ## Show on a real API server what the operator does
+	@hack/demo
+
 .PHONY: controlplane
 controlplane: ## Provide kube-apiserver, etcd and kubectl (built once, into the user's cache)
 	@hack/controlplane/provide >/dev/null
 	@hack/controlplane/provide crds >/dev/null
+
+# ~/.local/bin is on the PATH of most; a plugin of kubectl or oc is found by its name, wherever on the PATH it is.
+PREFIX ?= $(HOME)/.local
+.PHONY: install
+install: ## Install upgrade-gate, also as `kubectl upgrade-gate` and `oc upgrade-gate`, into PREFIX/bin (~/.local)
+	cargo build --release --locked --bin upgrade-gate
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 target/release/upgrade-gate '$(DESTDIR)$(PREFIX)/bin/upgrade-gate'
+	ln -sf upgrade-gate '$(DESTDIR)$(PREFIX)/bin/kubectl-upgrade_gate'
+	ln -sf upgrade-gate '$(DESTDIR)$(PREFIX)/bin/oc-upgrade_gate'
+	@[[ ":$$PATH:" == *':$(PREFIX)/bin:'* ]] || echo 'Put $(PREFIX)/bin on your PATH, so that it is found.'
+
+# The same sources, arguments and builder give the same binary, see Dockerfile. CONTAINER=docker will do as well.
+CONTAINER ?= podman
+.PHONY: image
+image: ## Build and push IMAGE=registry.example.com/upgrade-gate:TAG
+	@[[ -n '$(IMAGE)' ]] || { echo 'image: say which: make image IMAGE=registry.example.com/upgrade-gate:0.1.0' >&2; exit 2; }
+	$(CONTAINER) build --build-arg COMMIT="$$(git rev-parse HEAD)" \
+		--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --tag '$(IMAGE)' .
+	$(CONTAINER) push '$(IMAGE)'
+
+# The cluster of the current context; KUBECTL=oc, or KUBECTL='kubectl --context NAME', for another way to reach it.
+KUBECTL ?= $(if $(shell command -v kubectl),kubectl,oc)
+.PHONY: deploy
+deploy: ## Deploy: OVERLAY=openshift or OVERLAY=kubernetes, IMAGE=registry.example.com/upgrade-gate:TAG
+	@KUBECTL='$(KUBECTL)' hack/deploy '$(OVERLAY)' '$(IMAGE)'
+
+.PHONY: undeploy
+undeploy: ## Remove it from the cluster, in the order that leaves nothing behind that blocks
+	@KUBECTL='$(KUBECTL)' hack/undeploy
 
 .PHONY: clean
 clean: ## Remove what was built here; the control plane in the user's cache stays

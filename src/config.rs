@@ -19,7 +19,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// What the operator may write
-    #[arg(long, value_enum, default_value = "observe", env = "UPGRADE_GATE_MODE")]
+    #[arg(long, value_enum, default_value = "auto", env = "UPGRADE_GATE_MODE")]
     pub mode: Mode,
     /// Whether one of several replicas is elected to write
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
@@ -31,10 +31,13 @@ pub struct RunArgs {
     /// How often the lease is renewed, in whole seconds (5s)
     #[arg(long, default_value = "5s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_RENEW_INTERVAL")]
     pub lease_renew_interval: Duration,
-    /// Where /metrics is served
+    /// How long a risk may stay ungated before mode auto takes the place of a cluster-version operator that is gone (300s)
+    #[arg(long, default_value = "300s", value_parser = whole_seconds, env = "UPGRADE_GATE_VACANT_AFTER")]
+    pub vacant_after: Duration,
+    /// Where /metrics is served; 0.0.0.0 means every address, of IPv6 as well
     #[arg(long, default_value = "0.0.0.0:8080", env = "UPGRADE_GATE_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: SocketAddr,
-    /// Where /healthz and /readyz are served
+    /// Where /healthz and /readyz are served; 0.0.0.0 as above
     #[arg(long, default_value = "0.0.0.0:8081", env = "UPGRADE_GATE_HEALTH_PROBE_BIND_ADDRESS")]
     pub health_probe_bind_address: SocketAddr,
     /// Certificate chain (PEM) to serve metrics over TLS with
@@ -94,6 +97,7 @@ impl ClusterArgs {
     ///
     /// # Errors
     /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
     pub async fn resolve(&self) -> Result<kube::Config, ClusterError> {
         use kube::config::{Config, KubeConfigOptions, Kubeconfig};
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
@@ -116,6 +120,8 @@ impl ClusterArgs {
 pub struct Config {
     /// What may be written.
     pub mode: Mode,
+    /// How long a risk may stay ungated before mode `auto` takes a vacant gate.
+    pub vacant_after: Duration,
     /// The lease to hold while writing; `None` where this process is the only one.
     pub lease: Option<LeaseConfig>,
     /// This process in leases and events: the Pod's name.
@@ -167,6 +173,7 @@ impl Config {
         let namespace = pod_namespace.unwrap_or_else(|| names::NAMESPACE.to_owned());
         Ok(Self {
             mode: args.mode,
+            vacant_after: args.vacant_after,
             lease: args.leader_elect.then_some(LeaseConfig { namespace, duration, renew_interval }),
             identity: pod_name.unwrap_or_else(|| format!("{}-{}", names::SELF, std::process::id())),
             metrics: args.metrics_bind_address,

@@ -6,10 +6,14 @@
 //! ```
 
 pub mod api;
+pub mod check;
+pub mod cleanup;
 pub mod config;
 pub mod controller;
 pub mod crd;
 pub mod gate;
+pub mod history;
 pub mod metrics;
+pub mod plugin;
 pub mod server;
 pub mod telemetry;

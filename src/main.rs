@@ -1,13 +1,24 @@
-//! The command line: `run`, `check`, `crd`, `completion`.
+//! The command line: one subcommand, one function; exit codes are the answer.
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
-use upgrade_gate::{config, controller, telemetry};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry};
+
+/// The package's version and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
+/// The answer is no, or the operator has failed.
+const BLOCKED: u8 = 1;
+/// There is no answer; clap uses the same for mistakes in the arguments.
+const NO_ANSWER: u8 = 2;
 
 /// Gates OpenShift updates: overrides stop minor and major updates, and no others.
 #[derive(Debug, Parser)]
-#[command(name = "upgrade-gate", version)]
+#[command(name = "upgrade-gate", version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -15,42 +26,140 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the operator
+    /// Runs the operator.
     Run(Box<config::RunArgs>),
+    Check(check::Args),
+    History(history::Args),
+    /// Withdraws what the operator has left on a cluster, and says what stays.
+    ///
+    /// Only looks, unless --yes is given. Delete the Deployment first: a running operator would write everything anew.
+    Cleanup {
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+        /// Where the cluster is, and as whom.
+        #[command(flatten)]
+        cluster: config::ClusterArgs,
+    },
+    /// Prints the CRDs.
+    ///
+    /// That of `ClusterVersion` is only for clusters that aren't OpenShift: applied there, it would replace OpenShift's.
+    Crd,
+    /// Prints a script that completes commands and options in a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match parse(std::env::args_os().collect()).command {
         Command::Run(args) => run(&args),
+        Command::Check(args) => answer(&args),
+        Command::History(args) => match history::run(&args) {
+            Ok(text) => print(text.as_bytes(), ExitCode::SUCCESS),
+            Err(error) => fail(NO_ANSWER, &error.to_string()),
+        },
+        Command::Cleanup { yes, cluster } => clean_up(yes, &cluster),
+        Command::Crd => match crd::to_yaml(&crd::crds()) {
+            Ok(yaml) => print(yaml.as_bytes(), ExitCode::SUCCESS),
+            Err(error) => fail(NO_ANSWER, &error.to_string()),
+        },
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "upgrade-gate", &mut script);
+            print(&script, ExitCode::SUCCESS)
+        }
     }
+}
+
+/// The arguments, as a plugin of kubectl or oc where that is how we were called. Ends the process where they are wrong,
+/// or ask for help.
+fn parse(arguments: Vec<OsString>) -> Cli {
+    let mut command = Cli::command();
+    if let Some(name) = arguments.first().and_then(|program| plugin::name(program)) {
+        command = command
+            .override_usage(format!("{name} [OPTIONS OF check]\n       {name} <COMMAND>"))
+            .after_help(format!("Without a command, it checks: see `{name} check --help`."))
+            .bin_name(name);
+    }
+    let commands: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let matches = command.clone().get_matches_from(plugin::arguments(arguments, &commands));
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 fn run(args: &config::RunArgs) -> ExitCode {
     telemetry::init(args.log_format, args.log_level);
+    #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
     let environment = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let config = match config::Config::new(args, environment("POD_NAME"), environment("POD_NAMESPACE")) {
         Ok(config) => config,
-        Err(error) => return fail(2, &error),
+        Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
+    on_cluster(&args.cluster, async |client| match controller::run(config, client).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(BLOCKED, &error.to_string()),
+    })
+}
+
+fn clean_up(yes: bool, cluster: &config::ClusterArgs) -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
+    let now = jiff::Timestamp::now();
+    on_cluster(cluster, async |client| match cleanup::clean_up(&client, yes, now).await {
+        Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
+        Err(error) => fail(NO_ANSWER, &error.to_string()),
+    })
+}
+
+/// Runs something with a client of the cluster that the arguments name.
+fn on_cluster(cluster: &config::ClusterArgs, work: impl AsyncFnOnce(kube::Client) -> ExitCode) -> ExitCode {
     #[expect(clippy::expect_used, reason = "set-up: without a runtime there is no program")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
     runtime.block_on(async {
-        let client = match args.cluster.resolve().await {
-            Ok(config) => kube::Client::try_from(config),
-            Err(error) => return fail(2, &error),
+        let config = match cluster.resolve().await {
+            Ok(config) => config,
+            Err(error) => return fail(NO_ANSWER, &error.to_string()),
         };
-        let client = match client {
-            Ok(client) => client,
-            Err(error) => return fail(2, &error),
-        };
-        match controller::run(config, client).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(1, &error),
+        match kube::Client::try_from(config) {
+            Ok(client) => work(client).await,
+            Err(error) => fail(NO_ANSWER, &error.to_string()),
         }
     })
 }
 
-fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
-    anstream::eprintln!("error: {error}");
+fn answer(args: &check::Args) -> ExitCode {
+    match check::run(args) {
+        Ok(answer) => {
+            let code = if answer.blocked { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS };
+            print(answer.text.as_bytes(), code)
+        }
+        Err(error) => fail(NO_ANSWER, &error.to_string()),
+    }
+}
+
+/// Prints, without colours where nobody would see them. Whoever has read enough (`| head -1`) may close the pipe.
+fn print(text: &[u8], code: ExitCode) -> ExitCode {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(NO_ANSWER, &check::Error::Output(error).to_string())
+        }
+        _ => code,
+    }
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    // Where standard error is closed as well there is nobody left to tell.
+    let _ = writeln!(anstream::stderr(), "error: {message}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    controller::Mode,
+    controller::{Refusal, Role},
     gate::{Snapshot, UpdateType, Verdict, would_leave_minor},
 };
 
@@ -44,6 +44,11 @@ struct ModeLabel {
     mode: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabel {
+    reason: &'static str,
+}
+
 /// All metrics of the operator.
 #[derive(Debug)]
 pub struct Metrics {
@@ -54,6 +59,11 @@ pub struct Metrics {
     overrides_unmanaged: Gauge,
     decisions: Family<Decision, Counter>,
     writes: Family<Written, Counter>,
+    mode: Family<ModeLabel, Gauge>,
+    bridge_refusal: Family<RefusalLabel, Gauge>,
+    last_refusal: std::sync::Mutex<Option<Refusal>>,
+    bridge_force_standing: Gauge,
+    bridge_unverified: Gauge,
     leader: Gauge,
     contention: Counter,
     reconcile_duration: Histogram,
@@ -63,7 +73,8 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics, at zero.
     #[must_use]
-    pub fn new(mode: Mode) -> Self {
+    #[expect(clippy::new_without_default, reason = "registering is work, not a default")]
+    pub fn new() -> Self {
         let mut registry = Registry::with_prefix("upgrade_gate");
         let metrics = Self {
             upgradeable: Gauge::default(),
@@ -72,14 +83,17 @@ impl Metrics {
             overrides_unmanaged: Gauge::default(),
             decisions: Family::default(),
             writes: Family::default(),
+            mode: Family::default(),
+            bridge_refusal: Family::default(),
+            last_refusal: std::sync::Mutex::default(),
+            bridge_force_standing: Gauge::default(),
+            bridge_unverified: Gauge::default(),
             leader: Gauge::default(),
             contention: Counter::default(),
             reconcile_duration: Histogram::new([0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
             last_evaluation: Gauge::default(),
             registry: Registry::default(),
         };
-        let modes = Family::<ModeLabel, Gauge>::default();
-        modes.get_or_create(&ModeLabel { mode: mode.as_str() }).set(1);
         registry.register("upgradeable", "Whether minor and major updates may go ahead", metrics.upgradeable.clone());
         registry.register("risk", "Reasons not to leave this minor, by name", metrics.risk.clone());
         registry.register(
@@ -94,7 +108,22 @@ impl Metrics {
         );
         registry.register("decisions", "Requests decided, by type of update", metrics.decisions.clone());
         registry.register("writes", "Writes to ClusterVersion, by kind and result", metrics.writes.clone());
-        registry.register("mode", "The mode in force", modes);
+        registry.register("mode", "The mode that the operator acts in", metrics.mode.clone());
+        registry.register(
+            "bridge_refusal",
+            "Why the bridge doesn't let the requested update through",
+            metrics.bridge_refusal.clone(),
+        );
+        registry.register(
+            "bridge_force_standing",
+            "Whether a force of the bridge stands in spec.desiredUpdate",
+            metrics.bridge_force_standing.clone(),
+        );
+        registry.register(
+            "bridge_unverified",
+            "Whether an update that the bridge forced was completed without a verified signature",
+            metrics.bridge_unverified.clone(),
+        );
         registry.register("leader", "Whether this replica writes", metrics.leader.clone());
         registry.register(
             "contention",
@@ -151,9 +180,40 @@ impl Metrics {
         self.contention.inc();
     }
 
-    /// Shows whether this replica writes.
+    /// Shows what the operator acts as.
+    pub fn acts_as(&self, role: Role) {
+        self.mode.clear();
+        self.mode.get_or_create(&ModeLabel { mode: role.as_str() }).set(1);
+    }
+
+    /// Shows how the bridge is. Returns whether it refuses for another reason than before.
+    pub fn bridges(&self, refusal: Option<Refusal>, force_standing: bool) -> bool {
+        self.bridge_force_standing.set(force_standing.into());
+        let mut last = self.last_refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *last == refusal {
+            return false;
+        }
+        *last = refusal;
+        self.bridge_refusal.clear();
+        if let Some(refusal) = refusal {
+            self.bridge_refusal.get_or_create(&RefusalLabel { reason: refusal.as_str() }).set(1);
+        }
+        true
+    }
+
+    /// Shows whether an update of the bridge went unverified.
+    pub fn is_unverified(&self, unverified: bool) {
+        self.bridge_unverified.set(unverified.into());
+    }
+
+    /// Shows whether this replica writes. One that doesn't has nothing to show of modes and bridges.
     pub fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
+        if !leads {
+            self.mode.clear();
+            self.bridges(None, false);
+            self.is_unverified(false);
+        }
     }
 
     /// Observes how long a reconciliation took.
@@ -199,7 +259,7 @@ mod tests {
 
     #[test]
     fn at_most_fifty_risks_have_a_name_and_a_series_goes_with_its_risk() {
-        let metrics = Metrics::new(Mode::Replace);
+        let metrics = Metrics::new();
         let many = shown(&metrics, 60);
         assert_eq!(many.matches("upgrade_gate_risk{").count(), 51);
         assert!(many.contains("upgrade_gate_risk{name=\"other\"} 10"), "{many}");

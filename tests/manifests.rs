@@ -1,6 +1,7 @@
 //! What `deploy/` grants and how it runs the operator, read from the files themselves: no cluster, no kustomize.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
+use clap::Parser as _;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -15,6 +16,11 @@ use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
+};
+use upgrade_gate::{
+    config::{LogFormat, RunArgs},
+    controller::Mode,
+    metrics::Metrics,
 };
 
 const NAMESPACE: &str = "openshift-upgrade-gate";
@@ -34,14 +40,21 @@ fn the_operator_may_do_this_and_nothing_else() {
     assert_eq!(
         granted,
         [
-            "cluster: get,list,watch config.openshift.io/clusterversions version",
+            "cluster: get,list,watch,patch config.openshift.io/clusterversions version",
             "cluster: patch config.openshift.io/clusterversions/status version",
             "cluster: list,watch config.openshift.io/clusteroperators",
-            "openshift-config-managed: get,list,watch /configmaps admin-gates",
-            "openshift-config: get,list,watch /configmaps admin-acks",
+            "cluster: create,patch config.openshift.io/clusteroperators upgrade-gate",
+            "cluster: patch config.openshift.io/clusteroperators/status upgrade-gate",
+            "cluster: list,watch,create,delete upgrade-gate.openshift.io/updaterecords",
+            "cluster: patch upgrade-gate.openshift.io/updaterecords/status",
+            "cluster: get admissionregistration.k8s.io/\
+             validatingadmissionpolicies,validatingadmissionpolicybindings upgrade-gate",
+            "openshift-config-managed: list,watch /configmaps admin-gates",
+            "openshift-config: list,watch /configmaps admin-acks",
+            "openshift-cluster-version: get coordination.k8s.io/leases version",
             "openshift-upgrade-gate: create coordination.k8s.io/leases",
             "openshift-upgrade-gate: get,list,watch,patch coordination.k8s.io/leases upgrade-gate",
-            "default: create,patch events.k8s.io/events",
+            "default: create events.k8s.io/events",
         ]
     );
 }
@@ -153,7 +166,7 @@ fn the_container_is_probed_and_asks_for_little() {
 fn the_operator_learns_who_it_is_from_the_pod() {
     let pod = pod();
     let container = container(&pod);
-    assert_eq!(container.args.as_ref().unwrap()[..2], ["run", "--mode=replace"]);
+    assert_eq!(container.args.as_ref().unwrap()[..2], ["run", "--mode=auto"]);
     let env: Vec<_> = container
         .env
         .iter()
@@ -187,6 +200,42 @@ fn one_policy_denies_and_the_other_only_warns() {
             r#"ValidatingAdmissionPolicyBinding "upgrade-gate-warnings" "upgrade-gate-warnings" ["Warn","Audit"]"#,
         ]
     );
+}
+
+#[test]
+fn the_operator_knows_its_arguments() {
+    #[derive(clap::Parser)]
+    struct Run {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+    let pod = pod();
+    let base = container(&pod).args.clone().unwrap();
+    let overlay = fs::read_to_string(repository("deploy/overlays/openshift/kustomization.yaml")).unwrap();
+    let added: Vec<_> = overlay.lines().filter_map(|line| line.trim().strip_prefix("value: --")).collect();
+    let added = added.iter().map(|flag| format!("--{flag}"));
+
+    let run = Run::try_parse_from(base.into_iter().chain(added)).unwrap().args;
+    assert_eq!((run.mode, run.log_format, run.leader_elect), (Mode::Auto, LogFormat::Json, true));
+    assert_eq!(run.metrics_tls_cert.as_deref(), Some(Path::new("/etc/upgrade-gate/tls/tls.crt")));
+    assert_eq!(run.metrics_tls_key.as_deref(), Some(Path::new("/etc/upgrade-gate/tls/tls.key")));
+    assert_eq!((run.metrics_bind_address.port(), run.health_probe_bind_address.port()), (8080, 8081));
+}
+
+#[test]
+fn the_alerts_ask_for_metrics_that_there_are() {
+    let metrics = Metrics::new();
+    metrics.wrote("conditions", "refused"); // or else it has no series
+    let shown = metrics.text();
+    let rules = fs::read_to_string(repository("deploy/components/monitoring/prometheus-rule.yaml")).unwrap();
+    let named: Vec<_> = rules
+        .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+        .filter(|word| word.starts_with("upgrade_gate_"))
+        .collect();
+    assert_eq!(named.len(), 7, "{named:?}");
+    for name in named {
+        assert!(shown.lines().any(|line| line.starts_with(name) && !line.starts_with('#')), "{name}");
+    }
 }
 
 #[test]
@@ -263,9 +312,13 @@ fn objects(folder: &str) -> Vec<Value> {
         .collect()
 }
 
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
 fn yaml_files(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut folders = vec![repository(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

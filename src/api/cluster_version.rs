@@ -95,24 +95,50 @@ pub struct Spec {
 }
 
 /// `spec.desiredUpdate`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DesiredUpdate {
     /// Version asked for; may be empty where `image` isn't.
-    #[serde(deserialize_with = "null_as_default")]
     pub version: String,
     /// Image asked for; may be empty where `version` isn't.
-    #[serde(deserialize_with = "null_as_default")]
     pub image: String,
     /// Architecture asked for, `Multi` or nothing.
-    #[serde(deserialize_with = "null_as_default")]
     pub architecture: String,
     /// Lets failed preconditions through.
-    #[serde(deserialize_with = "null_as_default")]
     pub force: bool,
     /// Newer releases: anything but empty (`Preflight`) is no update.
-    #[serde(deserialize_with = "null_as_default")]
     pub mode: String,
+    /// The request as it was read, unknown fields and all.
+    pub raw: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireDesiredUpdate {
+    #[serde(deserialize_with = "null_as_default")]
+    version: String,
+    #[serde(deserialize_with = "null_as_default")]
+    image: String,
+    #[serde(deserialize_with = "null_as_default")]
+    architecture: String,
+    #[serde(deserialize_with = "null_as_default")]
+    force: bool,
+    #[serde(deserialize_with = "null_as_default")]
+    mode: String,
+}
+
+impl<'de> Deserialize<'de> for DesiredUpdate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Value::deserialize(deserializer)?;
+        let wire = WireDesiredUpdate::deserialize(&raw).map_err(serde::de::Error::custom)?;
+        Ok(Self {
+            version: wire.version,
+            image: wire.image,
+            architecture: wire.architecture,
+            force: wire.force,
+            mode: wire.mode,
+            raw,
+        })
+    }
 }
 
 /// An entry of `spec.overrides`.
@@ -203,8 +229,12 @@ pub struct HistoryEntry {
     pub version: String,
     /// May be empty.
     pub image: String,
+    /// RFC 3339.
+    pub started_time: String,
     /// RFC 3339; empty where the update was neither completed nor left behind.
     pub completion_time: String,
+    /// Whether the signature of the image was verified.
+    pub verified: bool,
     /// What was accepted for this update.
     pub accepted_risks: String,
     /// The entry as it was read, unknown fields and all.
@@ -221,7 +251,11 @@ struct WireHistoryEntry {
     #[serde(deserialize_with = "null_as_default")]
     image: String,
     #[serde(deserialize_with = "null_as_default")]
+    started_time: String,
+    #[serde(deserialize_with = "null_as_default")]
     completion_time: String,
+    #[serde(deserialize_with = "null_as_default")]
+    verified: bool,
     #[serde(deserialize_with = "null_as_default")]
     accepted_risks: String,
 }
@@ -235,7 +269,9 @@ impl<'de> Deserialize<'de> for HistoryEntry {
             state,
             version: wire.version,
             image: wire.image,
+            started_time: wire.started_time,
             completion_time: wire.completion_time,
+            verified: wire.verified,
             accepted_risks: wire.accepted_risks,
             raw,
         })

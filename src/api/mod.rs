@@ -8,6 +8,7 @@ mod cluster_version;
 mod condition;
 mod managed_fields;
 pub mod names;
+mod update_record;
 
 use serde::{Deserialize, Deserializer};
 
@@ -18,6 +19,7 @@ pub use cluster_version::{
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use managed_fields::{ManagedField, owners_of_condition};
+pub use update_record::{AcceptedBy, Outcome, RecordedOverride, UpdateRecord, UpdateRecordSpec, UpdateRecordStatus};
 
 /// Reads `null` as the type's default, as Go's decoder does for every field of these kinds.
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -14,6 +14,15 @@ pub const ADMIN_GATES: (&str, &str) = ("openshift-config-managed", "admin-gates"
 /// Namespace and name of the ConfigMap of acknowledgements.
 pub const ADMIN_ACKS: (&str, &str) = ("openshift-config", "admin-acks");
 
+/// The ValidatingAdmissionPolicy that refuses at the door, and its binding.
+pub const POLICY: &str = "upgrade-gate";
+/// Namespace and name of the Lease that a cluster-version operator holds.
+pub const CVO_LEASE: (&str, &str) = ("openshift-cluster-version", "version");
+/// API group of UpdateRecord.
+pub const RECORD_GROUP: &str = "upgrade-gate.openshift.io";
+/// API group and version of UpdateRecord.
+pub const RECORD_API_VERSION: &str = "upgrade-gate.openshift.io/v1alpha1";
+
 /// Types of conditions.
 pub mod condition {
     /// `False` keeps minor and major updates away; everything else means go.
@@ -22,6 +31,8 @@ pub mod condition {
     pub const RELEASE_ACCEPTED: &str = "ReleaseAccepted";
     /// An update is being applied.
     pub const PROGRESSING: &str = "Progressing";
+    /// The request can't be carried out at all.
+    pub const INVALID: &str = "Invalid";
     /// Whether the update service answered.
     pub const RETRIEVED_UPDATES: &str = "RetrievedUpdates";
     /// Of a conditional update: whether it is recommended on this cluster.

@@ -1,16 +1,21 @@
-//! The only code that writes to ClusterVersion. It carries a planned write out, and says in one word what became of it.
+//! The only code that writes to the cluster, events and the Lease apart. It carries a planned write out, and says in one word what became of it.
 
 use std::time::Duration;
 
 use kube::{
-    Api,
-    api::{Patch, PatchParams},
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::Status,
 };
 use serde_json::Value;
 
-use super::{plan::Write, watch::Wire};
-use crate::api::names;
+use super::{
+    operator_status::OperatorWrite,
+    plan::Write,
+    records::RecordWrite,
+    watch::{Wire, cluster_operators, cluster_versions},
+};
+use crate::api::{UpdateRecord, names};
 
 /// A write that takes longer is given up: whether it landed shows at the next look.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,14 +23,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What became of a write that wasn't made.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The object has moved on since it was read (409), or is no longer what the patch tests for (422).
-    #[error("the ClusterVersion has changed since it was read: {0}")]
+    /// The object has moved on since it was read (409).
+    #[error("the object has changed since it was read: {0}")]
     Stale(String),
+    /// The object isn't what the patch tests for, or wouldn't be valid afterwards (422).
+    #[error("the object isn't what the write takes it for: {0}")]
+    Invalid(String),
     /// Another manager owns the field, and the write didn't insist.
     #[error("another field manager owns what was to be written: {0}; end the other writer, or use another mode")]
     Owned(String),
     /// The object is gone.
-    #[error("there is no ClusterVersion `version` to write to")]
+    #[error("there is no such object to write to")]
     Gone,
     /// The server refuses, and will again.
     #[error("the API server refuses the write: {0}; compare the permissions with deploy/base")]
@@ -41,6 +49,7 @@ impl ApplyError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Stale(_) => "stale",
+            Self::Invalid(_) => "invalid",
             Self::Owned(_) => "owned",
             Self::Gone => "gone",
             Self::Refused(_) => "refused",
@@ -49,37 +58,113 @@ impl ApplyError {
     }
 }
 
-/// Makes one write, and returns the object as it is afterwards.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub async fn apply(api: &Api<Wire<Value>>, write: &Write) -> Result<Value, ApplyError> {
-    let (params, patch) = match write {
-        // Forced: on these two conditions mode `replace` is the owner by design.
-        Write::Conditions(configuration) => {
-            (PatchParams::apply(names::SELF).force(), Patch::Apply(configuration.clone()))
+/// What the API server returned for a write: the object as it is afterwards.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The ClusterVersion.
+    ClusterVersion(Value),
+    /// Our ClusterOperator.
+    Operator(Value),
+    /// An UpdateRecord.
+    Record(Box<UpdateRecord>),
+    /// An UpdateRecord is gone, by its name.
+    Deleted(String),
+}
+
+/// The APIs that are written to.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    cluster_version: Api<Wire<Value>>,
+    operators: Api<Wire<Value>>,
+    records: Api<UpdateRecord>,
+}
+
+impl Writer {
+    /// Writes as the client's user.
+    #[must_use]
+    pub fn new(client: &Client) -> Self {
+        Self {
+            cluster_version: Api::all_with(client.clone(), &cluster_versions()),
+            operators: Api::all_with(client.clone(), &cluster_operators()),
+            records: Api::all(client.clone()),
         }
-        Write::History(patch) => {
-            let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
-            (params, Patch::Json(patch.clone()))
+    }
+
+    /// Makes one write.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn apply(&self, write: &Write) -> Result<Answer, ApplyError> {
+        let manager = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
+        // Forced: on these conditions the gate is the owner by design.
+        let owner = PatchParams::apply(names::SELF).force();
+        let version = &self.cluster_version;
+        match write {
+            Write::Conditions(configuration) | Write::Withdraw(configuration) => {
+                let patch = Patch::Apply(configuration);
+                answered(version.patch_status(names::CLUSTER_VERSION, &owner, &patch)).await.map(cluster_version)
+            }
+            Write::History(patch) | Write::Restore(patch) => {
+                let patch = Patch::<Value>::Json(patch.clone());
+                answered(version.patch_status(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
+            }
+            Write::Force(bridging) => {
+                let patch = Patch::<Value>::Json(bridging.patch.clone());
+                answered(version.patch(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
+            }
+            Write::Operator(OperatorWrite::Create(object)) => {
+                answered(self.operators.patch(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
+            }
+            Write::Operator(OperatorWrite::Status(object)) => {
+                answered(self.operators.patch_status(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
+            }
+            Write::Record(write) => self.record(write, &manager).await,
         }
-    };
-    let request = api.patch_status(names::CLUSTER_VERSION, &params, &patch);
-    match tokio::time::timeout(TIMEOUT, request).await {
-        Ok(Ok(object)) => Ok(object.kept),
-        Ok(Err(kube::Error::Api(status))) => Err(refusal(&status)),
-        Ok(Err(error)) => Err(ApplyError::Unanswered(error.to_string())),
-        Err(_) => Err(ApplyError::Unanswered(format!("nothing within {TIMEOUT:?}"))),
+    }
+
+    async fn record(&self, write: &RecordWrite, manager: &PatchParams) -> Result<Answer, ApplyError> {
+        match write {
+            RecordWrite::Create(record) => {
+                let params = PostParams { field_manager: manager.field_manager.clone(), ..PostParams::default() };
+                answered(self.records.create(&params, record)).await.map(Box::new).map(Answer::Record)
+            }
+            RecordWrite::Status { name, patch } => {
+                answered(self.records.patch_status(name, manager, &Patch::Merge(patch)))
+                    .await
+                    .map(Box::new)
+                    .map(Answer::Record)
+            }
+            RecordWrite::Delete(name) => {
+                let deleted = answered(self.records.delete(name, &DeleteParams::default())).await;
+                match deleted {
+                    Ok(_) | Err(ApplyError::Gone) => Ok(Answer::Deleted(name.clone())),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Reads the ClusterVersion anew; `None` where there is none.
+    ///
+    /// # Errors
+    /// The server refuses or doesn't answer.
+    pub async fn read(&self) -> Result<Option<Value>, ApplyError> {
+        let object = answered(self.cluster_version.get_opt(names::CLUSTER_VERSION)).await?;
+        Ok(object.map(|object| object.kept))
     }
 }
 
-/// Reads the object anew.
-///
-/// # Errors
-/// The server refuses or doesn't answer; a missing object is `None`.
-pub async fn read(api: &Api<Wire<Value>>) -> Result<Option<Value>, ApplyError> {
-    match tokio::time::timeout(TIMEOUT, api.get_opt(names::CLUSTER_VERSION)).await {
-        Ok(Ok(object)) => Ok(object.map(|object| object.kept)),
+fn cluster_version(object: Wire<Value>) -> Answer {
+    Answer::ClusterVersion(object.kept)
+}
+
+fn operator(object: Wire<Value>) -> Answer {
+    Answer::Operator(object.kept)
+}
+
+async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
+    match tokio::time::timeout(TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(refusal(&status)),
         Ok(Err(error)) => Err(ApplyError::Unanswered(error.to_string())),
         Err(_) => Err(ApplyError::Unanswered(format!("nothing within {TIMEOUT:?}"))),
@@ -91,7 +176,8 @@ fn refusal(status: &Status) -> ApplyError {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     match status.code {
         409 if causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict") => ApplyError::Owned(message),
-        409 | 422 => ApplyError::Stale(message),
+        409 => ApplyError::Stale(message),
+        422 => ApplyError::Invalid(message),
         404 => ApplyError::Gone,
         429 | 500.. => ApplyError::Unanswered(message),
         _ => ApplyError::Refused(message),

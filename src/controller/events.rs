@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::plan::{self, Conditions};
 use crate::{
-    api::{ClusterVersion, Condition, names},
+    api::{ClusterVersion, Condition, ConditionStatus, names},
     gate::{Decision, Judgement, Snapshot, Verdict, message},
 };
 
@@ -32,6 +32,10 @@ pub enum Reason {
     ForcedPastOverrides,
     /// Another writer takes back what this one writes.
     GateContention,
+    /// The operator acts in another mode than before.
+    ModeChanged,
+    /// An update that the bridge forced went ahead without a verified signature.
+    ForcedUnverified,
 }
 
 impl Reason {
@@ -42,13 +46,17 @@ impl Reason {
             Self::UpgradeableChanged => "UpgradeableChanged",
             Self::ForcedPastOverrides => "ForcedPastOverrides",
             Self::GateContention => "GateContention",
+            Self::ModeChanged => "ModeChanged",
+            Self::ForcedUnverified => "ForcedUnverified",
         }
     }
 
     fn kind(self) -> EventType {
         match self {
-            Self::UpdateAccepted | Self::UpgradeableChanged => EventType::Normal,
-            Self::UpdateBlocked | Self::ForcedPastOverrides | Self::GateContention => EventType::Warning,
+            Self::UpdateAccepted | Self::UpgradeableChanged | Self::ModeChanged => EventType::Normal,
+            Self::UpdateBlocked | Self::ForcedPastOverrides | Self::GateContention | Self::ForcedUnverified => {
+                EventType::Warning
+            }
         }
     }
 }
@@ -83,7 +91,8 @@ pub fn announcements(
     let accepted_before = before.1;
     let decided_anew = !same(accepted_before, &after.release_accepted)
         || accepted_before.is_some_and(|before| before.message != after.release_accepted.message);
-    if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew) {
+    let waits = after.release_accepted.status == ConditionStatus::Unknown;
+    if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew && !waits) {
         announcements.extend(decision(&snapshot.cluster_version, request));
     }
     announcements
@@ -95,14 +104,37 @@ pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a Judg
     verdict.request().filter(|request| plan::is_update(snapshot, request))
 }
 
-fn decision(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
+/// What the bridge has done for a request.
+#[must_use]
+pub fn forced(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
+    let update = update(cluster_version, request);
+    let overrides = message::overrides(cluster_version);
+    vec![
+        Announcement {
+            reason: Reason::UpdateAccepted,
+            note: format!("{update} goes ahead with accepted risks: {}", message::accepted_risks(request)),
+        },
+        Announcement {
+            reason: Reason::ForcedPastOverrides,
+            note: format!(
+                "{update} was forced past the cluster-version operator, which refused it for overrides alone: {overrides}"
+            ),
+        },
+    ]
+}
+
+fn update(cluster_version: &ClusterVersion, request: &Judgement) -> String {
     let name = if request.release.version.is_empty() { &request.release.image } else { &request.release.version };
-    let update = format!(
+    format!(
         "Update from {} to {} ({})",
         message::quote(&cluster_version.desired().version),
         message::quote(name),
         request.update_type.as_str()
-    );
+    )
+}
+
+fn decision(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
+    let update = update(cluster_version, request);
     match request.decision() {
         Decision::Blocked => {
             let failures = request.failures.iter().map(|failure| format!(" {}: {}", failure.reason, failure.message));

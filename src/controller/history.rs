@@ -3,11 +3,12 @@
 //! The list is atomic and shared with whoever applies updates, so the result is never a new list but the steps
 //! of a JSON patch, each preceded by a `test` of what was read.
 
-use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation, jsonptr};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
+use super::patch::pointer;
 use crate::{
-    api::{ClusterVersion, HistoryEntry, HistoryState, Release},
+    api::{ClusterVersion, ConditionStatus, HistoryEntry, HistoryState, Release, UpdateRecord, names::condition},
     gate::{Judgement, message, release::same_release},
 };
 
@@ -36,11 +37,34 @@ pub fn record(cluster_version: &ClusterVersion, judgement: &Judgement, now: &str
         _ if is_current(cluster_version, &judgement.release) => return None,
         _ => prepend(history, new_entry(&judgement.release, &text, now), now, limit),
     };
+    Some(with_resource_version(cluster_version, steps))
+}
+
+/// The patch that puts the text of an UpdateRecord back into the completed entry that lost it: once for each entry,
+/// and only while nothing else is asked for, since after a blocked request a CVO erases it at every sync.
+#[must_use]
+pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], restored: &[String]) -> Option<Patch> {
+    let (entry, text) = super::records::lost(records, cluster_version)?;
+    let accepted = cluster_version.condition(condition::RELEASE_ACCEPTED)?.status == ConditionStatus::True;
+    let at_rest = cluster_version.spec.desired_update.as_ref().is_none_or(|request| {
+        is_entry_of(
+            entry,
+            &Release { version: request.version.clone(), image: request.image.clone(), ..Release::default() },
+        )
+    });
+    if !accepted || !at_rest || restored.contains(&entry.started_time) {
+        return None;
+    }
+    let steps = [test(0, entry), add("/status/history/0/acceptedRisks", json!(text))];
+    Some(with_resource_version(cluster_version, steps))
+}
+
+fn with_resource_version(cluster_version: &ClusterVersion, steps: impl IntoIterator<Item = PatchOperation>) -> Patch {
     let resource_version = PatchOperation::Replace(ReplaceOperation {
         path: pointer("/metadata/resourceVersion"),
         value: json!(cluster_version.metadata.resource_version),
     });
-    Some(Patch(std::iter::once(resource_version).chain(steps).collect()))
+    Patch(std::iter::once(resource_version).chain(steps).collect())
 }
 
 /// Whether the cluster reconciles towards that release already.
@@ -159,11 +183,6 @@ fn test(index: usize, entry: &HistoryEntry) -> PatchOperation {
 
 fn add(path: &str, value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation { path: pointer(path), value })
-}
-
-/// Paths here are literals and indices, which never need escaping.
-fn pointer(path: &str) -> jsonptr::PointerBuf {
-    jsonptr::PointerBuf::from_tokens(path.split('/').skip(1))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Which replica may write. kube-lease-manager acquires and renews the Lease; its word alone isn't enough, since
 //! it doesn't change when renewing fails or the process was stopped for a while. So the Lease itself is watched,
 //! and a write is allowed only before a monotonic deadline: the renewal as it was seen, plus the lease's duration,
-//! less a margin.
+//! less a margin. The watch also tells when the Lease is free, which the manager would find out only once the
+//! term that it saw last is over.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -12,12 +13,21 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{api::names, config::LeaseConfig};
 
+/// Between tries while the API server can't be reached at the start, and twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long giving the lease back may take at the end.
 const RELEASE: Duration = Duration::from_secs(3);
+/// Characters that the API server takes for a field manager.
+const FIELD_MANAGER_LIMIT: usize = 128;
 
 /// Leader election failed for good; the process has to end, as a Pod that is ready and leads nothing helps nobody.
 #[derive(Debug, thiserror::Error)]
@@ -42,32 +52,23 @@ pub struct Leader(Option<Candidate>);
 #[derive(Debug)]
 struct Candidate {
     elected: watch::Receiver<bool>,
-    manager: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
+    election: JoinHandle<Result<(), LeaderError>>,
     deadline: watch::Receiver<Option<Instant>>,
     observer: JoinHandle<()>,
 }
 
 impl Leader {
     /// Becomes a candidate; without a lease to hold, this process always leads.
-    ///
-    /// # Errors
-    /// The Lease can't be read or created.
-    pub async fn start(client: Client, lease: Option<LeaseConfig>, identity: String) -> Result<Self, LeaderError> {
-        let Some(lease) = lease else { return Ok(Self(None)) };
-        let builder = LeaseManagerBuilder::new(client.clone(), names::SELF)
-            .with_namespace(lease.namespace.clone())
-            .with_identity(identity.clone())
-            .with_field_manager(names::SELF)
-            .with_duration(lease.duration.as_secs())
-            .with_grace((lease.duration.saturating_sub(lease.renew_interval)).as_secs());
-        let manager = builder
-            .build()
-            .await
-            .map_err(|source| LeaderError::Lease { namespace: lease.namespace.clone(), source: Box::new(source) })?;
-        let (elected, manager) = manager.watch().await;
-        let (sender, deadline) = watch::channel(None);
-        let observer = tokio::spawn(observe(client, lease, identity, sender));
-        Ok(Self(Some(Candidate { elected, manager, deadline, observer })))
+    #[must_use]
+    pub fn start(client: Client, lease: Option<LeaseConfig>, identity: String) -> Self {
+        let Some(lease) = lease else { return Self(None) };
+        let election = Election { client: client.clone(), lease: lease.clone(), identity: identity.clone() };
+        let (deadline_sender, deadline) = watch::channel(None);
+        let (elected_sender, elected) = watch::channel(false);
+        let free = Arc::new(Notify::new());
+        let observer = tokio::spawn(observe(client, lease, identity, deadline_sender, free.clone()));
+        let election = tokio::spawn(election.run(free, elected_sender));
+        Self(Some(Candidate { elected, election, deadline, observer }))
     }
 
     /// Whether a write may be made now.
@@ -84,13 +85,21 @@ impl Leader {
     /// The election has ended, which it never should.
     pub async fn changed(&mut self) -> Result<(), LeaderError> {
         let Some(candidate) = &mut self.0 else { return std::future::pending().await };
-        tokio::select! {
-            changed = candidate.elected.changed() => changed.map_err(|_| ()),
-            changed = candidate.deadline.changed() => changed.map_err(|_| ()),
+        let result = tokio::select! {
+            result = candidate.elected.changed() => result,
+            result = candidate.deadline.changed() => result,
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(_) if !candidate.election.is_finished() => {
+                Err(LeaderError::Ended("the Lease isn't watched any more".to_owned()))
+            }
+            Err(_) => match (&mut candidate.election).await {
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(())) => Err(LeaderError::Ended("its task has returned".to_owned())),
+                Err(panic) => Err(LeaderError::Ended(panic.to_string())),
+            },
         }
-        .map_err(|()| {
-            LeaderError::Ended("its task is gone; the log says more, and the Pod will be restarted".to_owned())
-        })
     }
 
     /// Gives the lease back, so that another replica needn't wait until it runs out.
@@ -98,8 +107,8 @@ impl Leader {
         let Some(candidate) = self.0 else { return };
         candidate.observer.abort();
         drop(candidate.elected);
-        match tokio::time::timeout(RELEASE, candidate.manager).await {
-            Ok(Ok(Ok(_))) => {}
+        match tokio::time::timeout(RELEASE, candidate.election).await {
+            Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the lease could not be released; it will run out"),
             Ok(Err(error)) => tracing::warn!(%error, "the lease could not be released; it will run out"),
             Err(_) => tracing::warn!("releasing the lease took too long; it will run out"),
@@ -107,9 +116,84 @@ impl Leader {
     }
 }
 
+/// What it takes to stand for election, again and again.
+struct Election {
+    client: Client,
+    lease: LeaseConfig,
+    identity: String,
+}
+
+impl Election {
+    /// A manager that has seen nothing yet, and so looks at once. The Lease is created where it is missing.
+    async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
+        LeaseManagerBuilder::new(self.client.clone(), names::SELF)
+            .with_namespace(self.lease.namespace.clone())
+            .with_identity(self.identity.clone())
+            // Of two who apply at once, the API server turns one away only if they are two managers.
+            .with_field_manager(self.identity.chars().take(FIELD_MANAGER_LIMIT).collect::<String>())
+            .with_duration(self.lease.duration.as_secs())
+            .with_grace(self.lease.duration.saturating_sub(self.lease.renew_interval).as_secs())
+            .build()
+            .await
+    }
+
+    /// The first manager. An API server that can't be reached is waited for; one that refuses won't change its mind.
+    async fn first_manager(&self, elected: &watch::Sender<bool>) -> Result<Option<LeaseManager>, LeaderError> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.manager().await {
+                Ok(manager) => return Ok(Some(manager)),
+                Err(error) if is_refusal(&error) => return Err(self.failed(error)),
+                Err(error) => tracing::warn!(%error, "the Lease can't be had yet"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+                () = elected.closed() => return Ok(None),
+            }
+        }
+    }
+
+    fn failed(&self, source: LeaseManagerError) -> LeaderError {
+        LeaderError::Lease { namespace: self.lease.namespace.clone(), source: Box::new(source) }
+    }
+
+    /// Acquires and renews until nobody listens any more; then gives the Lease back.
+    async fn run(self, free: Arc<Notify>, elected: watch::Sender<bool>) -> Result<(), LeaderError> {
+        let Some(mut manager) = self.first_manager(&elected).await? else { return Ok(()) };
+        loop {
+            let result = tokio::select! {
+                biased;
+                () = elected.closed() => return manager.release().await.map_err(|error| self.failed(error)),
+                () = free.notified() => {
+                    elected.send_replace(false);
+                    self.manager().await.map(|fresh| manager = fresh)
+                }
+                changed = manager.changed() => changed.map(|leads| { elected.send_replace(leads); }),
+            };
+            if let Err(error) = result {
+                tracing::warn!(%error, "the lease can't be acquired or renewed; trying again");
+                tokio::select! {
+                    () = elected.closed() => {}
+                    () = tokio::time::sleep(self.lease.renew_interval / 2) => {}
+                }
+            }
+        }
+    }
+}
+
+fn is_refusal(error: &LeaseManagerError) -> bool {
+    matches!(error, LeaseManagerError::KubeError(kube::Error::Api(status)) if matches!(status.code, 401 | 403))
+}
+
 /// Turns what is seen of the Lease into a deadline.
-async fn observe(client: Client, lease: LeaseConfig, identity: String, deadline: watch::Sender<Option<Instant>>) {
-    let api: Api<Lease> = Api::namespaced(client.clone(), &lease.namespace);
+async fn observe(
+    client: Client,
+    lease: LeaseConfig,
+    identity: String,
+    deadline: watch::Sender<Option<Instant>>,
+    free: Arc<Notify>,
+) {
+    let api: Api<Lease> = Api::namespaced(client, &lease.namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", names::SELF));
     let mut events = watcher(api.clone(), config).default_backoff().boxed();
     loop {
@@ -117,17 +201,22 @@ async fn observe(client: Client, lease: LeaseConfig, identity: String, deadline:
         let seen = tokio::select! {
             event = events.next() => match event {
                 Some(Ok(Event::Apply(seen) | Event::InitApply(seen))) => Some(seen),
-                Some(Ok(Event::Delete(_))) => {
-                    deadline.send_replace(None);
-                    recreate(&client, &lease).await;
-                    None
-                }
+                Some(Ok(Event::Delete(_))) => None,
                 Some(Ok(Event::Init | Event::InitDone) | Err(_)) => continue,
                 None => return,
             },
             // The watch is silent for longer than renewals take: ask, before the lead is lost for nothing.
-            () = until(current, lease.renew_interval) => api.get_opt(names::SELF).await.ok().flatten(),
+            () = until(current, lease.renew_interval) => {
+                match tokio::time::timeout(lease.renew_interval, api.get_opt(names::SELF)).await {
+                    Ok(Ok(seen)) => seen,
+                    // The deadline stands: a server in trouble takes no lease away.
+                    Ok(Err(_)) | Err(_) => continue,
+                }
+            }
         };
+        if seen.as_ref().is_none_or(is_free) {
+            free.notify_one();
+        }
         let until = seen.as_ref().and_then(|seen| deadline_of(seen, &identity, &lease));
         if *deadline.borrow() != until {
             deadline.send_replace(until);
@@ -143,12 +232,8 @@ async fn until(deadline: Option<Instant>, before: Duration) {
     }
 }
 
-/// The lease manager looks for the Lease for ever, but creates it only at its start.
-async fn recreate(client: &Client, lease: &LeaseConfig) {
-    let builder = LeaseManagerBuilder::new(client.clone(), names::SELF).with_namespace(lease.namespace.clone());
-    if let Err(error) = builder.build().await {
-        tracing::warn!(%error, "the Lease was deleted and can't be created again yet");
-    }
+fn is_free(lease: &Lease) -> bool {
+    lease.spec.as_ref().is_none_or(|spec| spec.holder_identity.as_deref().is_none_or(str::is_empty))
 }
 
 /// The moment from which on another replica might take over. `renewTime` is of this machine's own clock, as it
@@ -167,6 +252,7 @@ fn deadline_of(lease: &Lease, identity: &str, config: &LeaseConfig) -> Option<In
     Some(Instant::now() + duration.checked_sub(margin + age)?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a lease is renewed by the clock")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

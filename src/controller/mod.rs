@@ -1,47 +1,45 @@
 //! The shell: watch, evaluate, plan, apply. One loop owns all state; everything that it decides is in pure
-//! functions of [`plan`](mod@plan), [`history`] and [`events`].
+//! functions of `plan`, `history` and `events`.
 
 mod apply;
+mod bridge;
+mod cvo_message;
 mod events;
 mod history;
 mod leader;
 mod observe;
+mod operator_status;
+mod ownership;
 mod pace;
+mod patch;
 mod plan;
+mod reconcile;
+mod records;
+mod surroundings;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Api, Client};
-use serde_json::Value;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior},
-};
+use kube::Client;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use self::{
-    apply::ApplyError,
-    events::{Announcement, Announcer, Reason},
-    leader::Leader,
-    observe::Observed,
-    pace::Pace,
-    plan::{Conditions, Recording, Write},
-    watch::Wire,
-};
+use self::{events::Announcer, leader::Leader, reconcile::Gate};
 use crate::{
-    api::names::condition,
     config::Config,
-    gate::{Authority, Snapshot, Verdict, evaluate},
     metrics::Metrics,
     server::{self, Health, ServerError},
 };
 
-pub use self::{leader::LeaderError, plan::Mode};
+pub use self::{
+    bridge::{Bridging, Refusal, decide},
+    leader::LeaderError,
+    ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
+    surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
+    watch::{cluster_operators, cluster_versions},
+};
 
 /// How often the loop turns at least. Nothing is written then unless something differs.
 const RESYNC: Duration = Duration::from_secs(10);
-/// Writes in one go at most: a record, the conditions, and once more after each was found stale.
-const STEPS: usize = 4;
 /// How long events may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -74,7 +72,7 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
 
-    let metrics = Arc::new(Metrics::new(config.mode));
+    let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::default());
     let mut probes = std::pin::pin!(server::serve_probes(config.probes, health.clone()).await?);
     let mut serving = server::serve_metrics(config.metrics, config.metrics_tls.clone(), metrics.clone()).await?;
@@ -83,8 +81,8 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
     let watches = watch::start(&client, &sender);
     drop(sender);
     let (announcer, published) = Announcer::start(client.clone(), config.identity.clone());
-    let leader = Leader::start(client.clone(), config.lease.clone(), config.identity.clone()).await?;
-    tracing::info!(mode = config.mode.as_str(), identity = config.identity, "gating updates");
+    let leader = Leader::start(client.clone(), config.lease.clone(), config.identity.clone());
+    tracing::info!(mode = ?config.mode, identity = config.identity, "starting");
     let mut gate = Gate::new(&config, &client, leader, metrics, announcer);
 
     let mut resync = tokio::time::interval(RESYNC);
@@ -108,192 +106,18 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
             gate.take(change);
         }
         health.turn();
-        health.set_ready(gate.observed.is_complete());
-        if std::mem::take(&mut gate.due) && !gate.pace.waits() {
-            gate.reconcile().await;
-        }
+        health.set_ready(gate.is_ready());
+        gate.turn().await;
     }
     tracing::info!("stopping");
     health.set_ready(false);
     drop(watches);
-    let Gate { leader, announcer, .. } = gate;
-    leader.release().await;
-    drop(announcer);
+    gate.stop().await;
     let _ = tokio::time::timeout(FLUSH, published).await;
     Ok(())
 }
 
-/// Everything that the loop owns.
-struct Gate {
-    mode: Mode,
-    api: Api<Wire<Value>>,
-    leader: Leader,
-    metrics: Arc<Metrics>,
-    announcer: Announcer,
-    observed: Observed,
-    recording: Recording,
-    pace: Pace,
-    /// What mode `observe` would have written last.
-    said: Option<Conditions>,
-    due: bool,
-}
-
-impl Gate {
-    fn new(config: &Config, client: &Client, leader: Leader, metrics: Arc<Metrics>, announcer: Announcer) -> Self {
-        let authority = match config.mode {
-            Mode::Replace => Authority::Sole,
-            Mode::Observe => Authority::Shared,
-        };
-        Self {
-            mode: config.mode,
-            api: Api::all_with(client.clone(), &watch::cluster_versions()),
-            leader,
-            metrics,
-            announcer,
-            observed: Observed::new(authority),
-            recording: Recording::Possible,
-            pace: Pace::default(),
-            said: None,
-            due: false,
-        }
-    }
-
-    fn take(&mut self, change: watch::Change) {
-        if self.observed.take(change) {
-            self.due = true;
-            if let Some(why) = self.observed.unreadable() {
-                tracing::error!(why, "nothing can be judged");
-            }
-        }
-    }
-
-    /// Writes until the cluster says what the verdict says, or something speaks against it.
-    async fn reconcile(&mut self) {
-        let started = Instant::now();
-        let mut stale = false;
-        let mut any = false;
-        for _ in 0..STEPS {
-            let leads = self.leader.may_write();
-            self.metrics.leads(leads);
-            let Some(snapshot) = self.observed.snapshot(now()) else { return };
-            let verdict = evaluate(snapshot);
-            self.metrics.evaluated(snapshot, &verdict);
-            if !leads {
-                return;
-            }
-            if self.mode == Mode::Observe {
-                let conditions = plan::conditions(snapshot, &verdict, Recording::Possible);
-                let before = self.said.as_ref();
-                let before = (before.map(|said| &said.upgradeable), before.map(|said| &said.release_accepted));
-                announce(&self.announcer, &self.metrics, snapshot, &verdict, before, &conditions);
-                self.said = Some(conditions);
-                return;
-            }
-            let Some(write) = plan::plan(snapshot, &verdict, self.mode, self.recording).into_iter().next() else {
-                self.pace.succeeded();
-                if any {
-                    self.metrics.reconciled(started.elapsed());
-                }
-                return;
-            };
-            if self.pace.is_contended(&write, snapshot) && !self.contend() {
-                return;
-            }
-            let Some(snapshot) = self.observed.snapshot(now()) else { return };
-            match apply::apply(&self.api, &write).await {
-                Ok(object) => {
-                    any = true;
-                    self.metrics.wrote(write.kind(), "ok");
-                    self.pace.wrote(&write, snapshot);
-                    if let Write::Conditions(_) = write {
-                        let after = plan::conditions(snapshot, &verdict, self.recording);
-                        let cluster_version = &snapshot.cluster_version;
-                        let before = (
-                            cluster_version.condition(condition::UPGRADEABLE),
-                            cluster_version.condition(condition::RELEASE_ACCEPTED),
-                        );
-                        announce(&self.announcer, &self.metrics, snapshot, &verdict, before, &after);
-                    } else {
-                        self.recording = Recording::Possible;
-                    }
-                    self.observed.take_answer(object);
-                }
-                Err(error) => {
-                    self.metrics.wrote(write.kind(), error.category());
-                    if !self.recover(&write, error, std::mem::replace(&mut stale, true)).await {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// After a failed write: reads anew, and says whether to plan once more right away.
-    async fn recover(&mut self, write: &Write, error: ApplyError, again: bool) -> bool {
-        if let (ApplyError::Stale(_), false) = (&error, again) {
-            match apply::read(&self.api).await {
-                Ok(Some(object)) => {
-                    self.observed.take_answer(object);
-                    return true;
-                }
-                // The watch will tell that it is gone.
-                Ok(None) => return false,
-                Err(error) => {
-                    self.pace.failed();
-                    tracing::warn!(%error, "reading the ClusterVersion anew has failed");
-                    return false;
-                }
-            }
-        }
-        if !matches!(error, ApplyError::Gone) {
-            tracing::warn!(write = write.kind(), %error, "a write has failed; trying again later");
-            self.pace.failed();
-        }
-        // Where the record can't be written, the rest of the gate still has to be.
-        let hold = matches!((write, &error), (Write::History(_), ApplyError::Refused(_) | ApplyError::Stale(_)));
-        if hold && self.recording == Recording::Possible {
-            self.recording = Recording::Failing;
-            return true;
-        }
-        false
-    }
-
-    /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.
-    fn contend(&mut self) -> bool {
-        if !self.pace.may_contend() {
-            return false;
-        }
-        self.metrics.contended();
-        let note = "Another writer takes back what upgrade-gate writes on ClusterVersion; it is written once a minute \
-                    from now on. Run with --mode=observe beside another gate, or end the other one.";
-        tracing::warn!(note);
-        if let Some(snapshot) = self.observed.snapshot(now()) {
-            let announcement = Announcement { reason: Reason::GateContention, note: note.to_owned() };
-            self.announcer.announce(&snapshot.cluster_version, announcement);
-        }
-        true
-    }
-}
-
-/// Says what has changed: an event, a line in the log and a count for each decision.
-fn announce(
-    announcer: &Announcer,
-    metrics: &Metrics,
-    snapshot: &Snapshot,
-    verdict: &Verdict,
-    before: (Option<&crate::api::Condition>, Option<&crate::api::Condition>),
-    after: &Conditions,
-) {
-    for announcement in events::announcements(snapshot, verdict, before, after) {
-        tracing::info!(reason = ?announcement.reason, "{}", announcement.note.replace('\n', " | "));
-        let is_decision = matches!(announcement.reason, Reason::UpdateAccepted | Reason::UpdateBlocked);
-        if let Some(request) = events::decided(snapshot, verdict).filter(|_| is_decision) {
-            metrics.decided(request.update_type, request.decision());
-        }
-        announcer.announce(&snapshot.cluster_version, announcement);
-    }
-}
-
+#[expect(clippy::disallowed_methods, reason = "the shell reads the clock, and hands the time on")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

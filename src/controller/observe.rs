@@ -2,27 +2,34 @@
 
 use serde_json::Value;
 
-use super::watch::{Change, ConfigMap, Failure, Seen};
+use super::{
+    apply::Answer,
+    watch::{Change, ConfigMap, Failure, Operator, Seen},
+};
 use crate::{
-    api::{ClusterOperator, ClusterVersion},
+    api::{ClusterVersion, UpdateRecord, names},
     gate::{Authority, Snapshot, Source, Target},
 };
 
 /// Failures in a row, with nothing seen before, after which a source counts as unreadable.
 const PATIENCE: u32 = 3;
 
-/// The state of the four watches.
+/// The state of the watches.
 #[derive(Debug)]
 pub struct Observed {
     snapshot: Snapshot,
     cluster_version: ClusterVersionState,
     listed_cluster_version: Option<Value>,
-    listed_operators: Vec<ClusterOperator>,
+    own_operator: Source<Option<Value>>,
+    records: Source<Vec<UpdateRecord>>,
+    listed_operators: Vec<Operator>,
+    listed_records: Vec<UpdateRecord>,
     listed_gates: Option<ConfigMap>,
     listed_acks: Option<ConfigMap>,
     operators: Settled,
     gates: Settled,
     acks: Settled,
+    recorded: Settled,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -43,26 +50,30 @@ struct Settled {
 impl Observed {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new(authority: Authority) -> Self {
+    pub fn new() -> Self {
         let snapshot = Snapshot {
             now: jiff::Timestamp::UNIX_EPOCH,
             cluster_version: ClusterVersion::default(),
             cluster_operators: Source::NotGiven,
             admin_gates: Source::NotGiven,
             admin_acks: Source::NotGiven,
-            authority,
+            authority: Authority::Shared,
             targets: Vec::new(),
         };
         Self {
             snapshot,
             cluster_version: ClusterVersionState::NotYetSeen,
             listed_cluster_version: None,
+            own_operator: Source::NotGiven,
+            records: Source::NotGiven,
             listed_operators: Vec::new(),
+            listed_records: Vec::new(),
             listed_gates: None,
             listed_acks: None,
             operators: Settled::default(),
             gates: Settled::default(),
             acks: Settled::default(),
+            recorded: Settled::default(),
         }
     }
 
@@ -73,15 +84,28 @@ impl Observed {
             && self.operators.seen
             && self.gates.seen
             && self.acks.seen
+            && self.recorded.seen
     }
 
     /// What there is to judge, once everything was seen and while there is a readable ClusterVersion.
-    pub fn snapshot(&mut self, now: jiff::Timestamp) -> Option<&Snapshot> {
-        if !self.is_complete() || self.cluster_version != ClusterVersionState::Present {
-            return None;
-        }
+    pub fn snapshot(&mut self, now: jiff::Timestamp, authority: Authority) -> Option<&Snapshot> {
+        self.cluster_version()?;
         self.snapshot.now = now;
+        self.snapshot.authority = authority;
         Some(&self.snapshot)
+    }
+
+    /// The ClusterVersion, under the same conditions.
+    #[must_use]
+    pub fn cluster_version(&self) -> Option<&ClusterVersion> {
+        let there = self.is_complete() && self.cluster_version == ClusterVersionState::Present;
+        there.then_some(&self.snapshot.cluster_version)
+    }
+
+    /// The last snapshot, with our own ClusterOperator and all UpdateRecords.
+    #[must_use]
+    pub fn all(&self) -> (&Snapshot, &Source<Option<Value>>, &Source<Vec<UpdateRecord>>) {
+        (&self.snapshot, &self.own_operator, &self.records)
     }
 
     /// Why the ClusterVersion can't be judged although it is there.
@@ -104,12 +128,18 @@ impl Observed {
             Change::AdminAcks(seen) => {
                 config_map(&mut self.snapshot.admin_acks, &mut self.listed_acks, &mut self.acks, seen)
             }
+            Change::Records(seen) => self.take_records(seen),
         }
     }
 
-    /// Takes the object in that a write or a read returned, ahead of the watch.
-    pub fn take_answer(&mut self, object: Value) -> bool {
-        self.take_cluster_version(Seen::Changed(object))
+    /// Takes in what a write returned, ahead of the watch.
+    pub fn take_answer(&mut self, answer: Answer) -> bool {
+        match answer {
+            Answer::ClusterVersion(object) => self.take_cluster_version(Seen::Changed(object)),
+            Answer::Operator(object) => replace(&mut self.own_operator, Source::Read(Some(object))),
+            Answer::Record(record) => self.take_records(Seen::Changed(record)),
+            Answer::Deleted(name) => self.take_records(Seen::Gone(name)),
+        }
     }
 
     fn take_cluster_version(&mut self, seen: Seen<Value>) -> bool {
@@ -160,21 +190,14 @@ impl Observed {
         }
     }
 
-    /// Whether the watch still tells of a state before the one that a write of ours returned.
     fn is_older(&self, object: &Value) -> bool {
-        if self.cluster_version != ClusterVersionState::Present {
-            return false;
-        }
         let known = &self.snapshot.cluster_version.metadata;
-        let metadata = &object["metadata"];
-        let version = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
-        metadata["uid"].as_str() == Some(&known.uid)
-            && version(metadata["resourceVersion"].as_str())
-                .zip(version(Some(&known.resource_version)))
-                .is_some_and(|(seen, known)| seen < known)
+        self.cluster_version == ClusterVersionState::Present
+            && is_older(identity(object), (Some(&known.uid), Some(&known.resource_version)))
     }
 
-    fn take_operators(&mut self, seen: Seen<ClusterOperator>) -> bool {
+    /// Our ClusterOperator never counts as a risk, so it is kept apart from the others.
+    fn take_operators(&mut self, seen: Seen<Operator>) -> bool {
         let source = &mut self.snapshot.cluster_operators;
         match seen {
             Seen::Restarted => {
@@ -187,30 +210,97 @@ impl Observed {
             }
             Seen::Complete => {
                 self.operators = Settled { seen: true, failures: 0 };
-                replace(source, Source::Read(std::mem::take(&mut self.listed_operators)))
-            }
-            Seen::Changed(operator) => {
-                let Source::Read(operators) = source else { return false };
-                match operators.iter_mut().find(|known| known.name == operator.name) {
-                    Some(known) if *known == operator => false,
-                    Some(known) => {
-                        *known = operator;
-                        true
-                    }
-                    None => {
-                        operators.push(operator);
-                        true
+                let mut own = None;
+                let mut read = Vec::with_capacity(self.listed_operators.len());
+                for operator in std::mem::take(&mut self.listed_operators) {
+                    match operator.own {
+                        Some(object) => own = Some(object),
+                        None => read.push(operator.read),
                     }
                 }
+                let own_differs = replace(&mut self.own_operator, Source::Read(own));
+                replace(source, Source::Read(read)) || own_differs
             }
-            Seen::Gone(name) => {
-                let Source::Read(operators) = source else { return false };
-                operators.retain(|known| known.name != name);
-                true
+            Seen::Changed(Operator { own: Some(object), .. }) => {
+                let older = matches!(&self.own_operator, Source::Read(Some(known)) if is_older(identity(&object), identity(known)));
+                !older && replace(&mut self.own_operator, Source::Read(Some(object)))
             }
-            Seen::Failed(failure) => failed(source, &mut self.operators, failure),
+            Seen::Changed(Operator { read, own: None }) => upsert(source, read, |a, b| a.name == b.name),
+            Seen::Gone(name) if name == names::SELF => replace(&mut self.own_operator, Source::Read(None)),
+            Seen::Gone(name) => remove(source, |known| known.name == name),
+            Seen::Failed(failure) => {
+                let news = failed(source, &mut self.operators, failure);
+                if news {
+                    self.own_operator = match source {
+                        Source::NotServed => Source::NotServed,
+                        Source::Unreadable(why) => Source::Unreadable(why.clone()),
+                        Source::Read(_) | Source::NotGiven => return news,
+                    };
+                }
+                news
+            }
         }
     }
+
+    fn take_records(&mut self, seen: Seen<Box<UpdateRecord>>) -> bool {
+        let source = &mut self.records;
+        match seen {
+            Seen::Restarted => {
+                self.listed_records.clear();
+                false
+            }
+            Seen::Listed(record) => {
+                self.listed_records.push(*record);
+                false
+            }
+            Seen::Complete => {
+                self.recorded = Settled { seen: true, failures: 0 };
+                replace(source, Source::Read(std::mem::take(&mut self.listed_records)))
+            }
+            Seen::Changed(record) => {
+                let identity =
+                    |record: &'_ UpdateRecord| (record.metadata.uid.clone(), record.metadata.resource_version.clone());
+                let (uid, version) = identity(&record);
+                let older = matches!(source, Source::Read(known) if known.iter().any(|known| {
+                    let (known_uid, known_version) = identity(known);
+                    is_older((uid.as_deref(), version.as_deref()), (known_uid.as_deref(), known_version.as_deref()))
+                }));
+                !older && upsert(source, *record, |a, b| a.metadata.name == b.metadata.name)
+            }
+            Seen::Gone(name) => remove(source, |known| known.metadata.name.as_ref() == Some(&name)),
+            Seen::Failed(failure) => failed(source, &mut self.recorded, failure),
+        }
+    }
+}
+
+/// An object's uid and resourceVersion.
+type Identity<'a> = (Option<&'a str>, Option<&'a str>);
+
+fn identity(object: &Value) -> Identity<'_> {
+    let metadata = &object["metadata"];
+    (metadata["uid"].as_str(), metadata["resourceVersion"].as_str())
+}
+
+/// Whether the watch still tells of a state of the object before the one that a write of ours returned.
+fn is_older(seen: Identity<'_>, known: Identity<'_>) -> bool {
+    let version = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
+    seen.0 == known.0 && version(seen.1).zip(version(known.1)).is_some_and(|(seen, known)| seen < known)
+}
+
+fn upsert<T: PartialEq>(source: &mut Source<Vec<T>>, object: T, same: impl Fn(&T, &T) -> bool) -> bool {
+    let Source::Read(known) = source else { return false };
+    if let Some(known) = known.iter_mut().find(|known| same(known, &object)) {
+        return replace(known, object);
+    }
+    known.push(object);
+    true
+}
+
+fn remove<T>(source: &mut Source<Vec<T>>, is_gone: impl Fn(&T) -> bool) -> bool {
+    let Source::Read(known) = source else { return false };
+    let before = known.len();
+    known.retain(|known| !is_gone(known));
+    known.len() != before
 }
 
 fn config_map(
@@ -270,12 +360,13 @@ mod tests {
     use super::*;
 
     fn complete(resource_version: &str) -> Observed {
-        let mut observed = Observed::new(Authority::Sole);
+        let mut observed = Observed::new();
         observed.take(Change::ClusterVersion(Seen::Listed(object(resource_version))));
         observed.take(Change::ClusterVersion(Seen::Complete));
         observed.take(Change::ClusterOperators(Seen::Complete));
         observed.take(Change::AdminGates(Seen::Complete));
         observed.take(Change::AdminAcks(Seen::Complete));
+        observed.take(Change::Records(Seen::Complete));
         observed
     }
 
@@ -284,17 +375,18 @@ mod tests {
     }
 
     fn resource_version(observed: &mut Observed) -> Option<String> {
-        let snapshot = observed.snapshot(jiff::Timestamp::UNIX_EPOCH)?;
+        let snapshot = observed.snapshot(jiff::Timestamp::UNIX_EPOCH, Authority::Sole)?;
         Some(snapshot.cluster_version.metadata.resource_version.clone())
     }
 
     #[test]
     fn nothing_is_judged_before_every_source_was_seen() {
-        let mut observed = Observed::new(Authority::Sole);
+        let mut observed = Observed::new();
         observed.take(Change::ClusterVersion(Seen::Listed(object("1"))));
         observed.take(Change::ClusterVersion(Seen::Complete));
         observed.take(Change::AdminGates(Seen::Complete));
         observed.take(Change::AdminAcks(Seen::Complete));
+        observed.take(Change::Records(Seen::Complete));
         assert_eq!(resource_version(&mut observed), None);
         observed.take(Change::ClusterOperators(Seen::Failed(Failure::NotServed)));
         assert_eq!(resource_version(&mut observed).as_deref(), Some("1"));
@@ -303,7 +395,7 @@ mod tests {
     #[test]
     fn an_event_from_before_our_own_write_is_passed_over() {
         let mut observed = complete("5");
-        assert!(observed.take_answer(object("9")));
+        assert!(observed.take_answer(Answer::ClusterVersion(object("9"))));
         assert!(!observed.take(Change::ClusterVersion(Seen::Changed(object("7")))));
         assert_eq!(resource_version(&mut observed).as_deref(), Some("9"));
         assert!(!observed.take(Change::ClusterVersion(Seen::Changed(object("9")))));
@@ -360,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_source_that_was_never_read_is_unreadable_after_some_tries() {
-        let mut observed = Observed::new(Authority::Sole);
+        let mut observed = Observed::new();
         for _ in 1..PATIENCE {
             assert!(!observed.take(Change::ClusterOperators(Seen::Failed(Failure::Passing("500".into())))));
             assert!(!observed.operators.seen);

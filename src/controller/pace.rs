@@ -1,12 +1,16 @@
-//! How fast to write: a back-off after failures, and at most one write a minute against somebody who takes back
-//! what was written. Whoever fights over a field writes for ever, and starves the other meanwhile.
+//! How fast to write: a back-off after failures, for each kind of write its own, and at most one write a minute
+//! against somebody who takes back what was written. Whoever fights over a field writes for ever, and starves the
+//! other meanwhile; a verdict that is new never waits for that.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::plan::Write;
+use super::{
+    apply::ApplyError,
+    plan::{Conditions, Kind, Recording, Write},
+};
 use crate::{
     api::{Condition, ConditionStatus},
     gate::Snapshot,
@@ -14,94 +18,239 @@ use crate::{
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Where somebody else was faster: that says nothing about the next try.
+const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
 /// Between two writes of what another writer takes back.
 const CONTENDED: Duration = Duration::from_mins(1);
 
-/// When the next write may be made.
+/// When the next write of each kind may be made.
 #[derive(Debug, Default)]
 pub struct Pace {
-    failures: u32,
-    not_before: Option<Instant>,
+    backoffs: Vec<Backoff>,
+    /// Until then, nothing is written that another writer took back.
     contended: Option<Instant>,
-    conditions: Option<(Object, Said)>,
-    record: Option<(Object, i64)>,
+    /// The waits that have been waited for.
+    woken: Option<Instant>,
+    /// The conditions as they should be and were, when they last were.
+    stood: Option<(Object, Said)>,
+    wrote_record: Option<(Object, i64)>,
 }
 
 /// The object that was written to, by its uid.
 type Object = String;
-/// Status, reason and message of both conditions.
-type Said = [Option<(ConditionStatus, String, String)>; 2];
+/// Status, reason and message of the conditions.
+type Said = Vec<(ConditionStatus, String, String)>;
+
+/// Failures of one kind of write in a row, and until when they keep the next try away.
+#[derive(Debug)]
+struct Backoff {
+    kind: Kind,
+    failures: u32,
+    until: Instant,
+    why: String,
+}
 
 impl Pace {
-    /// Remembers what was written.
-    pub fn wrote(&mut self, write: &Write, snapshot: &Snapshot) {
-        let metadata = &snapshot.cluster_version.metadata;
-        match write {
-            Write::Conditions(configuration) => self.conditions = Some((metadata.uid.clone(), planned(configuration))),
-            Write::History(_) => self.record = Some((metadata.uid.clone(), metadata.generation)),
+    /// The kinds of write whose last failure keeps the next try away, and why they failed.
+    #[must_use]
+    pub fn failing(&self) -> Vec<(Kind, String)> {
+        let now = Instant::now();
+        self.backoffs
+            .iter()
+            .filter(|backoff| now < backoff.until)
+            .map(|backoff| (backoff.kind, backoff.why.clone()))
+            .collect()
+    }
+
+    /// Whether an accepted risk can be recorded now: not while the last failure keeps the next try away, and not
+    /// while somebody takes back what was recorded for this very request.
+    #[must_use]
+    pub fn recording(&self, snapshot: &Snapshot) -> Recording {
+        if self.failing().iter().any(|(kind, _)| *kind == Kind::History) {
+            Recording::Failing
+        } else if self.contends() && self.has_recorded(snapshot) {
+            Recording::TakenBack
+        } else {
+            Recording::Possible
         }
     }
 
-    /// Whether that write has been made before, and somebody took it back: the very conditions that were written
-    /// last are to be written again, or the record for this very request is gone. A verdict that is new is no
-    /// contention, whoever else writes.
-    #[must_use]
-    pub fn is_contended(&self, write: &Write, snapshot: &Snapshot) -> bool {
+    /// A write was made.
+    pub fn wrote(&mut self, write: &Write, snapshot: &Snapshot) {
         let metadata = &snapshot.cluster_version.metadata;
         match write {
-            Write::Conditions(configuration) => self
-                .conditions
-                .as_ref()
-                .is_some_and(|(uid, wrote)| *uid == metadata.uid && *wrote == planned(configuration)),
-            Write::History(_) => self
-                .record
-                .as_ref()
-                .is_some_and(|(uid, generation)| *uid == metadata.uid && *generation == metadata.generation),
+            Write::Conditions(configuration) => {
+                self.stood = Some((metadata.uid.clone(), planned(configuration)));
+            }
+            Write::History(_) => self.wrote_record = Some((metadata.uid.clone(), metadata.generation)),
+            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => {}
+        }
+        self.backoffs.retain(|backoff| backoff.kind != write.kind());
+    }
+
+    /// A write has failed: the next one of its kind waits, for twice as long each time.
+    pub fn failed(&mut self, kind: Kind, error: &ApplyError) {
+        let longest = if matches!(error, ApplyError::Stale(_)) { LONGEST_WAIT_STALE } else { LONGEST_WAIT };
+        let position = self.backoffs.iter().position(|backoff| backoff.kind == kind);
+        let failures = position.map_or(0, |position| self.backoffs.swap_remove(position).failures);
+        let wait = FIRST_WAIT.saturating_mul(1 << failures.min(10)).min(longest);
+        let (failures, until) = (failures.saturating_add(1), Instant::now() + wait);
+        self.backoffs.push(Backoff { kind, failures, until, why: error.to_string() });
+    }
+
+    /// The conditions stand as they should be, whoever wrote them.
+    pub fn stands(&mut self, snapshot: &Snapshot, conditions: &Conditions) {
+        let said = [&conditions.upgradeable, &conditions.release_accepted].map(said).to_vec();
+        self.stood = Some((snapshot.cluster_version.metadata.uid.clone(), said));
+    }
+
+    /// Nothing is left to write, other than what has to wait.
+    pub fn settled(&mut self) {
+        let now = Instant::now();
+        self.backoffs.retain(|backoff| now < backoff.until);
+    }
+
+    /// Whether somebody takes back what that write is for: the very conditions that stood last are to be written
+    /// again, or the record for this very request is gone. A verdict that is new is no contention, whoever else writes.
+    #[must_use]
+    pub fn is_contended(&self, write: &Write, snapshot: &Snapshot) -> bool {
+        match write {
+            Write::Conditions(configuration) => self.stood.as_ref().is_some_and(|(uid, wrote)| {
+                *uid == snapshot.cluster_version.metadata.uid && *wrote == planned(configuration)
+            }),
+            Write::History(_) => self.has_recorded(snapshot),
+            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
         }
     }
 
     /// Whether a contended write may be made now; if so, the next one waits for a minute.
     pub fn may_contend(&mut self) -> bool {
-        let now = Instant::now();
-        if let Some(next) = self.contended.filter(|&next| now < next) {
-            self.not_before = Some(next);
+        if self.contends() {
             return false;
         }
-        self.contended = Some(now + CONTENDED);
+        self.contended = Some(Instant::now() + CONTENDED);
         true
     }
 
-    /// A write has failed: the next one waits, for twice as long each time.
-    pub fn failed(&mut self) {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(10)).min(LONGEST_WAIT);
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(Instant::now() + wait);
-    }
-
-    /// Everything is written.
-    pub fn succeeded(&mut self) {
-        self.failures = 0;
-        self.not_before = None;
-    }
-
-    /// Whether it is too early to try.
+    /// Whether a contended write was made within the last minute.
     #[must_use]
-    pub fn waits(&self) -> bool {
-        self.not_before.is_some_and(|time| Instant::now() < time)
+    pub fn contends(&self) -> bool {
+        self.contended.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Completes when a wait is over.
-    pub async fn due(&self) {
-        match self.not_before {
-            Some(time) => tokio::time::sleep_until(time).await,
+    /// Completes when a wait is over, once for each wait.
+    pub async fn due(&mut self) {
+        let waits = self.backoffs.iter().map(|backoff| backoff.until).chain(self.contended);
+        match waits.filter(|wait| self.woken.is_none_or(|woken| woken < *wait)).min() {
+            Some(wait) => {
+                tokio::time::sleep_until(wait).await;
+                self.woken = Some(wait);
+            }
             None => std::future::pending().await,
         }
+    }
+
+    fn has_recorded(&self, snapshot: &Snapshot) -> bool {
+        let metadata = &snapshot.cluster_version.metadata;
+        self.wrote_record
+            .as_ref()
+            .is_some_and(|(uid, generation)| *uid == metadata.uid && *generation == metadata.generation)
     }
 }
 
 fn planned(configuration: &Value) -> Said {
-    [0, 1].map(|index| {
-        let condition: Condition = serde_json::from_value(configuration["status"]["conditions"][index].clone()).ok()?;
-        Some((condition.status, condition.reason, condition.message))
-    })
+    let conditions: Vec<Condition> =
+        serde_json::from_value(configuration["status"]["conditions"].clone()).unwrap_or_default();
+    conditions.iter().map(said).collect()
+}
+
+fn said(condition: &Condition) -> (ConditionStatus, String, String) {
+    (condition.status, condition.reason.clone(), condition.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn record() -> Write {
+        Write::History(json_patch::Patch(Vec::new()))
+    }
+
+    fn conditions(message: &str) -> Write {
+        let condition = |kind| json!({"type": kind, "status": "False", "reason": "R", "message": message});
+        Write::Conditions(json!({"status": {"conditions": [condition("Upgradeable"), condition("ReleaseAccepted")]}}))
+    }
+
+    fn standing(message: &str) -> Conditions {
+        let condition = Condition {
+            status: ConditionStatus::False,
+            reason: "R".to_owned(),
+            message: message.to_owned(),
+            ..Condition::default()
+        };
+        Conditions { upgradeable: condition.clone(), release_accepted: condition }
+    }
+
+    fn request(uid: &str, generation: i64) -> Snapshot {
+        let mut snapshot = crate::gate::testing::snapshot(crate::api::ClusterVersion::default());
+        snapshot.cluster_version.metadata.uid = uid.to_owned();
+        snapshot.cluster_version.metadata.generation = generation;
+        snapshot
+    }
+
+    fn waits(pace: &Pace, kind: Kind) -> bool {
+        pace.failing().iter().any(|(failing, _)| *failing == kind)
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_over_once() {
+        let mut pace = Pace::default();
+        assert!(pace.due().now_or_never().is_none());
+        pace.failed(Kind::Conditions, &ApplyError::Gone);
+        assert!(waits(&pace, Kind::Conditions));
+        pace.due().await;
+        assert!(!waits(&pace, Kind::Conditions));
+        assert!(pace.due().now_or_never().is_none(), "what is over doesn't come again, or the loop never rests");
+    }
+
+    #[test]
+    fn a_failed_record_keeps_only_records_away() {
+        let mut pace = Pace::default();
+        pace.failed(Kind::History, &ApplyError::Gone);
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Failing);
+        assert!(waits(&pace, Kind::History) && !waits(&pace, Kind::Conditions));
+        pace.settled();
+        assert!(waits(&pace, Kind::History), "a record that waits isn't settled");
+        pace.wrote(&record(), &request("a", 1));
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+    }
+
+    #[test]
+    fn the_same_conditions_again_are_contention_and_others_are_not() {
+        let mut pace = Pace::default();
+        let cluster = request("a", 1);
+        assert!(!pace.is_contended(&conditions("a"), &cluster));
+        pace.wrote(&conditions("a"), &cluster);
+        assert!(pace.is_contended(&conditions("a"), &cluster));
+        assert!(!pace.is_contended(&conditions("b"), &cluster));
+        assert!(!pace.is_contended(&conditions("a"), &request("b", 1)), "another object, that was created anew");
+        // Another replica wrote what this one would have written, and was right.
+        pace.stands(&cluster, &standing("b"));
+        assert!(!pace.is_contended(&conditions("a"), &cluster));
+        assert!(pace.is_contended(&conditions("b"), &cluster));
+    }
+
+    #[test]
+    fn a_record_that_is_taken_back_is_written_once_more_and_then_waits() {
+        let mut pace = Pace::default();
+        pace.wrote(&record(), &request("a", 1));
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+        assert!(pace.is_contended(&record(), &request("a", 1)) && pace.may_contend());
+        assert_eq!(pace.recording(&request("a", 1)), Recording::TakenBack);
+        assert!(!pace.may_contend());
+        assert_eq!(pace.recording(&request("a", 2)), Recording::Possible, "a new request");
+    }
 }

@@ -3,63 +3,186 @@
 use json_patch::Patch;
 use serde_json::{Value, json};
 
-use super::history;
+use super::{
+    bridge::{Bridging, Refusal},
+    history,
+    operator_status::{self, OperatorWrite},
+    ownership::{Role, owns},
+    records::{self, RecordWrite},
+};
 use crate::{
     api::{
-        Condition, ConditionStatus,
+        AcceptedBy, Condition, ConditionStatus, UpdateRecord,
         names::{self, condition, reason},
     },
-    gate::{Decision, Judgement, Snapshot, Verdict, message},
+    gate::{Decision, Judgement, Snapshot, Source, Verdict, message},
 };
 
-/// What the operator may do to the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum Mode {
-    /// Write the conditions and the history: for clusters on which nothing else gates updates.
-    Replace,
-    /// Write nothing on ClusterVersion; say in events and metrics what would be written.
-    Observe,
-}
-
-impl Mode {
-    /// The word on the command line and in the metric.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Replace => "replace",
-            Self::Observe => "observe",
-        }
-    }
-}
-
-/// Whether an accepted risk can be recorded. Where the last try failed for good, the request waits, so that no
-/// update goes ahead without its record, and `Upgradeable` is written all the same.
+/// Whether an accepted risk can be recorded. Where it can't, `Upgradeable` is written all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
     /// Nothing speaks against it.
     Possible,
-    /// The last try was refused.
+    /// The last try has failed: the request waits, so that no update goes ahead without its record.
     Failing,
+    /// It was recorded, and somebody takes the record back each time; the update has gone ahead.
+    TakenBack,
 }
 
-/// One write to ClusterVersion.
+/// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// JSON patch on the status: an accepted risk.
+    /// JSON patch on the status of ClusterVersion: an accepted risk.
     History(Patch),
-    /// Server-side apply on the status: both conditions, always.
+    /// Server-side apply on the status of ClusterVersion: the conditions that are ours, always all of them.
     Conditions(Value),
+    /// The same without any: another role had written them.
+    Withdraw(Value),
+    /// JSON patch on the spec of ClusterVersion: the bridge.
+    Force(Box<Bridging>),
+    /// JSON patch on the status of ClusterVersion: an accepted risk that its completed entry lost.
+    Restore(Patch),
+    /// An UpdateRecord.
+    Record(RecordWrite),
+    /// Our ClusterOperator.
+    Operator(OperatorWrite),
 }
 
 impl Write {
-    /// The label in metrics.
+    /// The label in metrics, and what a failure is remembered by.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::History(_) => "history",
-            Self::Conditions(_) => "conditions",
+            Self::History(_) => Kind::History,
+            Self::Conditions(_) => Kind::Conditions,
+            Self::Withdraw(_) => Kind::Withdraw,
+            Self::Force(_) => Kind::Force,
+            Self::Restore(_) => Kind::Restore,
+            Self::Record(_) => Kind::Record,
+            Self::Operator(_) => Kind::Operator,
         }
     }
+}
+
+/// The kinds of write, apart from what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// See [`Write::History`].
+    History,
+    /// See [`Write::Conditions`].
+    Conditions,
+    /// See [`Write::Withdraw`].
+    Withdraw,
+    /// See [`Write::Force`].
+    Force,
+    /// See [`Write::Restore`].
+    Restore,
+    /// See [`Write::Record`].
+    Record,
+    /// See [`Write::Operator`].
+    Operator,
+}
+
+impl Kind {
+    /// The label in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::History => "history",
+            Self::Conditions => "conditions",
+            Self::Withdraw => "withdraw",
+            Self::Force => "force",
+            Self::Restore => "restore",
+            Self::Record => "record",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Whether it is a write to ClusterVersion, which the watch of ClusterVersion shows.
+    #[must_use]
+    pub fn is_on_cluster_version(self) -> bool {
+        !matches!(self, Self::Record | Self::Operator)
+    }
+}
+
+/// Everything that a plan looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What was judged.
+    pub snapshot: &'a Snapshot,
+    /// The judgement.
+    pub verdict: &'a Verdict,
+    /// What is ours to do.
+    pub role: Role,
+    /// Why it is.
+    pub why: &'a str,
+    /// Our own ClusterOperator.
+    pub operator: &'a Source<Option<Value>>,
+    /// All UpdateRecords.
+    pub records: &'a Source<Vec<UpdateRecord>>,
+    /// What the bridge says of the request; `None` in any other role.
+    pub bridging: Option<&'a Result<Bridging, Refusal>>,
+    /// Whether an accepted risk can be recorded.
+    pub recording: Recording,
+    /// Kinds of write that have failed a moment ago, and why.
+    pub failing: &'a [(Kind, String)],
+    /// Somebody takes back what is written.
+    pub contended: bool,
+    /// Started times of the entries whose text was put back once.
+    pub restored: &'a [String],
+}
+
+impl Situation<'_> {
+    fn is_failing(&self, kind: Kind) -> bool {
+        self.failing.iter().any(|(failing, _)| *failing == kind)
+    }
+}
+
+/// The writes that are missing, in the order in which they have to be made: what was accepted is recorded before
+/// the write that lets it through, and what only reports comes last.
+#[must_use]
+pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
+    let Situation { snapshot, verdict, role, .. } = *situation;
+    let cluster_version = &snapshot.cluster_version;
+    if matches!(role, Role::Undecided | Role::Observe) || cluster_version.status.is_none() {
+        return Vec::new();
+    }
+    let now = rfc3339(snapshot.now);
+    let gate = gate_writes(snapshot, verdict, role, situation.recording);
+    let force = situation.bridging.and_then(|bridging| bridging.as_ref().ok());
+    let records = match situation.records {
+        Source::Read(records) if !situation.is_failing(Kind::Record) => Some(records.as_slice()),
+        _ => None,
+    };
+    let mut writes = Vec::new();
+    if let Some(records) = records {
+        let record = match (verdict.request(), force) {
+            (Some(request), _) if gate.iter().any(|write| matches!(write, Write::History(_))) => {
+                let forced = request.accepted_risks.iter().any(|risk| risk.forced);
+                let by = if forced { AcceptedBy::Force } else { AcceptedBy::Gate };
+                records::before_accepting(records, cluster_version, request, by, &now)
+            }
+            (_, Some(bridging)) => {
+                records::before_accepting(records, cluster_version, &bridging.judgement, AcceptedBy::Bridge, &now)
+            }
+            _ => records::of_history(records, cluster_version, &now),
+        };
+        writes.extend(record.map(Write::Record));
+    }
+    writes.extend(gate);
+    if let Some(bridging) = force {
+        writes.push(Write::Force(Box::new(bridging.clone())));
+    }
+    if let (Some(records), Role::Bridge) = (records, role) {
+        writes.extend(history::restore(cluster_version, records, situation.restored).map(Write::Restore));
+    }
+    if let Some(records) = records {
+        writes.extend(records::follow(records, cluster_version).into_iter().map(Write::Record));
+    }
+    // Last, as it tells of what has failed before it.
+    writes.extend(operator_status::write(situation, &now).map(Write::Operator));
+    writes.retain(|write| !situation.is_failing(write.kind()));
+    writes
 }
 
 /// The conditions that this gate owns, as they should be.
@@ -71,26 +194,39 @@ pub struct Conditions {
     pub release_accepted: Condition,
 }
 
-/// The writes that are missing, in the order in which they have to be made: an accepted risk is recorded before
-/// the conditions tell the updater to go.
+/// What is missing of the gate itself: an accepted risk is recorded before the conditions tell the updater to go.
 #[must_use]
-pub fn plan(snapshot: &Snapshot, verdict: &Verdict, mode: Mode, recording: Recording) -> Vec<Write> {
+pub fn gate_writes(snapshot: &Snapshot, verdict: &Verdict, role: Role, recording: Recording) -> Vec<Write> {
     let cluster_version = &snapshot.cluster_version;
     // Without a status, its required fields are missing and no write could pass.
-    let (Mode::Replace, Some(status)) = (mode, &cluster_version.status) else {
-        return Vec::new();
-    };
-    let mut writes = Vec::new();
-    if recording == Recording::Possible
-        && let Some(request) = verdict.request()
-        && let Some(patch) = history::record(cluster_version, request, &rfc3339(snapshot.now), history::LIMIT)
-    {
-        writes.push(Write::History(patch));
-    }
+    let Some(status) = &cluster_version.status else { return Vec::new() };
     let should_be = conditions(snapshot, verdict, recording);
-    let is = |wanted: &Condition| crate::api::find(&status.conditions, &wanted.kind) == Some(wanted);
-    if !is(&should_be.upgradeable) || !is(&should_be.release_accepted) {
-        writes.push(Write::Conditions(apply_configuration(snapshot, &should_be)));
+    let differs = |wanted: &Condition| crate::api::find(&status.conditions, &wanted.kind) != Some(wanted);
+    let mut writes = Vec::new();
+    match role {
+        Role::Replace => {
+            if recording == Recording::Possible
+                && let Some(request) = verdict.request()
+                && let Some(patch) = history::record(cluster_version, request, &rfc3339(snapshot.now), history::LIMIT)
+            {
+                writes.push(Write::History(patch));
+            }
+            if differs(&should_be.upgradeable) || differs(&should_be.release_accepted) {
+                let both = [&should_be.upgradeable, &should_be.release_accepted];
+                writes.push(Write::Conditions(apply_configuration(snapshot, &both)));
+            }
+        }
+        Role::Guard => {
+            if differs(&should_be.upgradeable) || owns(cluster_version, condition::RELEASE_ACCEPTED) {
+                writes.push(Write::Conditions(apply_configuration(snapshot, &[&should_be.upgradeable])));
+            }
+        }
+        Role::Bridge => {
+            if owns(cluster_version, condition::UPGRADEABLE) || owns(cluster_version, condition::RELEASE_ACCEPTED) {
+                writes.push(Write::Withdraw(apply_configuration(snapshot, &[])));
+            }
+        }
+        Role::Undecided | Role::Observe => {}
     }
     writes
 }
@@ -141,9 +277,9 @@ fn release_accepted(
     (ConditionStatus::True, reason::PAYLOAD_LOADED, message::release_accepted(request))
 }
 
-/// What server-side apply sends: both conditions, as it drops the one that it doesn't name, and the
+/// What server-side apply sends: every condition that is ours, as it drops those that it doesn't name, and the
 /// `resourceVersion` that was read, so that a stale writer loses.
-fn apply_configuration(snapshot: &Snapshot, conditions: &Conditions) -> Value {
+fn apply_configuration(snapshot: &Snapshot, conditions: &[&Condition]) -> Value {
     json!({
         "apiVersion": names::CONFIG_API_VERSION,
         "kind": "ClusterVersion",
@@ -151,7 +287,7 @@ fn apply_configuration(snapshot: &Snapshot, conditions: &Conditions) -> Value {
             "name": names::CLUSTER_VERSION,
             "resourceVersion": snapshot.cluster_version.metadata.resource_version,
         },
-        "status": {"conditions": [&conditions.upgradeable, &conditions.release_accepted]},
+        "status": {"conditions": conditions},
     })
 }
 
@@ -165,3 +301,6 @@ pub fn is_update(snapshot: &Snapshot, request: &Judgement) -> bool {
 fn rfc3339(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The four watches. Each runs in a task of its own and sends what it sees to the reconcile loop; objects are cut
+//! The watches. Each runs in a task of its own and sends what it sees to the reconcile loop; objects are cut
 //! down to what is read as they come off the wire.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
@@ -19,8 +19,8 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::api::{
-    ClusterOperator,
-    names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION},
+    ClusterOperator, UpdateRecord,
+    names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, SELF},
 };
 
 /// After the first failure of a watch, and then twice as long each time.
@@ -98,6 +98,24 @@ impl ConfigMap {
     }
 }
 
+/// A ClusterOperator, and all of it where it is our own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operator {
+    /// What the gate reads.
+    pub read: ClusterOperator,
+    /// The object as served, if it is ours to write.
+    pub own: Option<Value>,
+}
+
+impl<'de> Deserialize<'de> for Operator {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let read = ClusterOperator::deserialize(&value).map_err(serde::de::Error::custom)?;
+        let own = (read.name == SELF).then_some(value);
+        Ok(Self { read, own })
+    }
+}
+
 /// What one watch saw.
 #[derive(Clone, Debug)]
 pub enum Seen<T> {
@@ -132,17 +150,25 @@ pub enum Change {
     /// The ClusterVersion named `version`, as served.
     ClusterVersion(Seen<Value>),
     /// A ClusterOperator.
-    ClusterOperators(Seen<ClusterOperator>),
+    ClusterOperators(Seen<Operator>),
     /// ConfigMap `admin-gates`.
     AdminGates(Seen<ConfigMap>),
     /// ConfigMap `admin-acks`.
     AdminAcks(Seen<ConfigMap>),
+    /// An UpdateRecord.
+    Records(Seen<Box<UpdateRecord>>),
 }
 
 /// The resource that a ClusterVersion is.
 #[must_use]
 pub fn cluster_versions() -> ApiResource {
     config_resource("ClusterVersion", "clusterversions")
+}
+
+/// The resource that a ClusterOperator is.
+#[must_use]
+pub fn cluster_operators() -> ApiResource {
+    config_resource("ClusterOperator", "clusteroperators")
 }
 
 fn config_resource(kind: &str, plural: &str) -> ApiResource {
@@ -174,10 +200,16 @@ pub fn start(client: &Client, changes: &mpsc::Sender<Change>) -> JoinSet<()> {
         Change::ClusterVersion,
     ));
     tasks.spawn(watch(
-        Api::all_with(client.clone(), &config_resource("ClusterOperator", "clusteroperators")),
+        Api::all_with(client.clone(), &cluster_operators()),
         watcher::Config::default(),
         changes.clone(),
         Change::ClusterOperators,
+    ));
+    tasks.spawn(watch(
+        Api::all_with(client.clone(), &ApiResource::erase::<UpdateRecord>(&())),
+        watcher::Config::default(),
+        changes.clone(),
+        Change::Records,
     ));
     for (place, change) in [
         (ADMIN_GATES, Change::AdminGates as fn(Seen<ConfigMap>) -> Change),

@@ -9,6 +9,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
+use crate::api::UpdateRecord;
+
 /// A CRD, and the folder of `crds/` that it lives in.
 #[derive(Clone, Debug)]
 pub struct Crd {
@@ -20,11 +22,14 @@ pub struct Crd {
 
 /// Every CRD that we ship.
 ///
-/// `clusterversion` is for clusters that aren't OpenShift: where there is a cluster-version operator, OpenShift's own is
+/// `updaterecord` is our own, and part of `deploy/base`. `clusterversion` is for clusters that aren't OpenShift: where there is a cluster-version operator, OpenShift's own is
 /// in place and has to stay.
 #[must_use]
 pub fn crds() -> Vec<Crd> {
-    vec![Crd { name: "clusterversion", definition: definition::<cluster_version::ClusterVersion>() }]
+    vec![
+        Crd { name: "updaterecord", definition: definition::<UpdateRecord>() },
+        Crd { name: "clusterversion", definition: definition::<cluster_version::ClusterVersion>() },
+    ]
 }
 
 /// The CRDs as YAML documents, one after the other.

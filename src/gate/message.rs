@@ -13,6 +13,13 @@ pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/opensh
 /// The message of `Upgradeable=True`.
 pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
 
+/// What another writer that takes conditions back means, and what ends it.
+pub const CONTENTION: &str = "Another writer takes back what upgrade-gate writes on ClusterVersion, so it is written once \
+                              a minute at most. Run with --mode=bridge or --mode=auto beside a cluster-version operator, \
+                              with --mode=observe beside anything else, or end the other writer.";
+/// What a finding begins with that would have blocked, had nobody forced it.
+pub const FORCED: &str = "Forced through: ";
+
 /// Bytes of one text from the cluster, an operator's message for instance, within a message of ours.
 const QUOTE_LIMIT: usize = 4 << 10;
 /// Bytes of a list, and of a whole message.
@@ -81,6 +88,16 @@ pub(super) fn overrides_risk(cluster_version: &ClusterVersion) -> String {
         "Overrides in spec.overrides keep the cluster-version operator from managing: {}. This prevents minor and \
          major updates; patch updates stay allowed. Before a minor or major update, remove these overrides or set \
          unmanaged: false.",
+        overrides(cluster_version)
+    )
+}
+
+/// What the bridge says through our ClusterOperator: the CVO's own words are that overrides prevent all updates.
+#[must_use]
+pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
+    format!(
+        "Overrides prevent minor and major updates: {}. Patch updates go through, whatever else is said of them. Before \
+         a minor or major update, remove these overrides or set unmanaged: false.",
         overrides(cluster_version)
     )
 }
@@ -241,11 +258,12 @@ pub(super) fn not_recommended(target: &str, recommended: &Condition) -> String {
 }
 
 pub(super) fn no_channel(target: &str) -> String {
-    format!("No channel is set, so nobody can tell whether {} is recommended.", version_or_image(target))
+    let target = if target.is_empty() { "the requested image".to_owned() } else { quote(target) };
+    format!("No channel is set, so nobody can tell whether {target} is recommended.")
 }
 
 pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> String {
-    let target = version_or_image(target);
+    let target = if target.is_empty() { "The requested image".to_owned() } else { quote(target) };
     match retrieved {
         Some(retrieved) if retrieved.status == ConditionStatus::True => {
             format!(
@@ -258,10 +276,6 @@ pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> Str
         ),
         None => format!("{target} is in no list of updates, and whether these were looked up isn't known."),
     }
-}
-
-fn version_or_image(version: &str) -> String {
-    if version.is_empty() { "the requested image".to_owned() } else { quote(version) }
 }
 
 fn name_of(release: &Release) -> String {
@@ -300,7 +314,7 @@ fn finding(finding: &Finding) -> String {
 #[must_use]
 pub fn accepted_risks(judgement: &Judgement) -> String {
     let risks = judgement.accepted_risks.iter().map(|risk| {
-        let forced = if risk.forced { "Forced through: " } else { "" };
+        let forced = if risk.forced { FORCED } else { "" };
         format!("{forced}{}", finding(risk))
     });
     join(risks, "\n")

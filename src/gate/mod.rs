@@ -9,7 +9,7 @@ pub mod preconditions;
 pub mod release;
 pub mod risks;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod update;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,32 @@
 //! What holds against a real API server: one binary, so that all of it shares one control plane.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests aren't the core: they have a clock, an environment and a cluster")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bridge;
+mod check_gate;
+mod conditions;
+mod conflicts;
+mod contention;
+mod crd;
+mod events;
+mod gates;
 mod harness;
+mod history;
+mod leader;
+mod manifests;
+mod metrics;
 mod mission;
+mod objects;
+mod once;
+mod overrides;
 mod policy;
+mod records_crd;
+mod removal;
+mod requests;
+mod rest;
+mod sources;
+mod stand_in;
+mod versions;

@@ -1,13 +1,8 @@
 //! The main job: patch updates go ahead under overrides and leave their record, minor and major updates don't.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{self, Operator, Options, condition, fixtures};
-
-fn says(object: &Value, type_: &str, status: &str, reason: &str) -> bool {
-    let condition = condition(object, type_);
-    condition["status"] == status && condition["reason"] == reason
-}
+use crate::support::{self, Operator, Options, condition, fixtures, says};
 
 #[tokio::test]
 async fn the_three_rows_of_the_mission() {

@@ -32,6 +32,16 @@ pub struct Write {
 }
 
 impl Write {
+    /// Whether this is how the gate writes the history: a JSON patch.
+    pub fn is_record(&self) -> bool {
+        self.request.is_array()
+    }
+
+    /// Whether this is how the gate writes its conditions: server-side apply.
+    pub fn is_conditions(&self) -> bool {
+        self.request["status"]["conditions"].is_array()
+    }
+
     fn from_event(event: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let object = &event["objectRef"];

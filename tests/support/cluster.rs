@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval};
 
 use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
+use super::cvo;
 use super::policy::Policy;
 use super::versions::Versions;
 use super::{eventually, pretty};
@@ -24,8 +25,8 @@ use super::{eventually, pretty};
 const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
 const ACKS: (&str, &str) = ("openshift-config", "admin-acks");
 
-/// There is one ClusterVersion, so tests take turns. Which policy the last one left in force, if that is known.
-static TURN: Mutex<Option<Policy>> = Mutex::const_new(None);
+/// There is one ClusterVersion, so tests take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The cluster in the state that a test asked for, its own until it drops this.
 pub struct Cluster {
@@ -34,7 +35,7 @@ pub struct Cluster {
     /// The administrator's client.
     pub client: Client,
     audit_mark: u64,
-    pub(super) policy: MutexGuard<'static, Option<Policy>>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
@@ -58,7 +59,7 @@ async fn clean_cluster(policy: Policy, manager: &str, cluster_version: Value) ->
     let turn = TURN.lock().await;
     let control_plane = ControlPlane::get();
     let client = control_plane.client().await;
-    let mut cluster = Cluster { control_plane, client, audit_mark: 0, policy: turn };
+    let mut cluster = Cluster { control_plane, client, audit_mark: 0, _turn: turn };
     cluster.clean().await;
     cluster.bring_about(policy).await;
     cluster.create(manager, cluster_version).await;
@@ -139,6 +140,13 @@ impl Cluster {
         value(&written.expect("patch the status of the ClusterVersion"))
     }
 
+    /// What a merge patch of the object with its status would give.
+    pub async fn dry_run_status(&self, patch: &Value) -> Result<Value, Error> {
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        let answer = self.cluster_versions().patch_status("version", &params, &Patch::Merge(patch)).await;
+        answer.map(|object| value(&object))
+    }
+
     /// Reads, changes and PUTs the whole status as this field manager, which is how the CVO writes it; again on a conflict.
     pub async fn put_status(&self, manager: &str, mut change: impl FnMut(&mut Value)) -> Value {
         let params = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
@@ -192,8 +200,21 @@ impl Cluster {
         let about = ListParams::default().fields("involvedObject.kind=ClusterVersion");
         let list = Api::<Event>::namespaced(self.client.clone(), "default").list(&about).await.expect("list events");
         let mut events: Vec<Value> = list.items.iter().map(value).collect();
-        events.sort_by_key(|event| event["metadata"]["creationTimestamp"].to_string());
+        events.sort_by_key(|event| event["eventTime"].to_string());
         events
+    }
+
+    /// Waits until the events about the ClusterVersion have these reasons, in this order, and returns them.
+    pub async fn events_are(&self, reasons: &[&str]) -> Vec<Value> {
+        eventually(&format!("events {reasons:?}"), async || {
+            let events = self.events().await;
+            if events.iter().map(|event| &event["reason"]).eq(reasons) {
+                Ok(events)
+            } else {
+                Err(format!("{events:#?}"))
+            }
+        })
+        .await
     }
 
     /// What anybody has asked the API server to write since this test's clean start, in the order of the answers.
@@ -243,9 +264,15 @@ impl Cluster {
         let (delete, all) = (DeleteParams::default(), ListParams::default());
         self.delete().await;
         self.cluster_operators().delete_collection(&delete, &all).await.expect("delete the ClusterOperators");
+        let records = GroupVersionKind::gvk("upgrade-gate.openshift.io", "v1alpha1", "UpdateRecord");
+        let records = ApiResource::from_gvk_with_plural(&records, "updaterecords");
+        let records = Api::<DynamicObject>::all_with(self.client.clone(), &records);
+        missing_is_fine(records.delete_collection(&delete, &all).await);
         let events = Api::<Event>::namespaced(self.client.clone(), "default");
         events.delete_collection(&delete, &all).await.expect("delete the events");
-        missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), NAMESPACE).delete(NAME, &delete).await);
+        for (namespace, name) in [(NAMESPACE, NAME), (cvo::NAMESPACE, "version")] {
+            missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), namespace).delete(name, &delete).await);
+        }
         self.set_admin_gates(json!({})).await;
         self.set_admin_acks(json!({})).await;
     }

@@ -85,7 +85,25 @@ impl ControlPlane {
         command
     }
 
-    fn start() -> Result<Self, String> {
+    /// Applies an object as the administrator, server-side and by force. Blocking, so that it also works while a panic
+    /// unwinds.
+    ///
+    /// # Panics
+    ///
+    /// When kubectl fails.
+    pub fn apply_object(&self, object: &serde_json::Value) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), object.to_string()).expect("write a manifest");
+        let path = file.path().to_string_lossy().into_owned();
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path]);
+    }
+
+    /// Another one, for a test that takes away what the others need. It ends when dropped.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    pub fn start() -> Result<Self, String> {
         let kubectl = PathBuf::from(provide(&[])?).join("kubectl");
         let dir = tempfile::Builder::new()
             .prefix("upgrade-gate-")
@@ -124,11 +142,12 @@ impl ControlPlane {
         self.apply("-f", &openshifts("clusteroperators"))?;
         self.try_kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
 
-        // Roles of deploy/base live in these two, which every OpenShift has.
-        for namespace in ["openshift-config", "openshift-config-managed"] {
+        // Roles of deploy/base live in these, which every OpenShift has.
+        for namespace in ["openshift-config", "openshift-config-managed", "openshift-cluster-version"] {
             self.try_kubectl(&["create", "namespace", namespace])?;
         }
         self.apply("-k", &repository("deploy/base"))?;
+        self.try_kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
         self.write_operator_kubeconfig()
     }
 

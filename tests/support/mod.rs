@@ -1,5 +1,6 @@
 //! The harness of the control-plane tests: a real API server with OpenShift's CRDs and `deploy/base` in it, a clean
-//! ClusterVersion for each test, and the built operator, logged in as its ServiceAccount.
+//! ClusterVersion for each test, and the built operator, logged in as its ServiceAccount. [`cvo`] is a stand-in for the
+//! stock cluster-version operator.
 //!
 //! ```text
 //! let cluster = support::cluster(fixtures::cluster()).await;         // this test's turn, with a clean start
@@ -12,11 +13,16 @@
 mod audit;
 mod cluster;
 mod control_plane;
+mod crd;
+pub mod cvo;
+mod denial;
 pub mod fixtures;
 mod operator;
 mod policy;
 pub mod requests;
+mod unbound;
 mod versions;
+mod waits;
 
 use std::time::Duration;
 
@@ -26,9 +32,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub use audit::Write;
 pub use cluster::{Cluster, cluster, cluster_as, cluster_behind_policy};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
+pub use crd::Loosen;
 pub use operator::{Operator, Options};
 pub use policy::Reply;
 pub use versions::Versions;
+pub use waits::{entries, is_accepted, says, versions_of_history};
 
 /// How long to wait for anything: generous, as a busy machine is no failure.
 pub const DEADLINE: Duration = Duration::from_secs(30);

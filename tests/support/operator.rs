@@ -144,6 +144,14 @@ impl Operator {
         std::fs::read_to_string(self.log.path()).expect("the operator's log")
     }
 
+    /// How long it has kept a processor busy so far, where the system tells (`/proc`).
+    pub fn busy(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or_default());
+        Some(Duration::from_millis(ticks.sum::<u64>() * 10)) // 100 ticks a second, as on every Linux
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub async fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);

@@ -8,9 +8,12 @@ use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, missing_is_fine};
 use super::control_plane::{NAME, repository};
 use super::{eventually, fixtures};
+
+/// What `deploy/base` binds: the policy that denies, and the one that warns.
+const BINDINGS: [&str; 2] = [NAME, "upgrade-gate-warnings"];
 
 /// Which bindings of the policy are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,41 +44,57 @@ impl Reply {
 }
 
 impl Cluster {
-    /// Has the bindings that a test asked for, and waits until the API server heeds them: it reads them once a second.
-    pub(super) async fn bring_about(&mut self, policy: Policy) {
-        if *self.policy == Some(policy) {
+    /// Has the bindings that a test asked for before it has its ClusterVersion.
+    pub(super) async fn bring_about(&self, policy: Policy) {
+        if self.is_bound().await == (policy == Policy::Bound) {
             return;
         }
-        self.policy_is_changing();
+        self.create("fixture", fixtures::cluster()).await;
         match policy {
-            Policy::Bound => {
-                self.control_plane.apply("-k", &repository("deploy/base/policy")).expect("apply the policy");
-            }
-            Policy::Unbound => {
-                let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(self.client.clone());
-                for name in [NAME, "upgrade-gate-warnings"] {
-                    super::cluster::missing_is_fine(bindings.delete(name, &DeleteParams::default()).await);
-                }
-            }
+            Policy::Bound => self.guard_the_door().await,
+            Policy::Unbound => self.open_the_door().await,
         }
-        self.create("fixture", fixtures::cluster_with_override()).await;
-        let bound = policy == Policy::Bound;
+        self.delete().await;
+    }
+
+    /// Puts the policies of `deploy/base/policy` in force until the end of the test. The cluster has to be at 4.21.
+    pub async fn guard_the_door(&self) {
+        self.control_plane.apply("-k", &repository("deploy/base/policy")).expect("apply the policy");
+        self.wait_until_heeded(true).await;
+    }
+
+    /// Takes the bindings away, so that nothing is refused at the door.
+    pub async fn open_the_door(&self) {
+        for name in BINDINGS {
+            missing_is_fine(self.bindings().delete(name, &DeleteParams::default()).await);
+        }
+        self.wait_until_heeded(false).await;
+    }
+
+    /// The API server reads bindings once a second; a dry run tells whether it heeds them. Overrides and an update in one
+    /// request are refused or warned of whatever else the cluster says.
+    async fn wait_until_heeded(&self, bound: bool) {
+        let asking = |version: &str| {
+            let update = json!({"version": version, "image": "", "architecture": "", "force": false});
+            json!({"spec": {"overrides": [fixtures::policy_override()], "desiredUpdate": update}})
+        };
         eventually("the API server to heed the policy", async || {
-            let asking = |version: &str| json!({"spec": {"desiredUpdate": {"version": version}}});
-            let (minor, patch) = (self.dry_run(&asking("4.22.0")).await, self.dry_run(&asking("4.21.2")).await);
+            let (minor, patch) = (self.dry_run(&asking("4.22.99")).await, self.dry_run(&asking("4.21.99")).await);
             if (minor.is_denied(), !patch.warnings.is_empty()) == (bound, bound) {
                 return Ok(());
             }
             Err(format!("{minor:?}, {patch:?}"))
         })
         .await;
-        self.delete().await;
-        *self.policy = Some(policy);
     }
 
-    /// To be said before a test changes policy or bindings by itself: the next test then starts from scratch.
-    pub fn policy_is_changing(&mut self) {
-        *self.policy = None;
+    async fn is_bound(&self) -> bool {
+        let binding = self.bindings().get_opt(NAME).await;
+        binding.expect("a binding, or none").is_some()
+    }
+
+    fn bindings(&self) -> Api<ValidatingAdmissionPolicyBinding> {
+        Api::all(self.client.clone())
     }
 
     /// What a merge patch of the ClusterVersion would do.

@@ -6,14 +6,17 @@ use futures::TryStreamExt;
 use kube::Api;
 use kube::api::{DynamicObject, WatchEvent, WatchParams};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::eventually;
+use super::{DEADLINE, eventually};
 
 /// A running record; it ends when dropped.
 pub struct Versions {
     api: Api<DynamicObject>,
     seen: Arc<Mutex<Vec<Value>>>,
+    news: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -22,7 +25,8 @@ impl Versions {
     pub(super) async fn record(api: Api<DynamicObject>) -> Self {
         let now = api.get("version").await.expect("a ClusterVersion");
         let seen = Arc::new(Mutex::new(vec![value(&now)]));
-        let (watched, sink) = (api.clone(), Arc::clone(&seen));
+        let news = Arc::new(Notify::new());
+        let (watched, sink, tell) = (api.clone(), Arc::clone(&seen), Arc::clone(&news));
         let since = now.metadata.resource_version.unwrap_or_default();
         let task = tokio::spawn(async move {
             let only = WatchParams::default().fields("metadata.name=version").timeout(290);
@@ -31,10 +35,27 @@ impl Versions {
             while let Ok(Some(event)) = stream.try_next().await {
                 if let WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) = event {
                     sink.lock().unwrap_or_else(PoisonError::into_inner).push(value(&object));
+                    tell.notify_waiters();
                 }
             }
         });
-        Self { api, seen, task }
+        Self { api, seen, news, task }
+    }
+
+    /// Waits until the watch has shown such a version, and returns it without delay.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = async {
+            loop {
+                let news = self.news.notified();
+                let seen =
+                    self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|cv| wanted(cv)).cloned();
+                if let Some(seen) = seen {
+                    return seen;
+                }
+                news.await;
+            }
+        };
+        timeout(DEADLINE, found).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for: {what}"))
     }
 
     /// All versions up to the one that is there now, oldest first.

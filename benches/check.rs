@@ -1,0 +1,67 @@
+//! What reading a large dump costs: `cargo bench --bench check`. The answers are held right by `tests/check_large.rs`.
+
+use std::{fs, hint::black_box, path::PathBuf, time::Duration};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use upgrade_gate::check::read_files;
+
+const BYTES: usize = 50 << 20;
+
+const CLUSTER: &str =
+    "apiVersion: config.openshift.io/v1\nkind: ClusterVersion\nmetadata:\n  name: version\nspec: {}\n";
+
+fn config_map(number: usize) -> String {
+    let line = "      {\"datasource\": \"prometheus\", \"targets\": [{\"expr\": \"kind: ClusterVersion\"}]},\n";
+    format!(
+        "apiVersion: v1\n  data:\n    dashboard.json: |\n{}  kind: ConfigMap\n  metadata:\n    name: dashboard-{number}\n    \
+         namespace: openshift-monitoring\n",
+        line.repeat(200)
+    )
+}
+
+/// One List of many objects, as a must-gather holds for each namespace.
+fn yaml_list() -> String {
+    let mut text = String::from("apiVersion: v1\nitems:\n");
+    for number in 0.. {
+        if text.len() > BYTES {
+            break;
+        }
+        text += "- ";
+        text += &config_map(number);
+    }
+    text + "kind: ConfigMapList\nmetadata: {}\n"
+}
+
+/// The same as JSON, from `oc get configmaps -o json`.
+fn json_list() -> String {
+    let data = "{\\\"datasource\\\": \\\"prometheus\\\"},\\n".repeat(400);
+    let items: Vec<String> = (0..BYTES / data.len())
+        .map(|number| {
+            format!(
+                "{{\"apiVersion\": \"v1\", \"data\": {{\"dashboard.json\": \"{data}\"}}, \"kind\": \"ConfigMap\", \
+                 \"metadata\": {{\"name\": \"dashboard-{number}\", \"namespace\": \"openshift-monitoring\"}}}}"
+            )
+        })
+        .collect();
+    format!("{{\"apiVersion\": \"v1\", \"items\": [{}], \"kind\": \"List\"}}\n", items.join(",\n"))
+}
+
+fn reading(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("check");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).throughput(Throughput::Bytes(BYTES as u64));
+    for (name, extension, text) in [("50 MB of YAML", "yaml", yaml_list()), ("50 MB of JSON", "json", json_list())] {
+        let Ok(folder) = tempfile::tempdir() else { return };
+        let files = [("cluster.yaml".to_owned(), CLUSTER.to_owned()), (format!("configmaps.{extension}"), text)];
+        let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.path().join(name)).collect();
+        for (path, (_, text)) in paths.iter().zip(&files) {
+            if fs::write(path, text).is_err() {
+                return;
+            }
+        }
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(read_files(&paths).is_ok())));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, reading);
+criterion_main!(benches);

@@ -1,0 +1,59 @@
+//! The arguments of `check`, and those that `history` shares with it.
+
+use std::path::PathBuf;
+
+/// Says for each update whether it would go ahead, and why; changes nothing.
+///
+/// Exit code 0: nothing that is asked for (--to, else spec.desiredUpdate) is blocked. 1: something is. 2: the input
+/// or the arguments don't allow an answer.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// What to judge.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Version or image to judge, instead of what is asked for and available. May be repeated
+    #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
+    pub to: Vec<String>,
+    /// How to print the answer
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Where the answer comes from: files, or a live cluster.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InputArgs {
+    /// File or folder to read instead of the live cluster, - for standard input: YAML or JSON, one or many objects,
+    /// Lists, a must-gather. May be repeated
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
+    pub from: Vec<PathBuf>,
+    /// Kubeconfig of the cluster, instead of $KUBECONFIG, ~/.kube/config or the pod's own
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub context: Option<String>,
+}
+
+/// The formats of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people, at a terminal
+    Table,
+    /// For programs
+    Json,
+    /// For programs, the same as JSON
+    Yaml,
+    /// For people, in a ticket
+    Markdown,
+}
+
+fn target(argument: &str) -> Result<String, String> {
+    let expected = "expected a version, such as 4.21.2, or an image, such as quay.io/org/release@sha256:…";
+    if argument.is_empty() {
+        return Err(expected.to_owned());
+    }
+    if argument.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        return Err(format!("found a blank in it, {expected}; repeat --to for more than one"));
+    }
+    Ok(argument.to_owned())
+}

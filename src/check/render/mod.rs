@@ -1,0 +1,118 @@
+//! From a report to text in each of the formats. Nothing here decides anything, and nothing from the input reaches
+//! a terminal or a ticket without being escaped.
+
+mod markdown;
+mod table;
+mod wrap;
+
+pub use markdown::{escape as escape_markdown, markdown};
+pub use table::{BOLD, paragraph, table};
+pub use wrap::{pad, wrap};
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{
+    Error, Report,
+    error::acts_on_terminals,
+    report::{FindingReport, TargetReport},
+};
+
+/// A report as JSON. Outside of strings there is nothing to escape but line breaks, which are JSON's own.
+pub fn json(report: &impl Serialize) -> Result<String, Error> {
+    let plain = serde_json::to_string_pretty(report).map_err(std::io::Error::from)?;
+    let mut text = String::with_capacity(plain.len() + 1);
+    for character in plain.chars() {
+        if character != '\n' && acts_on_terminals(character) {
+            // All of them are of the first plane, where four digits are enough.
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+/// A report as YAML.
+pub fn yaml(report: &impl Serialize) -> Result<String, Error> {
+    // Folded, an image or a message could no longer be searched for.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: 1 << 20 };
+    serde_saphyr::to_string_with_options(report, options).map_err(|error| std::io::Error::other(error).into())
+}
+
+/// What stands in for the sources that weren't given.
+const NOT_EVALUATED: &str = "The input doesn't hold them; the conditions in the ClusterVersion stand in for them.";
+/// In place of updates.
+const NO_TARGETS: &str = "No update is asked for, and none is available.";
+/// Above what `check` says of who gates a live cluster.
+const ON_THIS_CLUSTER: &str = "On this cluster";
+/// In place of a message that says the same as the risks do.
+const AS_ABOVE: &str = "See the risks above.";
+
+/// The findings of a target in few words: the reasons for which it is blocked, else what was accepted.
+fn why(target: &TargetReport) -> String {
+    let reasons = |findings: &[FindingReport]| {
+        let mut reasons: Vec<&str> = Vec::new();
+        for finding in findings {
+            let reason = if finding.reason.is_empty() { finding.name } else { &finding.reason };
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons.join(", ")
+    };
+    match (target.failures.is_empty(), target.accepted_risks.is_empty()) {
+        (true, true) => "nothing against it".to_owned(),
+        (true, false) => format!("accepted: {}", reasons(&target.accepted_risks)),
+        (false, _) => reasons(&target.failures),
+    }
+}
+
+/// What one or several preconditions say in the same words: a title, and the message.
+fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a str)> {
+    let mut merged: Vec<(Vec<&str>, &str, &FindingReport)> = Vec::new();
+    let warn = if target.failures.is_empty() { "accepted" } else { "warn" };
+    for (findings, verb) in [(&target.failures, "block"), (&target.accepted_risks, warn)] {
+        for finding in findings {
+            let same = |(_, other_verb, other): &&mut (Vec<&str>, &str, &FindingReport)| {
+                (*other_verb, &other.reason, &other.message) == (verb, &finding.reason, &finding.message)
+            };
+            match merged.iter_mut().find(same) {
+                Some((names, ..)) => names.push(finding.name),
+                None => merged.push((vec![finding.name], verb, finding)),
+            }
+        }
+    }
+    let told = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
+        let message = if finding.message == report.upgradeable.message { AS_ABOVE } else { &finding.message };
+        let ending = if names.len() == 1 && verb != "accepted" { "s" } else { "" };
+        let title = format!("{} {verb}{ending}", names.join(", "));
+        (if names == [finding.reason.as_str()] { title } else { format!("{title}: {}", finding.reason) }, message)
+    };
+    merged.into_iter().map(told).collect()
+}
+
+/// What a target is called: its version, else its image.
+fn name(target: &TargetReport) -> &str {
+    target.version.as_deref().or(target.image.as_deref()).unwrap_or("unknown")
+}
+
+/// Targets with the same findings, which are then told once; those without any are left out.
+fn groups(targets: &[TargetReport]) -> Vec<(Vec<&str>, &TargetReport)> {
+    let mut groups: Vec<(Vec<&str>, &TargetReport)> = Vec::new();
+    for target in targets.iter().filter(|target| !target.failures.is_empty() || !target.accepted_risks.is_empty()) {
+        let same = |other: &TargetReport| {
+            (&other.failures, &other.accepted_risks, other.decision)
+                == (&target.failures, &target.accepted_risks, target.decision)
+        };
+        match groups.iter_mut().find(|(_, first)| same(first)) {
+            // Named twice, as a version and as an image.
+            Some((names, _)) if names.contains(&name(target)) => {}
+            Some((names, _)) => names.push(name(target)),
+            None => groups.push((vec![name(target)], target)),
+        }
+    }
+    groups
+}

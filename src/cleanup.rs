@@ -1,0 +1,165 @@
+//! `upgrade-gate cleanup`: takes back what the operator has left on a cluster, and says what stays. A ClusterOperator
+//! left behind at `Upgradeable=False` would block minor updates for ever.
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::{
+    api::{ClusterVersion, UnreadableClusterVersion, UpdateRecord, names},
+    controller::{CvoLease, cluster_operators, cluster_versions, owns, owns_force, self_lease},
+};
+
+/// What was found, as lines for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What was withdrawn, or would be.
+    pub withdrawn: Vec<String>,
+    /// What stays, and what to do about it.
+    pub stays: Vec<String>,
+}
+
+/// Cleaning up has failed; what was done before stays done, and it can be run again.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// An operator would write everything anew.
+    #[error(
+        "the operator is still running: its Lease {namespace}/{name} is fresh. Delete the Deployment first \
+         (`make undeploy`, or kubectl -n {namespace} delete deployment {name}), and run this again within a minute or later",
+        namespace = names::NAMESPACE, name = names::SELF
+    )]
+    StillRunning,
+    /// The API server.
+    #[error("{what}: {source}; the user of the kubeconfig needs the rights of a cluster administrator")]
+    Api {
+        /// What was tried.
+        what: &'static str,
+        /// What the API server says.
+        source: Box<kube::Error>,
+    },
+    /// The object isn't one.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableClusterVersion),
+}
+
+fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {
+    move |source| CleanupError::Api { what, source: Box::new(source) }
+}
+
+/// Withdraws our conditions and our ClusterOperator; with `confirmed` false, only looks.
+///
+/// # Errors
+/// The operator is still running, or the API server refuses.
+pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) -> Result<Report, CleanupError> {
+    let mut report = Report::default();
+    match self_lease(client, now).await {
+        CvoLease::Fresh if confirmed => return Err(CleanupError::StillRunning),
+        CvoLease::Fresh => report.stays.push("The operator is still running: delete its Deployment first.".to_owned()),
+        CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => {}
+    }
+    conditions(client, confirmed, &mut report).await?;
+    cluster_operator(client, confirmed, &mut report).await?;
+    records(client, &mut report).await?;
+    Ok(report)
+}
+
+async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
+    let found =
+        api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
+    let Some(object) = found else { return Ok(()) };
+    let value = serde_json::to_value(&object).map_err(UnreadableClusterVersion::from)?;
+    let cluster_version = ClusterVersion::from_value(value)?;
+    let ours: Vec<&str> = [names::condition::UPGRADEABLE, names::condition::RELEASE_ACCEPTED]
+        .into_iter()
+        .filter(|kind| owns(&cluster_version, kind))
+        .collect();
+    if !ours.is_empty() {
+        report.withdrawn.push(format!("conditions of ClusterVersion: {}", ours.join(", ")));
+        if confirmed {
+            let nothing = json!({
+                "apiVersion": names::CONFIG_API_VERSION, "kind": "ClusterVersion",
+                "metadata": {"name": names::CLUSTER_VERSION, "resourceVersion": cluster_version.metadata.resource_version},
+                "status": {"conditions": []},
+            });
+            let params = PatchParams::apply(names::SELF).force();
+            api.patch_status(names::CLUSTER_VERSION, &params, &Patch::Apply(nothing))
+                .await
+                .map_err(failed("withdrawing the conditions"))?;
+        }
+    }
+    if owns_force(&cluster_version) {
+        report.stays.push(
+            "A force of upgrade-gate's stands in spec.desiredUpdate. Leave it until the update has completed; \
+             `oc adm upgrade --clear` removes it afterwards."
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+async fn cluster_operator(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_operators());
+    let found = api.get_opt(names::SELF).await.or_else(missing_api).map_err(failed("reading the ClusterOperator"))?;
+    if found.is_some() {
+        report.withdrawn.push(format!("ClusterOperator {}", names::SELF));
+        if confirmed {
+            api.delete(names::SELF, &DeleteParams::default()).await.map_err(failed("deleting the ClusterOperator"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn records(client: &Client, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<UpdateRecord> = Api::all(client.clone());
+    let found = match api.list_metadata(&ListParams::default()).await {
+        Ok(list) => list.items.len(),
+        Err(kube::Error::Api(status)) if status.code == 404 => 0,
+        Err(error) => return Err(failed("listing UpdateRecords")(error)),
+    };
+    if found > 0 {
+        report.stays.push(format!(
+            "{found} UpdateRecord{}: the account of what was let through. `upgrade-gate history` shows it, deleting the \
+             CRD removes it.",
+            if found == 1 { "" } else { "s" }
+        ));
+    }
+    Ok(())
+}
+
+/// Where the API isn't served, there is nothing of ours either.
+fn missing_api<T>(error: kube::Error) -> Result<Option<T>, kube::Error> {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Ok(None),
+        error => Err(error),
+    }
+}
+
+/// The report as text.
+#[must_use]
+pub fn text(report: &Report, confirmed: bool) -> String {
+    let (done, nothing) = if confirmed {
+        ("Withdrawn", "Nothing of upgrade-gate's was left.")
+    } else {
+        ("Would withdraw", "Nothing of upgrade-gate's is left.")
+    };
+    let mut lines = Vec::new();
+    let indented = |line: &String| format!("  {line}");
+    if report.withdrawn.is_empty() {
+        lines.push(nothing.to_owned());
+    } else {
+        lines.push(format!("{done}:"));
+        lines.extend(report.withdrawn.iter().map(indented));
+    }
+    if !report.stays.is_empty() {
+        lines.push("Stays:".to_owned());
+        lines.extend(report.stays.iter().map(indented));
+    }
+    if !confirmed && !report.withdrawn.is_empty() {
+        lines.push("Nothing was changed; run it with --yes to do so.".to_owned());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,398 @@
+//! The bridge: whether a patch update that a stock CVO refuses for overrides alone is forced past it. The only write
+//! to `spec` that this operator ever makes, so every condition that speaks against it has a name.
+
+use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
+use serde_json::{Value, json};
+
+use super::{cvo_message, patch::pointer};
+use crate::{
+    api::{
+        ConditionStatus, HistoryState,
+        names::{condition, precondition, reason},
+    },
+    gate::{
+        Decision, Judgement, Origin, Snapshot, Target, UpdateType, evaluate,
+        release::{digest, same_image},
+        update::same_minor,
+    },
+};
+
+/// A request that may be forced, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bridging {
+    /// Our own verdict on the release that the CVO has loaded.
+    pub judgement: Judgement,
+    /// JSON patch on the spec: `force`, and `image` pinned to the digest.
+    pub patch: Patch,
+}
+
+/// Why a request isn't forced; the first that holds is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Nothing is asked for.
+    NoRequest,
+    /// The request has fields whose meaning nobody here knows, or a mode.
+    UnknownFields,
+    /// The request asks for an architecture, which excludes an image.
+    Architecture,
+    /// `force` is set already.
+    Forced,
+    /// The CVO calls the request invalid.
+    Invalid,
+    /// The CVO doesn't refuse the request for its preconditions.
+    NotRefused,
+    /// The CVO's message isn't of the shape that is known.
+    MessageUnreadable,
+    /// The CVO's message is about another request, or doesn't name the image by digest.
+    MessageOfAnother,
+    /// Something else than overrides blocks as well.
+    OtherPrecondition,
+    /// No unmanaged override is left, so the CVO will let it through by itself.
+    NoOverrides,
+    /// By our own comparison it is no patch update.
+    NotPatch,
+    /// By our own verdict it is blocked.
+    Blocked,
+    /// A minor or major update hasn't completed.
+    Unfinished,
+    /// The policy that keeps a `force` from being carried along isn't in force.
+    NoPolicy,
+}
+
+impl Refusal {
+    /// The label in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRequest => "NoRequest",
+            Self::UnknownFields => "UnknownFields",
+            Self::Architecture => "Architecture",
+            Self::Forced => "Forced",
+            Self::Invalid => "Invalid",
+            Self::NotRefused => "NotRefused",
+            Self::MessageUnreadable => "MessageUnreadable",
+            Self::MessageOfAnother => "MessageOfAnother",
+            Self::OtherPrecondition => "OtherPrecondition",
+            Self::NoOverrides => "NoOverrides",
+            Self::NotPatch => "NotPatch",
+            Self::Blocked => "Blocked",
+            Self::Unfinished => "Unfinished",
+            Self::NoPolicy => "NoPolicy",
+        }
+    }
+
+    /// Whether a request waits because of this, which an administrator wants to know.
+    #[must_use]
+    pub fn holds_back(self) -> bool {
+        !matches!(self, Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides)
+    }
+
+    /// What an administrator reads.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::NoRequest => "No update is asked for.",
+            Self::UnknownFields => {
+                "The request has fields other than version, image, force and acceptRisks; ask for the update without them."
+            }
+            Self::Architecture => "The request asks for an architecture; a change of architecture is no patch update.",
+            Self::Forced => "The request is forced already.",
+            Self::Invalid => "The cluster-version operator calls the request invalid.",
+            Self::NotRefused => "The cluster-version operator doesn't refuse the request for its preconditions.",
+            Self::MessageUnreadable => "The message of ReleaseAccepted isn't of a shape that can be relied on.",
+            Self::MessageOfAnother => {
+                "The message of ReleaseAccepted doesn't name the requested release by its digest; if it doesn't within a \
+                 minute, ask for the update by version, or by an image with a digest."
+            }
+            Self::OtherPrecondition => "Something else than overrides blocks the update too; see ReleaseAccepted.",
+            Self::NoOverrides => {
+                "No override is unmanaged any more; the cluster-version operator decides anew by itself."
+            }
+            Self::NotPatch => "The update leaves the minor, which overrides prevent.",
+            Self::Blocked => "The gate blocks the update.",
+            Self::Unfinished => "A minor or major update hasn't completed; wait for it.",
+            Self::NoPolicy => {
+                "The ValidatingAdmissionPolicy upgrade-gate, or a binding of it that denies, is missing: without it a force \
+                 left in spec would carry the next update. Apply deploy/ again."
+            }
+        }
+    }
+}
+
+/// Decides whether the pending request is forced past the CVO. `policy` says whether the policy of the door and a
+/// binding that denies are installed.
+///
+/// # Errors
+/// The first condition that doesn't hold.
+pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
+    let cluster_version = &snapshot.cluster_version;
+    let Some(request) = &cluster_version.spec.desired_update else { return Err(Refusal::NoRequest) };
+    if request.version.is_empty() && request.image.is_empty() {
+        return Err(Refusal::NoRequest);
+    }
+    if request.force {
+        return Err(Refusal::Forced);
+    }
+    if !request.architecture.is_empty() {
+        return Err(Refusal::Architecture);
+    }
+    if !request.mode.is_empty() || has_unknown_fields(&request.raw) {
+        return Err(Refusal::UnknownFields);
+    }
+    if cluster_version.condition(condition::INVALID).is_some_and(|invalid| invalid.status == ConditionStatus::True) {
+        return Err(Refusal::Invalid);
+    }
+    let refused = cluster_version
+        .condition(condition::RELEASE_ACCEPTED)
+        .filter(|found| found.status == ConditionStatus::False && found.reason == reason::PRECONDITION_CHECKS)
+        .ok_or(Refusal::NotRefused)?;
+    let told = cvo_message::parse(&refused.message).ok_or(Refusal::MessageUnreadable)?;
+    let same_version = request.version.is_empty() || request.version == told.version;
+    let same_image = request.image.is_empty() || (is_pinned(&request.image) && same_image(&request.image, told.image));
+    if !same_version || !same_image || !is_pinned(told.image) {
+        return Err(Refusal::MessageOfAnother);
+    }
+    if cluster_version.unmanaged_overrides().next().is_none() {
+        return Err(Refusal::NoOverrides);
+    }
+    let judgement = judge(snapshot, told.version, told.image);
+    if judgement.update_type != UpdateType::Patch {
+        return Err(Refusal::NotPatch);
+    }
+    let permitted = |item: &cvo_message::Item<'_>| {
+        item.name == precondition::RECOMMENDED
+            || (item.name == precondition::UPGRADEABLE && item.reason == reason::OVERRIDES_SET)
+    };
+    if !told.items.iter().all(permitted) || !told.items.iter().any(|item| item.name == precondition::UPGRADEABLE) {
+        return Err(Refusal::OtherPrecondition);
+    }
+    if judgement.decision() == Decision::Blocked {
+        return Err(Refusal::Blocked);
+    }
+    if !is_finished(snapshot) {
+        return Err(Refusal::Unfinished);
+    }
+    if !policy {
+        return Err(Refusal::NoPolicy);
+    }
+    let image = if request.image.is_empty() { told.image } else { &request.image };
+    let patch = force(&cluster_version.metadata.resource_version, &request.raw, image);
+    Ok(Bridging { judgement, patch })
+}
+
+/// Our own verdict on the very release that the CVO has loaded: known lists may contradict its version.
+fn judge(snapshot: &Snapshot, version: &str, image: &str) -> Judgement {
+    let target = Target {
+        version: version.to_owned(),
+        image: image.to_owned(),
+        architecture: String::new(),
+        force: false,
+        origin: Origin::Requested,
+    };
+    let mut verdict = evaluate(&Snapshot { targets: vec![target], ..snapshot.clone() });
+    verdict.targets.swap_remove(0)
+}
+
+/// Every field but the known ones is empty. `acceptRisks` speaks of recommendations, which never block.
+fn has_unknown_fields(request: &Value) -> bool {
+    const KNOWN: [&str; 6] = ["version", "image", "force", "acceptRisks", "architecture", "mode"];
+    let Value::Object(fields) = request else { return true };
+    fields.iter().any(|(name, value)| {
+        let empty = match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Object(fields) => fields.is_empty(),
+            Value::Bool(true) | Value::Number(_) => false,
+        };
+        !KNOWN.contains(&name.as_str()) && !empty
+    })
+}
+
+/// Whether the reference ends in a digest as registries write it: upper case means something else to them.
+fn is_pinned(image: &str) -> bool {
+    digest(image).is_some_and(|found| {
+        image.ends_with(&found)
+            && found
+                .strip_prefix("sha256:")
+                .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    })
+}
+
+/// The newest completed update is of the minor that the cluster is at.
+fn is_finished(snapshot: &Snapshot) -> bool {
+    let cluster_version = &snapshot.cluster_version;
+    let completed = cluster_version.history().iter().find(|entry| entry.state == HistoryState::Completed);
+    let parse = |version: &str| semver::Version::parse(version).ok();
+    completed
+        .and_then(|entry| parse(&entry.version))
+        .zip(parse(&cluster_version.desired().version))
+        .is_some_and(|(completed, current)| same_minor(&completed, &current))
+}
+
+/// The whole request is tested, which holds version, image and force, absent ones included.
+fn force(resource_version: &str, request: &Value, image: &str) -> Patch {
+    Patch(vec![
+        PatchOperation::Test(TestOperation { path: pointer("/spec/desiredUpdate"), value: request.clone() }),
+        PatchOperation::Replace(ReplaceOperation {
+            path: pointer("/metadata/resourceVersion"),
+            value: json!(resource_version),
+        }),
+        PatchOperation::Add(AddOperation { path: pointer("/spec/desiredUpdate/image"), value: json!(image) }),
+        PatchOperation::Add(AddOperation { path: pointer("/spec/desiredUpdate/force"), value: json!(true) }),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        api::ClusterVersion,
+        gate::{Authority, Source},
+    };
+
+    const TWO: &str = "r.example.com/release@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+    const MIRROR: &str = "mirror.lan/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+    const THREE: &str = "r.example.com/release@sha256:3333333333333333333333333333333333333333333333333333333333333333";
+    const OVERRIDES: &str =
+        "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
+
+    fn message(version: &str, image: &str, items: &[&str]) -> String {
+        let head = format!("Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": ");
+        match items {
+            [one] => format!("{head}{one}"),
+            several => format!("{head}Multiple precondition checks failed:\n* {}", several.join("\n* ")),
+        }
+    }
+
+    /// A cluster on which a stock CVO of 4.21 refuses 4.21.2 for overrides alone.
+    fn refused() -> Value {
+        json!({
+            "metadata": {"resourceVersion": "7", "uid": "u", "generation": 3},
+            "spec": {
+                "channel": "stable-4.21",
+                "desiredUpdate": {"version": "4.21.2", "image": TWO, "force": false, "architecture": ""},
+                "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}],
+            },
+            "status": {
+                "desired": {"version": "4.21.1", "image": "one"},
+                "history": [{"state": "Completed", "version": "4.21.1", "image": "one"}],
+                "availableUpdates": [{"version": "4.21.2", "image": TWO}],
+                "conditions": [
+                    {"type": "Upgradeable", "status": "False", "reason": "ClusterVersionOverridesSet"},
+                    {"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks",
+                     "message": message("4.21.2", TWO, &[OVERRIDES])},
+                ],
+            },
+        })
+    }
+
+    fn snapshot(object: &Value) -> Snapshot {
+        let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
+        Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            targets: Target::requested(&cluster_version).into_iter().collect(),
+            cluster_version,
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Shared,
+        }
+    }
+
+    /// What is decided after `changes`, each a JSON pointer and a value; `None` when it is forced.
+    fn refusal(changes: &[(&str, Value)]) -> Option<Refusal> {
+        let mut object = refused();
+        for (path, value) in changes {
+            let patch = Patch(vec![PatchOperation::Add(AddOperation { path: pointer(path), value: value.clone() })]);
+            json_patch::patch(&mut object, &patch).unwrap();
+        }
+        decide(&snapshot(&object), true).err()
+    }
+
+    const REQUEST: &str = "/spec/desiredUpdate";
+    const ACCEPTED: &str = "/status/conditions/1";
+
+    fn told(version: &str, image: &str, items: &[&str]) -> (&'static str, Value) {
+        ("/status/conditions/1/message", json!(message(version, image, items)))
+    }
+
+    fn item(name: &str, reason: &str) -> String {
+        format!("Precondition \"{name}\" failed because of \"{reason}\": text")
+    }
+
+    #[rstest]
+    #[case::version_and_image(&[])]
+    #[case::version_only(&[(REQUEST, json!({"version": "4.21.2"}))])]
+    #[case::image_only(&[(REQUEST, json!({"image": TWO}))])]
+    #[case::image_only_without_an_update_graph(&[(REQUEST, json!({"image": TWO})), ("/status/availableUpdates", json!(null))])]
+    #[case::a_mirrors_name(&[(REQUEST, json!({"image": MIRROR})), told("4.21.2", MIRROR, &[OVERRIDES])])]
+    #[case::another_name_of_the_digest(&[(REQUEST, json!({"image": MIRROR}))])]
+    #[case::not_recommended_as_well(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRecommendedUpdate", "SomeIssue")])])]
+    #[case::accepted_risks(&[(REQUEST, json!({"version": "4.21.2", "acceptRisks": [{"name": "A"}]}))])]
+    #[case::a_prerelease(&[(REQUEST, json!({"version": "4.21.2-rc.1"})), told("4.21.2-rc.1", THREE, &[OVERRIDES])])]
+    #[case::nulls(&[(REQUEST, json!({"version": "4.21.2", "image": null, "force": null, "new": null, "newer": ""}))])]
+    fn a_patch_refused_for_overrides_alone_is_forced(#[case] changes: &[(&str, Value)]) {
+        assert_eq!(refusal(changes), None);
+    }
+
+    #[rstest]
+    #[case::nothing_asked(&[(REQUEST, json!(null))], Refusal::NoRequest)]
+    #[case::empty(&[(REQUEST, json!({"version": "", "image": ""}))], Refusal::NoRequest)]
+    #[case::forced_by_somebody(&[("/spec/desiredUpdate/force", json!(true))], Refusal::Forced)]
+    #[case::architecture(&[(REQUEST, json!({"version": "4.21.2", "architecture": "Multi"}))], Refusal::Architecture)]
+    #[case::preflight(&[("/spec/desiredUpdate/mode", json!("Preflight"))], Refusal::UnknownFields)]
+    #[case::unknown_field(&[("/spec/desiredUpdate/later", json!(true))], Refusal::UnknownFields)]
+    #[case::invalid(&[("/status/conditions/0", json!({"type": "Invalid", "status": "True"}))], Refusal::Invalid)]
+    #[case::accepted(&[(ACCEPTED, json!({"type": "ReleaseAccepted", "status": "True", "reason": "PayloadLoaded"}))], Refusal::NotRefused)]
+    #[case::undecided(&[("/status/conditions/1/status", json!("Unknown"))], Refusal::NotRefused)]
+    #[case::unverifiable(&[("/status/conditions/1/reason", json!("RetrievePayload"))], Refusal::NotRefused)]
+    #[case::no_condition(&[("/status/conditions", json!([]))], Refusal::NotRefused)]
+    #[case::unreadable(&[("/status/conditions/1/message", json!("no"))], Refusal::MessageUnreadable)]
+    #[case::previous_version(&[told("4.21.3", TWO, &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::previous_image(&[told("4.21.2", THREE, &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::a_tag_in_the_message(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r:tag", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::a_tag_in_both(&[(REQUEST, json!({"image": "r:tag"})), told("4.21.2", "r:tag", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::upper_case(&[(REQUEST, json!({"image": TWO.replace("sha256:2", "sha256:A")})), told("4.21.2", &TWO.replace("sha256:2", "sha256:A"), &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::short_digest(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r@sha256:22", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::another_blocks_too(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRollback", "LowDesiredVersion")])], Refusal::OtherPrecondition)]
+    #[case::another_reason(&[told("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::OtherPrecondition)]
+    #[case::recommendation_alone(&[told("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], Refusal::OtherPrecondition)]
+    #[case::overrides_gone(&[("/spec/overrides", json!([]))], Refusal::NoOverrides)]
+    #[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::major(&[(REQUEST, json!({"version": "5.0.0"})), told("5.0.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::rollback(&[(REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::same(&[(REQUEST, json!({"version": "4.21.1"})), told("4.21.1", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::not_semver(&[(REQUEST, json!({"version": "4.2"})), told("4.2", THREE, &[OVERRIDES])], Refusal::NotPatch)]
+    #[case::current_not_semver(&[("/status/desired/version", json!("latest"))], Refusal::NotPatch)]
+    #[case::known_as_a_minor(&[("/status/availableUpdates", json!([{"version": "4.22.0", "image": MIRROR}]))], Refusal::NotPatch)]
+    #[case::known_as_another_patch(&[("/status/availableUpdates", json!([{"version": "4.21.9", "image": MIRROR}]))], Refusal::Blocked)]
+    #[case::unfinished_minor(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}, {"state": "Completed", "version": "4.20.9"}]))], Refusal::Unfinished)]
+    #[case::never_finished(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}]))], Refusal::Unfinished)]
+    fn each_condition_holds_the_force_back(#[case] changes: &[(&str, Value)], #[case] expected: Refusal) {
+        assert_eq!(refusal(changes), Some(expected));
+    }
+
+    #[test]
+    fn without_the_policy_nothing_is_forced() {
+        assert_eq!(decide(&snapshot(&refused()), false).err(), Some(Refusal::NoPolicy));
+    }
+
+    #[test]
+    fn the_patch_sets_force_and_pins_the_image_of_the_request_as_it_was_read() {
+        let mut object = refused();
+        object["spec"]["desiredUpdate"] = json!({"version": "4.21.2"});
+        let patch = decide(&snapshot(&object), true).unwrap().patch;
+        let mut patched = object.clone();
+        json_patch::patch(&mut patched, &patch).unwrap();
+        assert_eq!(patched["spec"]["desiredUpdate"], json!({"version": "4.21.2", "image": TWO, "force": true}));
+        for (field, value) in [("version", json!("4.22.0")), ("image", json!(THREE)), ("force", json!(true))] {
+            let mut changed = object.clone();
+            changed["spec"]["desiredUpdate"][field] = value;
+            assert!(json_patch::patch(&mut changed, &patch).is_err(), "a changed {field} fails the patch");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Reads the message that a stock CVO puts on `ReleaseAccepted=False` for failed preconditions. It is the only place
+//! that names the image which the CVO has pulled and verified, so it is read strictly: what doesn't parse, to the
+//! last item, is no message.
+
+/// What the message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreconditionMessage<'a> {
+    /// The version, as read from the payload.
+    pub version: &'a str,
+    /// The image that was loaded.
+    pub image: &'a str,
+    /// What failed or warned, at least one.
+    pub items: Vec<Item<'a>>,
+}
+
+/// One precondition of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// The precondition.
+    pub name: &'a str,
+    /// Its reason.
+    pub reason: &'a str,
+}
+
+const HEAD: &str = "Preconditions failed for payload loaded ";
+const SEVERAL: &str = "Multiple precondition checks failed:";
+const ITEM: &str = "Precondition \"";
+const BULLET: &str = "* ";
+
+/// Reads a message; `None` where any part of it isn't of the known shape.
+///
+/// A text within an item may hold lines of its own, even ones with bullets; a line that begins like an item counts
+/// as one wherever it stands, which can only add to what has to be permitted.
+#[must_use]
+pub fn parse(message: &str) -> Option<PreconditionMessage<'_>> {
+    let (version, rest) = quoted(message.strip_prefix(HEAD)?.strip_prefix("version=")?)?;
+    let (image, rest) = quoted(rest.strip_prefix(" image=")?)?;
+    let body = rest.strip_prefix(": ")?;
+    let mut lines = body.lines();
+    let first = lines.next()?;
+    let mut items = Vec::new();
+    if first.trim_end() != SEVERAL {
+        items.push(item(first)?);
+    }
+    for line in lines {
+        match line.strip_prefix(BULLET) {
+            Some(bulleted) if bulleted.starts_with(ITEM) => items.push(item(bulleted)?),
+            // Before the first item there is nothing that a line could belong to.
+            _ if items.is_empty() => return None,
+            _ => {}
+        }
+    }
+    (!items.is_empty()).then_some(PreconditionMessage { version, image, items })
+}
+
+fn item(line: &str) -> Option<Item<'_>> {
+    let (name, rest) = quoted(line.strip_prefix("Precondition ")?)?;
+    let (reason, rest) = quoted(rest.strip_prefix(" failed because of ")?)?;
+    rest.starts_with(':').then_some(Item { name, reason })
+}
+
+/// A text in double quotes, and what follows. One with an escape in it is none that a release or a reason has.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let (inside, rest) = text.strip_prefix('"')?.split_once('"')?;
+    (!inside.contains(['\\', '\n', '\r'])).then_some((inside, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const OVERRIDES: &str =
+        "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
+
+    fn message(body: &str) -> String {
+        format!("Preconditions failed for payload loaded version=\"4.21.2\" image=\"r@sha256:a\": {body}")
+    }
+
+    fn names(message: &str) -> Option<Vec<(&str, &str)>> {
+        parse(message).map(|read| read.items.iter().map(|item| (item.name, item.reason)).collect())
+    }
+
+    #[test]
+    fn one_item() {
+        let message = message(OVERRIDES);
+        let read = parse(&message).unwrap();
+        assert_eq!((read.version, read.image), ("4.21.2", "r@sha256:a"));
+        assert_eq!(names(&message).unwrap(), [("ClusterVersionUpgradeable", "ClusterVersionOverridesSet")]);
+    }
+
+    #[test]
+    fn several_items_whose_texts_have_bullets() {
+        let message = message(&format!(
+            "Multiple precondition checks failed:\n* {OVERRIDES}\n* a bullet\n* Precondition without quotes\n\
+             * Precondition \"ClusterVersionRecommendedUpdate\" failed because of \"UnknownUpdate\": more"
+        ));
+        assert_eq!(
+            names(&message).unwrap(),
+            [
+                ("ClusterVersionUpgradeable", "ClusterVersionOverridesSet"),
+                ("ClusterVersionRecommendedUpdate", "UnknownUpdate")
+            ]
+        );
+    }
+
+    #[test]
+    fn what_looks_like_an_item_is_one() {
+        let message = message(&format!(
+            "{OVERRIDES}\n* Precondition \"ClusterVersionRollback\" failed because of \"LowDesiredVersion\": x"
+        ));
+        assert_eq!(names(&message).unwrap().len(), 2);
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::another("Retrieving payload failed version=\"4.21.2\" image=\"r@sha256:a\" failure=x")]
+    #[case::forced(&format!("Forced through blocking failures: {OVERRIDES}"))]
+    #[case::no_items("Preconditions failed for payload loaded version=\"4.21.2\" image=\"r@sha256:a\": ")]
+    #[case::several_of_none(
+        "Preconditions failed for payload loaded version=\"a\" image=\"b\": Multiple precondition checks failed:\n"
+    )]
+    #[case::text_before_the_first_item(&message(&format!("Multiple precondition checks failed:\nhm\n* {OVERRIDES}")))]
+    #[case::broken_second_item(&message(&format!("Multiple precondition checks failed:\n* {OVERRIDES}\n* Precondition \"A\" failed: B")))]
+    #[case::escaped_quote(
+        "Preconditions failed for payload loaded version=\"4\\\".1\" image=\"b\": Precondition \"a\" failed because of \"b\": c"
+    )]
+    #[case::cut_off("Preconditions failed for payload loaded version=\"4.21.2")]
+    fn everything_else_is_no_message(#[case] text: &str) {
+        assert_eq!(parse(text), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(?s).{0,80}", body in "(?s).{0,80}") {
+            let _ = parse(&text);
+            let _ = parse(&message(&body));
+        }
+    }
+}

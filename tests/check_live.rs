@@ -1,0 +1,359 @@
+//! `check` against a cluster: what it does with each answer of an API server, played here by a few lines that answer
+//! what a test tells them to. The real API server is for the tests of the operator.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+const CLUSTER_VERSION: &str = "/apis/config.openshift.io/v1/clusterversions/version";
+const CLUSTER_OPERATORS: &str = "/apis/config.openshift.io/v1/clusteroperators";
+const ADMIN_GATES: &str = "/api/v1/namespaces/openshift-config-managed/configmaps/admin-gates";
+const ADMIN_ACKS: &str = "/api/v1/namespaces/openshift-config/configmaps/admin-acks";
+const CVO_LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/openshift-cluster-version/leases/version";
+const OWN_LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/openshift-upgrade-gate/leases/upgrade-gate";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/openshift-upgrade-gate/deployments/upgrade-gate";
+const POLICY: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/upgrade-gate";
+const BINDING: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/upgrade-gate";
+const RECORDS: &str = "/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords";
+
+/// An API server that holds what it is told to, and 404s the rest.
+struct Cluster {
+    folder: tempfile::TempDir,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Cluster {
+    fn serving(answers: impl IntoIterator<Item = (&'static str, (u16, Value))>) -> Self {
+        let answers: BTreeMap<&str, (u16, Value)> = answers.into_iter().collect();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let address = listener.local_addr().unwrap();
+        fs::write(folder.path().join("kubeconfig"), kubeconfig(&format!("http://{address}"))).unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answers, seen) = (answers.clone(), Arc::clone(&seen));
+                thread::spawn(move || serve(stream, &answers, &seen));
+            }
+        });
+        Self { folder, requests }
+    }
+
+    fn check(&self, arguments: &[&str]) -> Output {
+        let format: &[&str] = if arguments.contains(&"-o") { &[] } else { &["-o", "json"] };
+        check(self.folder.path(), &[&["--kubeconfig", "kubeconfig"], format, arguments].concat())
+    }
+}
+
+fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\nclusters:\n- name: one\n  cluster: {{server: \"{server}\"}}\n\
+         contexts:\n- name: here\n  context: {{cluster: one, user: me}}\nusers:\n- name: me\n  user: {{token: secret}}\n"
+    )
+}
+
+/// Answers the requests of one connection.
+fn serve(stream: TcpStream, answers: &BTreeMap<&str, (u16, Value)>, seen: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    let mut request = String::new();
+    while reader.read_line(&mut request).is_ok_and(|length| length > 0) {
+        let mut header = String::new();
+        while reader.read_line(&mut header).is_ok_and(|length| length > 2) {
+            header.clear();
+        }
+        let words: Vec<&str> = request.split(' ').collect();
+        seen.lock().unwrap().push(format!("{} {}", words[0], words[1]));
+        let (code, body) = answers.get(words[1]).cloned().unwrap_or_else(|| refusal(404, "NotFound", "not found"));
+        let body = body.to_string();
+        let head =
+            format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body.as_bytes())).unwrap();
+        request.clear();
+    }
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
+    (
+        code,
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code}),
+    )
+}
+
+fn check(folder: &Path, arguments: &[&str]) -> Output {
+    run(folder, &[&["check"], arguments].concat())
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .output()
+        .unwrap()
+}
+
+fn answer(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn error(output: &Output) -> String {
+    let message = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(!message.contains("secret"), "{message}");
+    message
+}
+
+fn risks(answer: &Value) -> Vec<&str> {
+    answer["upgradeable"]["risks"].as_array().unwrap().iter().map(|risk| risk["name"].as_str().unwrap()).collect()
+}
+
+fn cluster_version() -> (u16, Value) {
+    (
+        200,
+        json!({"apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"},
+               "spec": {"channel": "stable-4.21", "desiredUpdate": {"version": "4.22.0"}},
+               "status": {"desired": {"version": "4.21.1", "image": "current"}, "observedGeneration": 1, "versionHash": "",
+                          "availableUpdates": null, "history": [], "conditions": []}}),
+    )
+}
+
+fn config_map(data: &Value) -> (u16, Value) {
+    (200, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data}))
+}
+
+#[test]
+fn all_four_sources_are_read_and_nothing_else_is_done() {
+    let operator = json!({"metadata": {"name": "dns"}, "status": {"conditions": [
+        {"type": "Upgradeable", "status": "False", "reason": "R", "message": "M"}]}});
+    let cluster = Cluster::serving([
+        (CLUSTER_VERSION, cluster_version()),
+        (CLUSTER_OPERATORS, (200, json!({"kind": "ClusterOperatorList", "items": [operator]}))),
+        (ADMIN_GATES, config_map(&json!({"ack-4.21-a": "text"}))),
+        (ADMIN_ACKS, config_map(&Value::Null)),
+    ]);
+    let output = cluster.check(&[]);
+    assert_eq!(output.status.code(), Some(1), "4.22.0 is asked for, and blocked");
+    assert_eq!(risks(&answer(&output)), ["ClusterOperatorUpgradeable-dns", "AdminAck-ack-4.21-a"]);
+    assert_eq!(answer(&output)["notEvaluated"], json!([]));
+    let about_the_gate = [CVO_LEASE, OWN_LEASE, DEPLOYMENT, POLICY, BINDING];
+    let sources = [CLUSTER_VERSION, CLUSTER_OPERATORS, ADMIN_GATES, ADMIN_ACKS];
+    let mut expected: Vec<String> = sources.iter().chain(&about_the_gate).map(|path| format!("GET {path}")).collect();
+    let mut requests = cluster.requests.lock().unwrap().clone();
+    assert_eq!(requests[..4], expected[..4]);
+    requests.sort();
+    expected.sort();
+    assert_eq!(requests, expected, "and those about who gates it, two of them at once");
+}
+
+#[test]
+fn who_gates_a_live_cluster_is_told() {
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    let output = cluster.check(&[]);
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let keys: Vec<&str> = text.lines().filter(|line| line.starts_with("  \"")).collect();
+    assert_eq!(keys.last().unwrap().trim(), "\"gate\": {");
+    let answer = answer(&output);
+    assert_eq!(
+        answer["gate"],
+        json!({"mode": "replace", "why": "no cluster-version operator was ever here", "policyInstalled": false,
+               "operatorInstalled": false, "operatorRunning": false, "bridge": null})
+    );
+    let lease = |holder: &str| {
+        let spec =
+            json!({"holderIdentity": holder, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15});
+        (200, json!({"metadata": {}, "spec": spec}))
+    };
+    let cluster = Cluster::serving([
+        (CLUSTER_VERSION, cluster_version()),
+        (CVO_LEASE, lease("cvo")),
+        (OWN_LEASE, lease("upgrade-gate-0")),
+    ]);
+    let output = cluster.check(&["-o", "table"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    let (_, section) = table.split_once("\nOn this cluster\n").unwrap();
+    let expected = "  Mode       bridge: a cluster-version operator renews its Lease
+  Policy     not installed, or it doesn't deny: nothing is refused at the door
+  Operator   running
+  Bridge     It would leave 4.22.0 alone: The cluster-version operator doesn't
+             refuse the request for its preconditions.\n";
+    assert_eq!(section, expected);
+}
+
+#[test]
+fn what_may_not_be_read_of_the_gate_is_told_and_fails_nothing() {
+    let forbidden = || refusal(403, "Forbidden", "User \"me\" cannot get it");
+    let gate = [CVO_LEASE, OWN_LEASE, DEPLOYMENT, POLICY, BINDING].map(|path| (path, forbidden()));
+    let cluster = Cluster::serving(gate.into_iter().chain([(CLUSTER_VERSION, cluster_version())]));
+    let output = cluster.check(&["--to", "4.21.2"]);
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let gate = &answer(&output)["gate"];
+    assert_eq!(gate["mode"], "undecided");
+    assert_eq!([&gate["policyInstalled"], &gate["operatorInstalled"], &gate["operatorRunning"]], [&Value::Null; 3]);
+}
+
+#[test]
+fn the_history_of_a_live_cluster_needs_no_records() {
+    let history =
+        |cluster: &Cluster| run(cluster.folder.path(), &["history", "--kubeconfig", "kubeconfig", "-o", "json"]);
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    assert_eq!(answer(&history(&cluster)), json!({"updates": []}), "no CRD");
+    assert_eq!(*cluster.requests.lock().unwrap(), [CLUSTER_VERSION, RECORDS].map(|path| format!("GET {path}")));
+
+    let spec = json!({"from": "4.21.0", "to": "4.21.1", "type": "patch", "image": "i", "overrides": [],
+                      "acceptedRisks": "text", "by": "Bridge", "acceptedTime": "2026-01-01T00:00:00Z"});
+    let records = json!({"kind": "UpdateRecordList", "items": [{"metadata": {"name": "a"}, "spec": spec}]});
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (RECORDS, (200, records))]);
+    let update = &answer(&history(&cluster))["updates"][0];
+    assert_eq!(
+        (&update["record"], &update["by"], &update["outcome"]),
+        (&json!("a"), &json!("Bridge"), &json!("Pending"))
+    );
+
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (RECORDS, refusal(403, "Forbidden", "no"))]);
+    let message = error(&history(&cluster));
+    assert!(
+        message.contains("refuses to list updaterecords.upgrade-gate.openshift.io: no; ask for a role"),
+        "{message}"
+    );
+}
+
+/// kubectl and oc find a plugin by its file's name, and give their kubeconfig on in the environment.
+#[test]
+#[cfg(unix)]
+fn as_a_plugin_it_checks_the_cluster_of_the_environment() {
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    for client in ["kubectl", "oc"] {
+        let plugin = cluster.folder.path().join(format!("{client}-upgrade_gate"));
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_upgrade-gate"), &plugin).unwrap();
+        let plugin = |arguments: &[&str]| {
+            let mut process = Command::new(&plugin);
+            process.args(arguments).current_dir(cluster.folder.path()).env_clear().env("KUBECONFIG", "kubeconfig");
+            process.output().unwrap()
+        };
+        assert_eq!(plugin(&[]).status.code(), Some(1), "4.22.0 is asked for, and blocked");
+        let output = plugin(&["--context", "here", "--to", "4.21.2", "-o", "json"]);
+        assert_eq!((output.status.code(), &answer(&output)["targets"][0]["version"]), (Some(0), &json!("4.21.2")));
+        assert_eq!(answer(&plugin(&["history", "-o", "json"])), json!({"updates": []}));
+
+        let said = |arguments: &[&str]| {
+            let output = plugin(arguments);
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+        };
+        for (arguments, usage) in [
+            (&["--help"][..], "upgrade-gate [OPTIONS OF check]"),
+            (&["help", "history"], "upgrade-gate history [OPTIONS]"),
+            (&["check", "--help"], "upgrade-gate check [OPTIONS]"),
+            (&["--form", "x"], "upgrade-gate check"),
+        ] {
+            let said = said(arguments);
+            assert!(said.contains(&format!("Usage: {client} {usage}")), "{said}");
+        }
+        assert!(said(&["--version"]).starts_with("upgrade-gate "));
+    }
+}
+
+#[test]
+fn an_api_that_is_not_served_is_no_risk_and_a_missing_config_map_is_one() {
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (ADMIN_GATES, config_map(&json!({})))]);
+    let output = cluster.check(&["--to", "4.21.2"]);
+    assert_eq!(output.status.code(), Some(0), "a patch");
+    assert_eq!(risks(&answer(&output)), ["AdminAckUnknown"]);
+    assert_eq!(answer(&output)["notEvaluated"], json!([]));
+}
+
+#[test]
+fn a_source_that_the_cluster_does_not_show_is_a_risk() {
+    let forbidden = |what: &str| refusal(403, "Forbidden", &format!("{what} is forbidden: User \"me\" cannot"));
+    let cluster = Cluster::serving([
+        (CLUSTER_VERSION, cluster_version()),
+        (CLUSTER_OPERATORS, forbidden("clusteroperators.config.openshift.io")),
+        (ADMIN_GATES, refusal(500, "InternalError", "etcd is away")),
+        (ADMIN_ACKS, config_map(&json!({}))),
+    ]);
+    let answer = answer(&cluster.check(&[]));
+    assert_eq!(risks(&answer), ["ClusterOperatorUpgradeableUnknown", "AdminAckUnknown"]);
+    assert!(answer["upgradeable"]["message"].as_str().unwrap().contains("User \"me\" cannot"), "{answer}");
+    assert!(answer["upgradeable"]["message"].as_str().unwrap().contains("etcd is away"), "{answer}");
+}
+
+#[test]
+fn without_a_cluster_version_there_is_no_answer() {
+    let refused = |answer: (u16, Value)| error(&Cluster::serving([(CLUSTER_VERSION, answer)]).check(&[]));
+    let message =
+        refused(refusal(403, "Forbidden", "clusterversions \"version\" is forbidden: User \"me\" cannot get"));
+    assert!(message.contains("refuses to get clusterversions.config.openshift.io \"version\""), "{message}");
+    assert!(message.contains("User \"me\" cannot get") && message.contains("cluster-reader"), "{message}");
+    let message = refused(refusal(401, "Unauthorized", "Unauthorized"));
+    assert!(message.contains("Unauthorized; log in to it again"), "{message}");
+    let message = refused(refusal(404, "NotFound", "the server could not find the requested resource"));
+    assert!(message.contains("an OpenShift cluster"), "{message}");
+    let message = refused(refusal(503, "ServiceUnavailable", "apiserver is\u{1b}[31m starting"));
+    assert!(message.contains("apiserver is\\u{1b}[31m starting"), "{message}");
+    let message = refused((200, json!({"spec": {"overrides": "none"}})));
+    assert!(message.contains("ClusterVersion") && message.contains("expected"), "{message}");
+    let message = refused((200, json!("<html>a login page</html>")));
+    assert!(message.contains("127.0.0.1"), "{message}");
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    fs::write(folder.path().join("kubeconfig"), kubeconfig(&format!("http://{free}"))).unwrap();
+    let message = error(&check(folder.path(), &["--kubeconfig", "kubeconfig"]));
+    assert!(message.contains(&free.to_string()) && message.contains("refused"), "{message}");
+
+    fs::write(folder.path().join("kubeconfig"), kubeconfig("https://no-such-host.invalid:6443")).unwrap();
+    let message = error(&check(folder.path(), &["--kubeconfig", "kubeconfig"]));
+    assert!(message.contains("no-such-host.invalid"), "{message}");
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = error(&check(folder.path(), &["--kubeconfig", "missing"]));
+    assert!(message.contains("missing") && message.contains("No such file"), "{message}");
+    let message = error(&check(folder.path(), &[]));
+    assert!(message.contains(".kube/config") && message.contains("--from"), "{message}");
+    fs::write(folder.path().join("broken"), "clusters: [\n- secret").unwrap();
+    assert!(error(&check(folder.path(), &["--kubeconfig", "broken"])).contains("broken"));
+    fs::write(folder.path().join("kubeconfig"), kubeconfig("http://127.0.0.1:1")).unwrap();
+    let message = error(&check(folder.path(), &["--kubeconfig", "kubeconfig", "--context", "there"]));
+    assert!(message.contains("there"), "{message}");
+    fs::write(folder.path().join("empty"), "").unwrap();
+    assert!(error(&check(folder.path(), &["--kubeconfig", "empty"])).contains("empty"));
+}
+
+#[test]
+fn the_kubeconfig_of_the_environment_is_used() {
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    let run = |key: &str, value: &str| {
+        Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
+            .args(["check", "--context", "here"])
+            .current_dir(cluster.folder.path())
+            .env_clear()
+            .env(key, value)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run("KUBECONFIG", "kubeconfig").status.code(), Some(1));
+    fs::create_dir(cluster.folder.path().join(".kube")).unwrap();
+    fs::rename(cluster.folder.path().join("kubeconfig"), cluster.folder.path().join(".kube/config")).unwrap();
+    assert_eq!(run("HOME", cluster.folder.path().to_str().unwrap()).status.code(), Some(1));
+}

@@ -1,0 +1,148 @@
+//! `force`: what it lets through, what it doesn't, and what it leaves behind.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::{
+    ACCEPTED, BLOCKED, EVENTS_ONLY, history, patch_request, request, said, settled, start, text, under_overrides,
+};
+use crate::support::cvo::{Params, Profile};
+use crate::support::fixtures;
+
+#[tokio::test]
+async fn force_on_a_blocked_request_is_taken_up_without_waiting_for_the_retry() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    let blocked = request(&cluster, &cvo, "4.21.2").await;
+    assert_eq!(said(&blocked, "ReleaseAccepted"), BLOCKED);
+
+    let forced = patch_request(&cluster, &cvo, json!({"force": true})).await;
+    assert_eq!(said(&forced, "ReleaseAccepted"), ACCEPTED);
+    assert_eq!(history(&forced), ["Partial 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
+    let risks = "Forced through blocking failures: \
+        Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
+        spec.overrides is set, which stands against updates. Empty it first.";
+    assert_eq!(forced["status"]["history"][0]["acceptedRisks"], risks);
+
+    cvo.complete().await;
+    let completed = settled(&cluster, &cvo).await;
+    assert_eq!(history(&completed), ["Completed 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
+    assert_eq!(completed["status"]["history"][0]["acceptedRisks"], risks);
+    assert_eq!(completed["status"]["history"][0]["verified"], true);
+    assert_eq!(completed["spec"]["desiredUpdate"]["force"], true, "it stays");
+}
+
+#[tokio::test]
+async fn force_is_only_told_where_it_was_needed() {
+    let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, EVENTS_ONLY).await;
+    cvo.publish(&fixtures::image("4.21.3"), "4.21.3");
+    let forced = json!({"image": fixtures::image("4.21.3"), "force": true});
+    let seen = patch_request(&cluster, &cvo, forced).await;
+    let risks = text(&seen["status"]["history"][0]["acceptedRisks"]);
+    assert!(risks.starts_with("Precondition \"ClusterVersionRecommendedUpdate\" failed"), "{risks}");
+}
+
+#[tokio::test]
+async fn force_skips_the_signature_and_says_verified_false() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    request(&cluster, &cvo, "4.21.2").await;
+    cvo.set_verifiable(&fixtures::image("4.21.2"), false);
+    let forced = patch_request(&cluster, &cvo, json!({"force": true})).await;
+    assert_eq!(history(&forced)[0], "Partial 4.21.2");
+    assert_eq!(forced["status"]["history"][0]["verified"], false);
+    cvo.complete().await;
+    assert_eq!(settled(&cluster, &cvo).await["status"]["history"][0]["verified"], false);
+}
+
+#[tokio::test]
+async fn force_does_not_conjure_up_an_image() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    request(&cluster, &cvo, "4.21.2").await;
+    cvo.withdraw(&fixtures::image("4.21.2"));
+    let seen = patch_request(&cluster, &cvo, json!({"force": true})).await;
+    assert_eq!(said(&seen, "ReleaseAccepted"), "ReleaseAccepted=False RetrievePayload");
+    assert_eq!(history(&seen).len(), 2);
+}
+
+#[tokio::test]
+async fn force_takes_any_gate_that_arose_since() {
+    let params = Params { lag: Duration::ZERO, ..EVENTS_ONLY };
+    let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, params).await;
+    request(&cluster, &cvo, "4.22.0").await;
+    cluster.put_cluster_operator("etcd", json!([fixtures::condition("Upgradeable", "False", "Broken", "no")])).await;
+    let arisen = |cv: &_| said(cv, "Upgradeable") == "Upgradeable=False MultipleReasons";
+    cluster.wait_for("the second gate", arisen).await;
+    let forced = patch_request(&cluster, &cvo, json!({"force": true})).await;
+    assert_eq!(history(&forced)[0], "Partial 4.22.0");
+    let risks = text(&forced["status"]["history"][0]["acceptedRisks"]);
+    assert!(risks.starts_with("Forced through blocking failures: ") && risks.contains("ClusterOperator etcd"));
+}
+
+#[tokio::test]
+async fn taking_force_away_before_the_hand_over_lets_a_restart_fall_back_to_the_old_release() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    request(&cluster, &cvo, "4.21.2").await;
+    patch_request(&cluster, &cvo, json!({"force": true})).await;
+    let seen = patch_request(&cluster, &cvo, json!({"force": false})).await;
+    assert_eq!(seen["status"]["desired"]["version"], "4.21.2", "not yet");
+    cvo.restart().await;
+    let seen = settled(&cluster, &cvo).await;
+    assert_eq!(seen["status"]["desired"]["version"], "4.21.1");
+    assert_eq!(said(&seen, "ReleaseAccepted"), BLOCKED);
+    assert_eq!(history(&seen), ["Partial 4.21.1", "Partial 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
+}
+
+#[tokio::test]
+async fn after_the_hand_over_a_restart_goes_on() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    request(&cluster, &cvo, "4.21.2").await;
+    patch_request(&cluster, &cvo, json!({"force": true})).await;
+    cvo.hand_over().await;
+    cvo.restart().await;
+    let seen = settled(&cluster, &cvo).await;
+    assert_eq!(seen["status"]["desired"]["version"], "4.21.2");
+    assert_eq!(history(&seen), ["Partial 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
+}
+
+#[tokio::test]
+async fn taking_force_away_after_the_update_applies_everything_once_more() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    request(&cluster, &cvo, "4.21.2").await;
+    patch_request(&cluster, &cvo, json!({"force": true})).await;
+    cvo.complete().await;
+    assert_eq!(said(&settled(&cluster, &cvo).await, "Progressing"), "Progressing=False ");
+    let seen = patch_request(&cluster, &cvo, json!({"force": false})).await;
+    assert_eq!(said(&seen, "Progressing"), "Progressing=True ");
+    cvo.complete().await;
+    let seen = settled(&cluster, &cvo).await;
+    assert_eq!(said(&seen, "Progressing"), "Progressing=False ");
+    assert_eq!(history(&seen), ["Completed 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
+}
+
+#[rstest]
+#[case(Profile::V4_21)]
+#[case(Profile::V4_22)]
+#[case(Profile::Main)]
+#[tokio::test]
+async fn a_force_left_in_spec_carries_the_next_target_a_minor_included(#[case] profile: Profile) {
+    let (cluster, cvo) = under_overrides(profile).await;
+    patch_request(&cluster, &cvo, json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true}))
+        .await;
+    cvo.complete().await;
+    let carried = json!({"version": "4.22.0", "image": fixtures::image("4.22.0")});
+    let seen = patch_request(&cluster, &cvo, carried).await;
+    assert_eq!(said(&seen, "ReleaseAccepted"), ACCEPTED);
+    assert_eq!(history(&seen)[..2], ["Partial 4.22.0", "Completed 4.21.2"]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_written_whole_takes_force_along() {
+    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
+    patch_request(&cluster, &cvo, json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true}))
+        .await;
+    cvo.complete().await;
+    let seen = request(&cluster, &cvo, "4.22.0").await;
+    assert_eq!(said(&seen, "ReleaseAccepted"), BLOCKED);
+    assert_eq!(said(&seen, "Progressing"), "Progressing=False ", "nothing is applied again");
+}

@@ -1,0 +1,80 @@
+//! The stand-in for the stock CVO, held to each fact that is known of the real one. No upgrade-gate runs here.
+
+mod force;
+mod preconditions;
+mod records;
+mod requests;
+mod upgradeable;
+mod writing;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::cvo::{self, Cvo, Params, Profile};
+use crate::support::{self, Cluster, condition, fixtures};
+
+const PROFILES: [Profile; 3] = [Profile::V4_21, Profile::V4_22, Profile::Main];
+
+/// A stand-in that does nothing but in answer to something: no retry, no lag that ends.
+const EVENTS_ONLY: Params = Params {
+    retry: Duration::from_hours(1),
+    lag: Duration::from_hours(1),
+    lease: None,
+    complete_after: None,
+    release: None,
+};
+
+/// A cluster at 4.21.1 with the override that this project is about, and the stand-in on it.
+async fn under_overrides(profile: Profile) -> (Cluster, Cvo) {
+    start(fixtures::cluster_with_override(), profile, EVENTS_ONLY).await
+}
+
+async fn start(cluster_version: Value, profile: Profile, params: Params) -> (Cluster, Cvo) {
+    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
+    let cvo = Cvo::start(&cluster, profile, params).await;
+    (cluster, cvo)
+}
+
+/// Asks for an update as `oc adm upgrade --to` does; the ClusterVersion once the stand-in has dealt with it.
+async fn request(cluster: &Cluster, cvo: &Cvo, version: &str) -> Value {
+    cluster.request(version, &fixtures::image(version)).await;
+    settled(cluster, cvo).await
+}
+
+/// A merge patch of `spec.desiredUpdate`; the ClusterVersion once the stand-in has dealt with it.
+async fn patch_request(cluster: &Cluster, cvo: &Cvo, patch: Value) -> Value {
+    cluster.patch(json!({"spec": {"desiredUpdate": patch}})).await;
+    settled(cluster, cvo).await
+}
+
+async fn settled(cluster: &Cluster, cvo: &Cvo) -> Value {
+    cvo.settled().await;
+    cluster.cluster_version().await
+}
+
+/// `TYPE=STATUS REASON` of a condition, empty if there is none.
+fn said(cluster_version: &Value, type_: &str) -> String {
+    match condition(cluster_version, type_) {
+        Value::Null => String::new(),
+        condition => format!("{type_}={} {}", text(&condition["status"]), text(&condition["reason"])),
+    }
+}
+
+/// `ReleaseAccepted`'s message.
+fn message(cluster_version: &Value) -> &str {
+    text(&condition(cluster_version, "ReleaseAccepted")["message"])
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The history as `STATE VERSION`, newest first.
+fn history(cluster_version: &Value) -> Vec<String> {
+    let history = cluster_version["status"]["history"].as_array().unwrap();
+    history.iter().map(|entry| format!("{} {}", text(&entry["state"]), text(&entry["version"]))).collect()
+}
+
+const BLOCKED: &str = "ReleaseAccepted=False PreconditionChecks";
+const ACCEPTED: &str = "ReleaseAccepted=True PayloadLoaded";

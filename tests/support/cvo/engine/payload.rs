@@ -1,0 +1,111 @@
+//! Release images: the registry that they are pulled from, and how the stand-in takes one in. Signature, download,
+//! version, then preconditions: what fails first is what the message tells.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::Profile;
+use super::preconditions::{self, summarize};
+
+/// The release images that can be pulled, by digest, or by pullspec where a test publishes a tag.
+#[derive(Clone, Default)]
+pub struct Registry(Arc<Mutex<BTreeMap<String, Payload>>>);
+
+#[derive(Clone)]
+struct Payload {
+    version: String,
+    verifiable: bool,
+}
+
+impl Registry {
+    pub fn publish(&self, image: &str, version: &str) {
+        let payload = Payload { version: version.to_owned(), verifiable: digest(image).is_some() };
+        self.lock().insert(key(image), payload);
+    }
+
+    pub fn withdraw(&self, image: &str) {
+        self.lock().remove(&key(image));
+    }
+
+    pub fn set_verifiable(&self, image: &str, verifiable: bool) {
+        let mut payloads = self.lock();
+        payloads.get_mut(&key(image)).expect("a published image").verifiable = verifiable;
+    }
+
+    fn get(&self, image: &str) -> Option<Payload> {
+        self.lock().get(&key(image)).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Payload>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Digests make a mirror's image the same image.
+fn key(image: &str) -> String {
+    digest(image).unwrap_or(image).to_owned()
+}
+
+fn digest(image: &str) -> Option<&str> {
+    image.split_once('@').map(|(_, digest)| digest)
+}
+
+/// A release that is asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Request {
+    pub(super) version: String,
+    pub(super) image: String,
+    pub(super) force: bool,
+}
+
+/// A release that was taken in.
+pub(super) struct Loaded {
+    pub(super) version: String,
+    pub(super) verified: bool,
+    pub(super) risks: String,
+}
+
+/// Why one wasn't: the reason and the message of `ReleaseAccepted`.
+pub(super) struct Failure {
+    pub(super) step: &'static str,
+    pub(super) message: String,
+}
+
+/// Takes in what is asked for, as the ClusterVersion `seen` and the registry are now.
+pub(super) fn load(profile: Profile, registry: &Registry, seen: &Value, request: &Request) -> Result<Loaded, Failure> {
+    let Request { version, image, force } = request;
+    let retrieval = |why: &str| Failure {
+        step: "RetrievePayload",
+        message: format!("Retrieving payload failed version={version:?} image={image:?} failure={why}"),
+    };
+    let payload = registry.get(image);
+    let verified = payload.as_ref().is_some_and(|payload| payload.verifiable);
+    if !verified && !force {
+        return Err(retrieval("no trusted signature was found for this image"));
+    }
+    let payload = payload.ok_or_else(|| retrieval("the registry doesn't know this image"))?;
+
+    if !version.is_empty() && *version != payload.version {
+        let why = format!("the image holds {}", payload.version);
+        let message = format!("Verifying payload failed version={version:?} image={image:?} failure={why}");
+        return Err(Failure { step: "VerifyPayloadVersion", message });
+    }
+
+    let items = preconditions::run(profile, seen, &payload.version);
+    let blocked = items.iter().any(|item| item.blocks);
+    let mut risks = Vec::new();
+    if !verified {
+        risks.push(format!("No trusted signature was found for image={image:?}, which was forced."));
+    }
+    if let Some(summary) = summarize(&items) {
+        if blocked && !force {
+            let payload = format!("version={:?} image={image:?}", payload.version);
+            let message = format!("Preconditions failed for payload loaded {payload}: {summary}");
+            return Err(Failure { step: "PreconditionChecks", message });
+        }
+        risks.push(if blocked { format!("Forced through blocking failures: {summary}") } else { summary });
+    }
+    Ok(Loaded { version: payload.version, verified, risks: risks.join("\n") })
+}

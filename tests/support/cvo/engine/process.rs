@@ -1,0 +1,246 @@
+//! What one process of the CVO keeps in its memory, and what follows from it and from the ClusterVersion as seen: the
+//! status to write. No I/O. A restart is a new [`Process`], which is why that forgets so much.
+
+use serde_json::{Value, json};
+
+use super::Profile;
+use super::payload::{Loaded, Registry, Request, load};
+use super::status::{Condition, Progress, Release, desired, merge_history, remove_conditions, set_condition, text};
+use super::upgradeable::is_ours;
+
+/// The last payload that it tried, which `ReleaseAccepted` and `acceptedRisks` tell about.
+struct Tried {
+    /// `PayloadLoaded`, or the step that failed.
+    step: &'static str,
+    message: String,
+    risks: String,
+    request: Request,
+    /// The image that this process itself runs from: nothing to verify, and no record of its own.
+    local: bool,
+}
+
+impl Tried {
+    fn loaded(request: &Request, risks: String, local: bool) -> Self {
+        let message = format!("Payload loaded version={:?} image={:?}", request.version, request.image);
+        Self { step: "PayloadLoaded", message, risks, request: request.clone(), local }
+    }
+}
+
+/// The request that it works on.
+struct Work {
+    request: Request,
+    overrides: Value,
+    verified: bool,
+}
+
+/// One process, from its start to its end.
+pub(super) struct Process {
+    profile: Profile,
+    registry: Registry,
+    /// The release whose image it runs from.
+    release: Release,
+    memory: Option<Memory>,
+}
+
+struct Memory {
+    work: Work,
+    tried: Tried,
+    /// The release that it applies: `work`, once that has begun.
+    actual: Release,
+    completed: bool,
+    generation: Value,
+}
+
+/// What is to be done after one look.
+pub(super) struct Outcome {
+    pub(super) status: Value,
+    /// Look again, even if this status is no news.
+    pub(super) again: bool,
+}
+
+impl Process {
+    pub(super) fn new(profile: Profile, registry: Registry, release: Release) -> Self {
+        Self { profile, registry, release, memory: None }
+    }
+
+    /// The release whose image it runs from.
+    pub(super) fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// The release that it applies and that isn't the one that it runs from.
+    pub(super) fn to_hand_over(&self) -> Option<Release> {
+        let actual = &self.memory.as_ref()?.actual;
+        (actual.image != self.release.image).then(|| actual.clone())
+    }
+
+    /// Whether it still applies something.
+    pub(super) fn is_updating(&self) -> bool {
+        self.memory.as_ref().is_some_and(|memory| !memory.completed)
+    }
+
+    /// Everything has been applied.
+    pub(super) fn complete(&mut self) {
+        self.memory.as_mut().expect("a process that has begun").completed = true;
+    }
+
+    /// Whether the last thing that it tried failed, and so is tried again.
+    pub(super) fn is_failing(&self) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.tried.step != "PayloadLoaded")
+    }
+
+    /// One look at the ClusterVersion: what its status should be.
+    pub(super) fn sync(&mut self, seen: &Value, upgradeable: &[Condition], now: &str) -> Outcome {
+        let resolved = resolve(seen, &self.release);
+        let request = match &resolved {
+            Ok(request) => request.clone(),
+            Err(_) => self.own_release(),
+        };
+        let began = self.memory.is_none();
+        let mut memory = self.memory.take().unwrap_or_else(|| self.begin(seen, &request));
+        let again = began || self.update(&mut memory, seen, &request);
+        let status = self.status(&memory, seen, upgradeable, resolved.err(), now);
+        self.memory = Some(memory);
+        Outcome { status, again }
+    }
+
+    fn own_release(&self) -> Request {
+        let Release { version, image } = self.release.clone();
+        Request { version, image, force: false }
+    }
+
+    /// A process begins with its own release, whatever is asked for.
+    fn begin(&self, seen: &Value, request: &Request) -> Memory {
+        let own = Request { force: request.force && request.image == self.release.image, ..self.own_release() };
+        let front = &seen["status"]["history"][0];
+        Memory {
+            completed: front["state"] == "Completed" && front["image"] == *self.release.image,
+            actual: self.release.clone(),
+            generation: seen["metadata"]["generation"].clone(),
+            tried: Tried::loaded(&own, String::new(), true),
+            work: Work { request: own, overrides: seen["spec"]["overrides"].clone(), verified: false },
+        }
+    }
+
+    /// Follows what is asked for. Returns whether to look again at once.
+    fn update(&self, memory: &mut Memory, seen: &Value, request: &Request) -> bool {
+        let overrides = seen["spec"]["overrides"].clone();
+        let generation = seen["metadata"]["generation"].clone();
+        let same_image = memory.work.request.image == request.image;
+        if same_image && memory.work.request.force == request.force {
+            let Request { version, image, .. } = memory.work.request.clone();
+            memory.actual = Release { version, image };
+            if memory.tried.request.image != request.image {
+                memory.tried = Tried::loaded(&memory.work.request, String::new(), false);
+            }
+            if memory.work.overrides != overrides {
+                memory.generation = generation;
+                memory.work.overrides = overrides;
+            }
+            return false;
+        }
+        if same_image {
+            // Only `force` changed: everything is applied once more, and the record is lost.
+            memory.work.request.force = request.force;
+            memory.tried = Tried::loaded(&memory.work.request, String::new(), false);
+            (memory.completed, memory.generation) = (false, generation);
+            return true;
+        }
+        let local = request.image == self.release.image;
+        let loaded = if local {
+            Ok(Loaded { version: self.release.version.clone(), verified: false, risks: String::new() })
+        } else {
+            load(self.profile, &self.registry, seen, request)
+        };
+        memory.work.overrides = overrides.clone();
+        match loaded {
+            Ok(Loaded { version, verified, risks }) => {
+                let request = Request { version, ..request.clone() };
+                memory.tried = Tried::loaded(&request, risks, local);
+                memory.work = Work { request, overrides, verified };
+                (memory.completed, memory.generation) = (false, generation);
+                true
+            }
+            Err(failure) => {
+                let (step, message) = (failure.step, failure.message);
+                memory.tried = Tried { step, message, risks: String::new(), request: request.clone(), local };
+                false
+            }
+        }
+    }
+
+    fn status(
+        &self,
+        memory: &Memory,
+        seen: &Value,
+        upgradeable: &[Condition],
+        invalid: Option<String>,
+        now: &str,
+    ) -> Value {
+        let Memory { work, tried, actual, completed, generation } = memory;
+        let mut status = if seen["status"].is_object() { seen["status"].clone() } else { json!({}) };
+        for (field, value) in [("availableUpdates", Value::Null), ("versionHash", json!(""))] {
+            status.as_object_mut().map(|status| status.entry(field).or_insert(value));
+        }
+        status["observedGeneration"] = generation.clone();
+        let begun = actual.image == work.request.image;
+        let completed = *completed && begun;
+        let about_actual = tried.request.image == actual.image;
+        let risks = if about_actual { &*tried.risks } else { "" };
+        let risks = (!tried.local).then_some(risks);
+        let progress = Progress { actual, verified: begun && work.verified, completed, risks };
+        merge_history(&mut status, &progress, now);
+        status["desired"] = desired(&status, actual);
+
+        let version = &actual.version;
+        let accepted = if tried.step == "PayloadLoaded" { "True" } else { "False" };
+        let mut conditions = vec![
+            Condition::new("ReleaseAccepted", accepted, tried.step, &tried.message),
+            Condition::new("Failing", "False", "", ""),
+        ];
+        if completed {
+            conditions.push(Condition::new("Available", "True", "", &format!("Done applying {version}")));
+            conditions.push(Condition::new("Progressing", "False", "", &format!("Cluster version is {version}")));
+        } else if begun {
+            conditions.push(Condition::new("Progressing", "True", "", &format!("Working towards {version}")));
+        }
+        let is_invalid = invalid.is_some();
+        conditions.extend(invalid.map(|why| Condition::new("Invalid", "True", "InvalidClusterVersion", &why)));
+        conditions.extend_from_slice(upgradeable);
+        for condition in &conditions {
+            set_condition(&mut status, condition, now);
+        }
+        remove_conditions(&mut status, |type_| {
+            let stale = is_ours(self.profile, type_) && !upgradeable.iter().any(|ours| ours.type_ == type_);
+            stale || (type_ == "Invalid" && !is_invalid)
+        });
+        status
+    }
+}
+
+/// What is asked for, with its image; or why that can't be told, which is what `Invalid` says.
+fn resolve(seen: &Value, release: &Release) -> Result<Request, String> {
+    let asked = &seen["spec"]["desiredUpdate"];
+    let request = Request {
+        version: text(&asked["version"]).to_owned(),
+        image: text(&asked["image"]).to_owned(),
+        force: asked["force"] == true,
+    };
+    if asked.is_null() {
+        let Release { version, image } = release.clone();
+        return Ok(Request { version, image, force: false });
+    }
+    if !request.image.is_empty() {
+        return Ok(request);
+    }
+    let list = |name: &str| seen["status"][name].as_array().into_iter().flatten();
+    let available = list("availableUpdates");
+    let conditional = list("conditionalUpdates").map(|update| &update["release"]);
+    let mut known = available.chain(conditional).map(Release::of).chain([release.clone()]);
+    match known.find(|known| !known.image.is_empty() && known.version == request.version) {
+        Some(known) => Ok(Request { image: known.image, ..request }),
+        None => {
+            Err(format!("spec.desiredUpdate.version: {:?} isn't available, and there is no image.", request.version))
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `Upgradeable` as a stock CVO makes it: what speaks against leaving this minor version, under the names of each
+//! release, and how late it is published.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Profile;
+use super::status::{Condition, bullets, condition, overrides_set, text};
+
+/// The conditions of the single sources, which releases up to 4.22 show where several speak.
+const SOURCES: [&str; 5] = [
+    "UpgradeableClusterVersionOverrides",
+    "UpgradeableAdminAckRequired",
+    "UpgradeableClusterOperators",
+    "UpgradeableDeletesInProgress",
+    "UpgradeableUpgradeInProgress",
+];
+
+/// What it says of overrides. Up to 4.22 one sentence serves for `Upgradeable` and for a blocked patch update.
+pub(super) const OVERRIDES: &str = "spec.overrides is set, which stands against updates. Empty it first.";
+
+/// What it watches besides the ClusterVersion. A missing ConfigMap is `None`.
+#[derive(Default)]
+pub(super) struct Inputs {
+    pub(super) operators: BTreeMap<String, Value>,
+    pub(super) gates: Option<Value>,
+    pub(super) acks: Option<Value>,
+}
+
+/// Whether a CVO of this release removes a condition that it doesn't set.
+pub(super) fn is_ours(profile: Profile, type_: &str) -> bool {
+    match profile {
+        Profile::V4_21 => type_.starts_with("Upgradeable"),
+        Profile::V4_22 | Profile::Main => type_ == "Upgradeable" || SOURCES.contains(&type_),
+    }
+}
+
+/// The conditions as they were when it last looked.
+#[derive(Default)]
+pub(super) struct Upgradeable {
+    conditions: Option<Vec<Condition>>,
+    stale_since: Option<Instant>,
+    updating: bool,
+}
+
+impl Upgradeable {
+    /// The conditions to publish. It looks at the start, and once what it saw has been stale for as long as `lag`.
+    pub(super) fn look(&mut self, profile: Profile, seen: &Value, inputs: &Inputs, lag: Duration) -> &[Condition] {
+        let wanted = evaluate(profile, seen, inputs);
+        let updating = condition(seen, "Progressing")["status"] == "True";
+        let at_once = self.updating && !updating && profile != Profile::V4_21;
+        self.updating = updating;
+        if self.conditions.as_ref() == Some(&wanted) {
+            self.stale_since = None;
+        } else {
+            let stale_since = *self.stale_since.get_or_insert_with(Instant::now);
+            if self.conditions.is_none() || at_once || stale_since.elapsed() >= lag {
+                self.conditions = Some(wanted);
+                self.stale_since = None;
+            }
+        }
+        self.conditions.as_deref().unwrap_or_default()
+    }
+
+    /// Makes the next look a fresh one.
+    pub(super) fn forget(&mut self) {
+        self.conditions = None;
+    }
+
+    /// Since when what it last saw is no longer so.
+    pub(super) fn stale_since(&self) -> Option<Instant> {
+        self.stale_since
+    }
+}
+
+/// One reason, and the text of it.
+struct Risk {
+    source: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+impl Risk {
+    fn new(source: &'static str, reason: &str, message: &str) -> Self {
+        let status = if source == SOURCES[4] { "True" } else { "False" };
+        Self { source, status, reason: reason.to_owned(), message: message.to_owned() }
+    }
+}
+
+fn evaluate(profile: Profile, seen: &Value, inputs: &Inputs) -> Vec<Condition> {
+    let risks = match profile {
+        Profile::V4_21 | Profile::V4_22 => by_source(seen, inputs),
+        Profile::Main => by_name(seen, inputs),
+    };
+    let gated = |reason: &str, message: &str| Condition::new("Upgradeable", "False", reason, message);
+    match &risks[..] {
+        [] => Vec::new(),
+        [risk] => vec![gated(&risk.reason, &risk.message)],
+        risks => {
+            let bullets = bullets(risks.iter().map(|risk| risk.message.clone()));
+            if profile == Profile::Main {
+                return vec![gated(
+                    "MultipleReasons",
+                    &format!("Several reasons to stay at this minor version:{bullets}"),
+                )];
+            }
+            let reasons: Vec<_> = risks.iter().map(|risk| &*risk.reason).collect();
+            let message = format!("Several reasons to stay at this minor version: {}{bullets}", reasons.join(","));
+            let each = risks.iter().map(|risk| Condition::new(risk.source, risk.status, &risk.reason, &risk.message));
+            each.chain([gated("MultipleReasons", &message)]).collect()
+        }
+    }
+}
+
+/// Up to 4.22: at most one risk for each source.
+fn by_source(seen: &Value, inputs: &Inputs) -> Vec<Risk> {
+    let mut risks = Vec::new();
+    if overrides_set(seen) {
+        risks.push(Risk::new(SOURCES[0], "ClusterVersionOverridesSet", OVERRIDES));
+    }
+    let acks = match (&inputs.gates, &inputs.acks) {
+        (None, _) => vec![("UnableToAccessAdminGatesConfigMap", "There is no admin-gates.".to_owned())],
+        (_, None) => vec![("UnableToAccessAdminAcksConfigMap", "There is no admin-acks.".to_owned())],
+        (Some(gates), Some(acks)) => open_gates(seen, gates, acks).into_iter().map(|gate| (gate.1, gate.2)).collect(),
+    };
+    if let Some((reason, _)) = acks.first() {
+        let reason = if acks.iter().all(|ack| ack.0 == *reason) { reason } else { "MultipleReasons" };
+        let messages: Vec<_> = acks.iter().map(|ack| &*ack.1).collect();
+        risks.push(Risk::new(SOURCES[1], reason, &messages.join(" ")));
+    }
+    match &blocking_operators(inputs)[..] {
+        [] => {}
+        [(name, condition)] => {
+            let message = format!("ClusterOperator {name}: {}", text(&condition["message"]));
+            risks.push(Risk::new(SOURCES[2], text(&condition["reason"]), &message));
+        }
+        operators => {
+            let line = |(name, condition): &(&str, &Value)| {
+                format!("{name}: {}: {}", text(&condition["reason"]), text(&condition["message"]))
+            };
+            let message = format!("Several ClusterOperators:{}", bullets(operators.iter().map(line)));
+            risks.push(Risk::new(SOURCES[2], "ClusterOperatorsNotUpgradeable", &message));
+        }
+    }
+    if condition(seen, "Progressing")["status"] == "True" {
+        risks.push(Risk::new(SOURCES[4], "UpdateInProgress", "An update is in progress, see Progressing."));
+    }
+    risks
+}
+
+/// Later: one risk for each thing, whose name is the reason if it may be one.
+fn by_name(seen: &Value, inputs: &Inputs) -> Vec<Risk> {
+    let named = |name: &str, message: &str| {
+        let reason = if name.contains('-') { "RiskNameNotCompatibleWithReasonProperty" } else { name };
+        Risk::new("Upgradeable", reason, message)
+    };
+    let mut risks = Vec::new();
+    if overrides_set(seen) {
+        risks.push(named("ClusterVersionOverrides", OVERRIDES));
+    }
+    for (name, condition) in blocking_operators(inputs) {
+        risks.push(named(&format!("ClusterOperatorUpgradeable-{name}"), text(&condition["message"])));
+    }
+    match (&inputs.gates, &inputs.acks) {
+        (Some(gates), Some(acks)) => {
+            for (key, _, message) in open_gates(seen, gates, acks) {
+                risks.push(named(&format!("AdminAck-{key}"), &message));
+            }
+        }
+        _ => risks.push(named("AdminAckUnknown", "There is no admin-gates, or no admin-acks.")),
+    }
+    if condition(seen, "Progressing")["status"] == "True" {
+        risks.push(named("ClusterVersionUpdating", "An update is in progress, see Progressing."));
+    }
+    risks
+}
+
+fn blocking_operators(inputs: &Inputs) -> Vec<(&str, &Value)> {
+    let conditions = inputs.operators.iter().map(|(name, operator)| (&**name, condition(operator, "Upgradeable")));
+    conditions.filter(|(_, condition)| condition["status"] == "False").collect()
+}
+
+/// The gates that nobody acknowledged, by key, each with 4.21's reason and a text.
+fn open_gates(seen: &Value, gates: &Value, acks: &Value) -> Vec<(String, &'static str, String)> {
+    let current = text(&seen["status"]["desired"]["version"]);
+    let mut minor = current.splitn(3, '.');
+    let current = (minor.next(), minor.next());
+    let gates = gates["data"].as_object().into_iter().flatten();
+    let open = gates.filter_map(|(key, value)| {
+        let value = text(value);
+        let Some(minor) = minor_of_gate(key) else {
+            return Some((
+                key.clone(),
+                "AdminAckConfigMapGateNameError",
+                format!("Gate {key} is for no minor version."),
+            ));
+        };
+        if minor.split_once('.').map(|(major, minor)| (Some(major), Some(minor))) != Some(current) {
+            return None;
+        }
+        if value.is_empty() {
+            return Some((key.clone(), "AdminAckConfigMapGateValueError", format!("Gate {key} says nothing.")));
+        }
+        (acks["data"][key] != "true").then(|| (key.clone(), "AdminAckRequired", value.to_owned()))
+    });
+    open.collect()
+}
+
+/// The minor version in a key that reads `ack-4.21-something`.
+fn minor_of_gate(key: &str) -> Option<&str> {
+    let (minor, what) = key.strip_prefix("ack-")?.split_once('-')?;
+    let (major, number) = minor.split_once('.')?;
+    let sound = matches!(major, "4" | "5")
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && !what.is_empty()
+        && !what.starts_with('-');
+    sound.then_some(minor)
+}

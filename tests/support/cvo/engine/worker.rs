@@ -1,0 +1,301 @@
+//! The loop of the stand-in: what it watches wakes it, every look may end in one PUT of the whole status, and a PUT that
+//! comes too late is dropped without a word.
+
+use std::time::Duration;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Error, ResourceExt as _};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::lease::Renewal;
+use super::payload::Registry;
+use super::process::{Outcome, Process};
+use super::status::Release;
+use super::upgradeable::{Inputs, Upgradeable};
+use super::{MANAGER, Params, Profile};
+
+/// What a test wants of the loop. The sender is told when it is done.
+pub enum Wish {
+    /// It has seen this resource version of the ClusterVersion, and has nothing to write.
+    Settle(u64),
+    /// The release that it applies takes over.
+    HandOver,
+    /// All of it has been applied.
+    Complete,
+    /// It looks at what `Upgradeable` depends on.
+    CatchUp,
+    /// It starts anew.
+    Restart,
+    /// It stands still.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It ends, and releases its Lease.
+    Stop,
+}
+
+/// A wish, and whom to tell.
+pub type Command = (Wish, oneshot::Sender<()>);
+
+/// What it needs from the start.
+pub(super) struct Setup {
+    pub(super) profile: Profile,
+    pub(super) params: Params,
+    pub(super) registry: Registry,
+    pub(super) release: Release,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    ClusterVersion,
+    Operator,
+    Gates,
+    Acks,
+}
+
+pub(super) struct Worker {
+    setup: Setup,
+    api: Api<DynamicObject>,
+    lease: Option<Renewal>,
+    process: Process,
+    upgradeable: Upgradeable,
+    inputs: Inputs,
+    seen: Option<DynamicObject>,
+    /// Lists that haven't come yet.
+    missing: usize,
+    last_written: u64,
+    /// From where it last wrote too late.
+    dropped: Option<u64>,
+    tried: Option<Instant>,
+    updating_since: Option<Instant>,
+    wishes: Vec<Command>,
+}
+
+impl Worker {
+    pub(super) fn new(client: Client, setup: Setup) -> Self {
+        let process = Process::new(setup.profile, setup.registry.clone(), setup.release.clone());
+        Self {
+            api: Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterVersion", "clusterversions")),
+            lease: setup.params.lease.map(|duration| Renewal::new(client, duration)),
+            setup,
+            process,
+            upgradeable: Upgradeable::default(),
+            inputs: Inputs::default(),
+            seen: None,
+            missing: 4,
+            last_written: 0,
+            dropped: None,
+            tried: None,
+            updating_since: None,
+            wishes: Vec::new(),
+        }
+    }
+
+    /// Runs until told to stop, or until nobody is left to tell.
+    pub(super) async fn run(mut self, client: Client, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut watches = watches(&client);
+        self.renew().await;
+        let mut renewals = interval(self.lease.as_ref().map_or(Duration::from_hours(1), Renewal::interval));
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut paused = false;
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    None => return,
+                    Some((Wish::Stop, done)) => {
+                        if let Some(lease) = &self.lease {
+                            lease.release().await;
+                        }
+                        let _ = done.send(()); // a test that ended meanwhile doesn't listen
+                        return;
+                    }
+                    Some((wish @ (Wish::Pause | Wish::Resume), done)) => {
+                        paused = matches!(wish, Wish::Pause);
+                        let _ = done.send(());
+                    }
+                    Some(command) => {
+                        self.wishes.push(command);
+                        if self.dropped.is_some() && self.dropped == self.seen.as_ref().map(resource_version) {
+                            continue; // a wish is no reason to try again what can't succeed
+                        }
+                    }
+                },
+                Some((kind, event)) = watches.next(), if !paused => self.notice(kind, event),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if !paused && wake.is_some() => {}
+                _ = renewals.tick(), if !paused => {
+                    self.renew().await;
+                    continue;
+                }
+            }
+            if self.missing == 0 && !paused {
+                self.sync().await;
+            }
+        }
+    }
+
+    async fn renew(&self) {
+        if let Some(lease) = &self.lease {
+            lease.renew().await;
+        }
+    }
+
+    fn notice(&mut self, kind: Kind, event: Event<DynamicObject>) {
+        let deleted = matches!(event, Event::Delete(_));
+        match event {
+            Event::Init if matches!(kind, Kind::Operator) => self.inputs.operators.clear(),
+            Event::Init => {}
+            Event::InitDone => self.missing = self.missing.saturating_sub(1),
+            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => match kind {
+                Kind::ClusterVersion => self.seen = (!deleted).then_some(object),
+                Kind::Operator if deleted => drop(self.inputs.operators.remove(&object.name_any())),
+                Kind::Operator => drop(self.inputs.operators.insert(object.name_any(), value(&object))),
+                Kind::Gates => self.inputs.gates = (!deleted).then(|| value(&object)),
+                Kind::Acks => self.inputs.acks = (!deleted).then(|| value(&object)),
+            },
+        }
+    }
+
+    /// When to look even if nothing happens.
+    fn wake(&self) -> Option<Instant> {
+        let Params { retry, lag, complete_after, .. } = self.setup.params;
+        let retry = self.tried.map(|tried| tried + retry);
+        let stale = self.upgradeable.stale_since().map(|since| since + lag);
+        let complete = self.updating_since.zip(complete_after).map(|(since, after)| since + after);
+        [retry, stale, complete].into_iter().flatten().min()
+    }
+
+    async fn sync(&mut self) {
+        while let Some(seen) = &self.seen {
+            if resource_version(seen) < self.last_written {
+                return; // its own write is yet to come
+            }
+            let object = value(seen);
+            let lag = self.setup.params.lag;
+            let upgradeable = self.upgradeable.look(self.setup.profile, &object, &self.inputs, lag);
+            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let Outcome { status, again } = self.process.sync(&object, upgradeable, &now);
+            self.tried = self.process.is_failing().then(Instant::now);
+            if status != object["status"] {
+                let mut object = seen.clone();
+                object.data["status"] = status;
+                self.put(object).await;
+                return; // the watch brings what became of it
+            }
+            if !again && !self.fulfil() {
+                return;
+            }
+        }
+    }
+
+    async fn put(&mut self, object: DynamicObject) {
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        match self.api.replace_status("version", &params, &object).await {
+            Ok(written) => self.last_written = resource_version(&written),
+            Err(Error::Api(status)) if status.code == 409 => self.dropped = Some(resource_version(&object)),
+            Err(error) => eprintln!("the stand-in can't PUT the status: {error}"),
+        }
+    }
+
+    /// Does what is wished for, now that there is nothing to write. Returns whether that calls for another look.
+    fn fulfil(&mut self) -> bool {
+        let due = self.updating_since.zip(self.setup.params.complete_after);
+        let mut again = due.is_some_and(|(since, after)| since.elapsed() >= after) && self.advance(true);
+        let seen = self.seen.as_ref().map_or(0, resource_version);
+        for (wish, done) in std::mem::take(&mut self.wishes) {
+            let settled = Wish::Settle(seen);
+            let next = match wish {
+                Wish::Settle(version) if version <= seen && !again => {
+                    let _ = done.send(());
+                    continue;
+                }
+                Wish::Complete if self.process.is_updating() => {
+                    let handed_over = self.process.to_hand_over().is_none();
+                    again |= self.advance(true);
+                    if handed_over { settled } else { wish }
+                }
+                Wish::HandOver if self.process.to_hand_over().is_some() => {
+                    again |= self.advance(false);
+                    settled
+                }
+                Wish::CatchUp => {
+                    self.upgradeable.forget();
+                    again = true;
+                    settled
+                }
+                Wish::Restart => {
+                    self.start_anew(self.process.release().clone());
+                    again = true;
+                    settled
+                }
+                other => other,
+            };
+            self.wishes.push((next, done));
+        }
+        self.updating_since = match self.updating_since {
+            _ if !self.process.is_updating() => None,
+            None => Some(Instant::now()),
+            since => since,
+        };
+        again
+    }
+
+    /// Hands over if that is yet to come, else completes if it may. Returns whether there was something to do.
+    fn advance(&mut self, complete: bool) -> bool {
+        if let Some(release) = self.process.to_hand_over() {
+            self.start_anew(release);
+            return true;
+        }
+        if complete && self.process.is_updating() {
+            self.process.complete();
+            return true;
+        }
+        false
+    }
+
+    fn start_anew(&mut self, release: Release) {
+        self.process = Process::new(self.setup.profile, self.setup.registry.clone(), release);
+        self.upgradeable = Upgradeable::default();
+    }
+}
+
+fn watches(client: &Client) -> SelectAll<BoxStream<'static, (Kind, Event<DynamicObject>)>> {
+    let versions = Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterVersion", "clusterversions"));
+    let operators =
+        Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterOperator", "clusteroperators"));
+    let config_map = resource("", "ConfigMap", "configmaps");
+    let in_namespace = |namespace| Api::namespaced_with(client.clone(), namespace, &config_map);
+    futures::stream::select_all([
+        watch(versions, Some("version"), Kind::ClusterVersion),
+        watch(operators, None, Kind::Operator),
+        watch(in_namespace("openshift-config-managed"), Some("admin-gates"), Kind::Gates),
+        watch(in_namespace("openshift-config"), Some("admin-acks"), Kind::Acks),
+    ])
+}
+
+fn watch(api: Api<DynamicObject>, name: Option<&str>, kind: Kind) -> BoxStream<'static, (Kind, Event<DynamicObject>)> {
+    let config = watcher::Config::default();
+    let config = name.map_or(config.clone(), |name| config.fields(&format!("metadata.name={name}")));
+    let events = watcher(api, config).default_backoff().inspect_err(|error| eprintln!("the stand-in's watch: {error}"));
+    events.filter_map(move |event| std::future::ready(event.ok().map(|event| (kind, event)))).boxed()
+}
+
+fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+}
+
+fn resource_version(object: &DynamicObject) -> u64 {
+    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+fn value(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).expect("JSON")
+}
