@@ -11,7 +11,7 @@ use crate::{
     gate::{
         Judgement, Target, message,
         release::{digest, resolve, same_release},
-        update::classify,
+        update::classify_entry,
     },
 };
 
@@ -66,7 +66,7 @@ pub fn before_accepting(
 /// not completed, and no record is about it.
 #[must_use]
 pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, now: &str) -> Option<RecordWrite> {
-    let [front, behind @ ..] = cluster_version.history() else { return None };
+    let front = cluster_version.history().first()?;
     if front.state == HistoryState::Completed || front.accepted_risks.is_empty() {
         return None;
     }
@@ -76,14 +76,12 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
     if records.iter().any(known) {
         return None;
     }
-    let from = behind.first().map_or("", |entry| &entry.version);
+    let (from, update_type) = classify_entry(cluster_version.history());
     let by = if front.accepted_risks.contains("Forced through") { AcceptedBy::Force } else { AcceptedBy::Gate };
     let spec = UpdateRecordSpec {
         from: from.to_owned(),
         to: front.version.clone(),
-        update_type: classify(from, &front.version, behind.first().map(|entry| entry.version.as_str()))
-            .as_str()
-            .to_owned(),
+        update_type: update_type.as_str().to_owned(),
         image: front.image.clone(),
         overrides: overrides(cluster_version),
         accepted_risks: front.accepted_risks.clone(),
@@ -314,6 +312,17 @@ mod tests {
         let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, NOW) else { panic!("no record") };
         assert_eq!(second.metadata.name.as_deref(), Some("4.21.2-0123456789ab-2"));
         assert_eq!(second.spec.by, AcceptedBy::Force);
+    }
+
+    #[test]
+    fn a_forced_rollback_is_called_one() {
+        let older =
+            |version: &str| json!({"state": "Completed", "version": version, "image": version, "startedTime": "s0"});
+        let history = json!([entry("Partial", "s2", "text"), older("4.21.3"), older("4.21.2")]);
+        let Some(RecordWrite::Create(record)) = of_history(&[], &cluster(&json!(null), &history), NOW) else {
+            panic!("no record")
+        };
+        assert_eq!((record.spec.from.as_str(), record.spec.update_type.as_str()), ("4.21.3", "rollback"));
     }
 
     #[rstest]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     api::{AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, UpdateRecord},
     check::Past,
-    gate::{release::same_release, update::classify},
+    gate::{release::same_release, update::classify_entry},
 };
 
 /// The answer of `history`.
@@ -127,14 +127,11 @@ impl Update {
     }
 
     fn without_record(history: &[HistoryEntry], position: usize) -> Self {
-        let entry = &history[position];
-        let older = &history[position + 1..];
-        let from = older.first().map_or("", |entry| &entry.version);
-        let previous = older.iter().map(|entry| entry.version.as_str()).find(|version| *version != from);
+        let (from, update_type) = classify_entry(&history[position..]);
         Self {
             version: None,
             from: given(from),
-            update_type: classify(from, &entry.version, previous).as_str().to_owned(),
+            update_type: update_type.as_str().to_owned(),
             image: None,
             by: None,
             accepted_time: None,

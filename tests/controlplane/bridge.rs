@@ -66,7 +66,8 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
 async fn a_minor_whose_refusal_reads_like_a_patchs_is_not_forced() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
-    let operator = Operator::start(&cluster, Options::mode("auto")).await;
+    let mut operator = Operator::start(&cluster, Options::mode("auto")).await;
+    operator.ready().await;
     ask_and_be_refused(&cluster, "4.22.0").await;
     eventually("the bridge refuses", async || {
         operator.metric("upgrade_gate_bridge_refusal{reason=\"NotPatch\"}").ok_or_else(|| operator.metrics())
