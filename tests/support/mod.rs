@@ -11,6 +11,7 @@
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every helper has a user at every time")]
 
 mod audit;
+mod beside;
 mod cluster;
 mod control_plane;
 mod crd;
@@ -19,6 +20,7 @@ mod denial;
 mod door;
 pub mod fixtures;
 mod operator;
+mod rights;
 mod versions;
 mod waits;
 
