@@ -5,11 +5,10 @@ use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
-use serde_json::json;
 
 use crate::{
     api::{ClusterVersion, UnreadableClusterVersion, UpdateRecord, names},
-    controller::{CvoLease, cluster_operators, cluster_versions, owns, owns_force, self_lease},
+    controller::{CvoLease, Withdrawal, cluster_operators, cluster_versions, ours, owns_force, self_lease, withdrawal},
 };
 
 /// What was found, as lines for a person.
@@ -70,25 +69,19 @@ async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Re
     let found =
         api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
     let Some(object) = found else { return Ok(()) };
-    let value = serde_json::to_value(&object).map_err(UnreadableClusterVersion::from)?;
-    let cluster_version = ClusterVersion::from_value(value)?;
-    let ours: Vec<&str> = [names::condition::UPGRADEABLE, names::condition::RELEASE_ACCEPTED]
-        .into_iter()
-        .filter(|kind| owns(&cluster_version, kind))
-        .collect();
-    if !ours.is_empty() {
-        report.withdrawn.push(format!("conditions of ClusterVersion: {}", ours.join(", ")));
-        if confirmed {
-            let nothing = json!({
-                "apiVersion": names::CONFIG_API_VERSION, "kind": "ClusterVersion",
-                "metadata": {"name": names::CLUSTER_VERSION, "resourceVersion": cluster_version.metadata.resource_version},
-                "status": {"conditions": []},
-            });
-            let params = PatchParams::apply(names::SELF).force();
-            api.patch_status(names::CLUSTER_VERSION, &params, &Patch::Apply(nothing))
-                .await
-                .map_err(failed("withdrawing the conditions"))?;
-        }
+    let mut cluster_version = read(&object)?;
+    if withdrawal(&cluster_version).is_some() {
+        report.withdrawn.push(format!("conditions of ClusterVersion: {}", ours(&cluster_version).join(", ")));
+    }
+    while confirmed && let Some(step) = withdrawal(&cluster_version) {
+        let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
+        let patched = match step {
+            Withdrawal::Conditions(patch) => {
+                api.patch_status(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await
+            }
+            Withdrawal::Ownership(patch) => api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await,
+        };
+        cluster_version = read(&patched.map_err(failed("withdrawing the conditions"))?)?;
     }
     if owns_force(&cluster_version) {
         report.stays.push(
@@ -98,6 +91,10 @@ async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Re
         );
     }
     Ok(())
+}
+
+fn read(object: &DynamicObject) -> Result<ClusterVersion, UnreadableClusterVersion> {
+    ClusterVersion::from_value(serde_json::to_value(object)?)
 }
 
 async fn cluster_operator(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {

@@ -15,6 +15,9 @@ pub struct ManagedField {
     /// `Apply` or `Update`.
     #[serde(deserialize_with = "null_as_default")]
     pub operation: String,
+    /// When it wrote last, RFC 3339.
+    #[serde(deserialize_with = "null_as_default")]
+    pub time: String,
     /// The set of fields, in the API server's `f:`/`k:` notation.
     pub fields_v1: Value,
 }

@@ -160,9 +160,12 @@ impl BridgeReport {
 /// Whether this speaks of a request that the CVO is known to block.
 fn is_about_its_refusal(refusal: Refusal) -> bool {
     match refusal {
-        Refusal::OtherPrecondition | Refusal::NotPatch | Refusal::Blocked | Refusal::Unfinished | Refusal::NoPolicy => {
-            true
-        }
+        Refusal::OtherPrecondition
+        | Refusal::NotPatch
+        | Refusal::Blocked
+        | Refusal::Unfinished
+        | Refusal::NoPolicy
+        | Refusal::NoCvo => true,
         Refusal::NoRequest
         | Refusal::UnknownFields
         | Refusal::Architecture

@@ -14,6 +14,7 @@ use super::{
     plan::Write,
     records::RecordWrite,
     watch::{Wire, cluster_operators, cluster_versions},
+    withdraw::Withdrawal,
 };
 use crate::api::{UpdateRecord, names};
 
@@ -100,18 +101,16 @@ impl Writer {
         let owner = PatchParams::apply(names::SELF).force();
         let version = &self.cluster_version;
         match write {
-            Write::Conditions(configuration) | Write::Withdraw(configuration) => {
+            Write::Conditions(configuration) => {
                 let patch = Patch::Apply(configuration);
                 answered(version.patch_status(names::CLUSTER_VERSION, &owner, &patch)).await.map(cluster_version)
             }
-            Write::History(patch) | Write::Restore(patch) => {
+            Write::History(patch) | Write::Restore(patch) | Write::Withdraw(Withdrawal::Conditions(patch)) => {
                 let patch = Patch::<Value>::Json(patch.clone());
                 answered(version.patch_status(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
             }
-            Write::Force(bridging) => {
-                let patch = Patch::<Value>::Json(bridging.patch.clone());
-                answered(version.patch(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
-            }
+            Write::Force(bridging) => self.object(&bridging.patch, &manager).await,
+            Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch, &manager).await,
             Write::Operator(OperatorWrite::Create(object)) => {
                 answered(self.operators.patch(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
             }
@@ -120,6 +119,11 @@ impl Writer {
             }
             Write::Record(write) => self.record(write, &manager).await,
         }
+    }
+
+    async fn object(&self, patch: &json_patch::Patch, manager: &PatchParams) -> Result<Answer, ApplyError> {
+        let patch = Patch::<Value>::Json(patch.clone());
+        answered(self.cluster_version.patch(names::CLUSTER_VERSION, manager, &patch)).await.map(cluster_version)
     }
 
     async fn record(&self, write: &RecordWrite, manager: &PatchParams) -> Result<Answer, ApplyError> {

@@ -4,7 +4,7 @@
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-use super::{cvo_message, patch::pointer};
+use super::{cvo_message, patch::pointer, refusal::Refusal};
 use crate::{
     api::{
         ConditionStatus, HistoryState,
@@ -24,99 +24,6 @@ pub struct Bridging {
     pub judgement: Judgement,
     /// JSON patch on the spec: `force`, and `image` pinned to the digest.
     pub patch: Patch,
-}
-
-/// Why a request isn't forced; the first that holds is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// Nothing is asked for.
-    NoRequest,
-    /// The request has fields whose meaning nobody here knows, or a mode.
-    UnknownFields,
-    /// The request asks for an architecture, which excludes an image.
-    Architecture,
-    /// `force` is set already.
-    Forced,
-    /// The CVO calls the request invalid.
-    Invalid,
-    /// The CVO doesn't refuse the request for its preconditions.
-    NotRefused,
-    /// The CVO's message isn't of the shape that is known.
-    MessageUnreadable,
-    /// The CVO's message is about another request, or doesn't name the image by digest.
-    MessageOfAnother,
-    /// Something else than overrides blocks as well.
-    OtherPrecondition,
-    /// No unmanaged override is left, so the CVO will let it through by itself.
-    NoOverrides,
-    /// By our own comparison it is no patch update.
-    NotPatch,
-    /// By our own verdict it is blocked.
-    Blocked,
-    /// A minor or major update hasn't completed.
-    Unfinished,
-    /// The policy that keeps a `force` from being carried along isn't in force.
-    NoPolicy,
-}
-
-impl Refusal {
-    /// The label in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRequest => "NoRequest",
-            Self::UnknownFields => "UnknownFields",
-            Self::Architecture => "Architecture",
-            Self::Forced => "Forced",
-            Self::Invalid => "Invalid",
-            Self::NotRefused => "NotRefused",
-            Self::MessageUnreadable => "MessageUnreadable",
-            Self::MessageOfAnother => "MessageOfAnother",
-            Self::OtherPrecondition => "OtherPrecondition",
-            Self::NoOverrides => "NoOverrides",
-            Self::NotPatch => "NotPatch",
-            Self::Blocked => "Blocked",
-            Self::Unfinished => "Unfinished",
-            Self::NoPolicy => "NoPolicy",
-        }
-    }
-
-    /// Whether a request waits because of this, which an administrator wants to know.
-    #[must_use]
-    pub fn holds_back(self) -> bool {
-        !matches!(self, Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides)
-    }
-
-    /// What an administrator reads.
-    #[must_use]
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::NoRequest => "No update is asked for.",
-            Self::UnknownFields => {
-                "The request has fields other than version, image, force and acceptRisks; ask for the update without them."
-            }
-            Self::Architecture => "The request asks for an architecture; a change of architecture is no patch update.",
-            Self::Forced => "The request is forced already.",
-            Self::Invalid => "The cluster-version operator calls the request invalid.",
-            Self::NotRefused => "The cluster-version operator doesn't refuse the request for its preconditions.",
-            Self::MessageUnreadable => "The message of ReleaseAccepted isn't of a shape that can be relied on.",
-            Self::MessageOfAnother => {
-                "The message of ReleaseAccepted doesn't name the requested release by its digest; if it doesn't within a \
-                 minute, ask for the update by version, or by an image with a digest."
-            }
-            Self::OtherPrecondition => "Something else than overrides blocks the update too; see ReleaseAccepted.",
-            Self::NoOverrides => {
-                "No override is unmanaged any more; the cluster-version operator decides anew by itself."
-            }
-            Self::NotPatch => "The update leaves the minor, which overrides prevent.",
-            Self::Blocked => "The gate blocks the update.",
-            Self::Unfinished => "A minor or major update hasn't completed; wait for it.",
-            Self::NoPolicy => {
-                "The ValidatingAdmissionPolicy upgrade-gate, or a binding of it that denies, is missing: without it a force \
-                 left in spec would carry the next update. Apply deploy/ again."
-            }
-        }
-    }
 }
 
 /// Decides whether the pending request is forced past the CVO. `policy` says whether the policy of the door and a
@@ -152,9 +59,7 @@ pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
     if !same_version || !same_image || !is_pinned(told.image) {
         return Err(Refusal::MessageOfAnother);
     }
-    if cluster_version.unmanaged_overrides().next().is_none() {
-        return Err(Refusal::NoOverrides);
-    }
+    // Before the items: those of a minor name our own ClusterOperator among the reasons.
     let judgement = judge(snapshot, told.version, told.image);
     if judgement.update_type != UpdateType::Patch {
         return Err(Refusal::NotPatch);
@@ -165,6 +70,9 @@ pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
     };
     if !told.items.iter().all(permitted) || !told.items.iter().any(|item| item.name == precondition::UPGRADEABLE) {
         return Err(Refusal::OtherPrecondition);
+    }
+    if cluster_version.unmanaged_overrides().next().is_none() {
+        return Err(Refusal::NoOverrides);
     }
     if judgement.decision() == Decision::Blocked {
         return Err(Refusal::Blocked);
@@ -361,6 +269,7 @@ mod tests {
     #[case::another_reason(&[told("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::OtherPrecondition)]
     #[case::recommendation_alone(&[told("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], Refusal::OtherPrecondition)]
     #[case::overrides_gone(&[("/spec/overrides", json!([]))], Refusal::NoOverrides)]
+    #[case::minor_for_several_reasons(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::NotPatch)]
     #[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
     #[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
     #[case::major(&[(REQUEST, json!({"version": "5.0.0"})), told("5.0.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]

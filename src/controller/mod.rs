@@ -15,8 +15,13 @@ mod patch;
 mod plan;
 mod reconcile;
 mod records;
+#[cfg(test)]
+mod records_tests;
+mod refusal;
 mod surroundings;
+mod telling;
 mod watch;
+mod withdraw;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,11 +36,13 @@ use crate::{
 };
 
 pub use self::{
-    bridge::{Bridging, Refusal, decide},
+    bridge::{Bridging, decide},
     leader::LeaderError,
     ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
+    refusal::Refusal,
     surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
     watch::{cluster_operators, cluster_versions},
+    withdraw::{Withdrawal, ours, withdrawal},
 };
 
 /// How often the loop turns at least. Nothing is written then unless something differs.

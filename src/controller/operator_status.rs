@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    bridge::Refusal,
     ownership::{self, Role},
     plan::{Kind, Situation},
+    refusal::Refusal,
 };
 use crate::{
     api::{

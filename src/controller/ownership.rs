@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     api::{
-        ClusterVersion, Condition, ConditionStatus, ManagedField,
+        ClusterVersion, Condition, ConditionStatus,
         names::{self, condition},
         owners_of_condition,
     },
@@ -104,7 +104,9 @@ pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &Evidence) -
         Mode::Auto => {}
     }
     let fields = &cluster_version.metadata.managed_fields;
-    let gating = if owns_history(fields, CVO) { Role::Guard } else { Role::Replace };
+    // Whoever else has written the history since, a CVO that wrote anything here wrote that as well.
+    let was_here = fields.iter().any(|field| field.manager == CVO);
+    let gating = if was_here { Role::Guard } else { Role::Replace };
     if evidence.contradicted {
         return (Role::Bridge, "what was written on Upgradeable was taken back, so somebody else gates");
     }
@@ -130,7 +132,7 @@ pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &Evidence) -
     if evidence.lease == CvoLease::Fresh {
         return (Role::Bridge, "a cluster-version operator renews its Lease");
     }
-    if evidence.lease == CvoLease::Stale || fields.iter().any(|field| field.manager == CVO) {
+    if evidence.lease == CvoLease::Stale || was_here {
         return (Role::Bridge, "a cluster-version operator was here, and may come back");
     }
     (Role::Replace, "no cluster-version operator was ever here")
@@ -156,14 +158,17 @@ pub fn owns(cluster_version: &ClusterVersion, kind: &str) -> bool {
 /// Whether the `force` in spec was set by the bridge.
 #[must_use]
 pub fn owns_force(cluster_version: &ClusterVersion) -> bool {
-    cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force)
-        && cluster_version.metadata.managed_fields.iter().any(|field| {
-            field.manager == names::SELF && field.fields_v1["f:spec"]["f:desiredUpdate"].get("f:force").is_some()
-        })
+    force_written(cluster_version).is_some()
 }
 
-fn owns_history(fields: &[ManagedField], manager: &str) -> bool {
-    fields.iter().any(|field| field.manager == manager && field.fields_v1["f:status"].get("f:history").is_some())
+/// When the bridge set the `force` in spec, if it did. Of the spec it writes nothing else.
+#[must_use]
+pub fn force_written(cluster_version: &ClusterVersion) -> Option<&str> {
+    cluster_version.spec.desired_update.as_ref().filter(|request| request.force)?;
+    let ours = cluster_version.metadata.managed_fields.iter().find(|field| {
+        field.manager == names::SELF && field.fields_v1["f:spec"]["f:desiredUpdate"].get("f:force").is_some()
+    })?;
+    Some(&ours.time)
 }
 
 /// Whether a risk holds that nobody gates: no `Upgradeable=False` but one that we wrote.
@@ -221,6 +226,9 @@ mod tests {
     #[case::ours_already(cluster(&[ours()]), CvoLease::Unknown, Role::Replace)]
     #[case::ours_over_a_cvos_history(
         cluster(&[ours(), owner("cluster-version-operator", &json!({"f:history": {}}))]), CvoLease::Stale, Role::Guard)]
+    #[case::ours_over_a_history_that_we_mended(
+        cluster(&[ours(), owner("cluster-version-operator", &json!({"f:desired": {}})),
+                  owner("upgrade-gate", &json!({"f:history": {}}))]), CvoLease::Stale, Role::Guard)]
     #[case::partly_taken_back(
         cluster(&[owner("upgrade-gate", &json!({"f:conditions": {"k:{\"type\":\"Upgradeable\"}": {"f:type": {}}}})),
                   owner("cluster-version-operator", &whole("Upgradeable"))]), CvoLease::Fresh, Role::Bridge)]

@@ -20,6 +20,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Where somebody else was faster: that says nothing about the next try.
 const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
+/// After so many writes in a row that something must be amiss.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Between two writes of what another writer takes back.
 const CONTENDED: Duration = Duration::from_mins(1);
 
@@ -29,6 +31,8 @@ pub struct Pace {
     backoffs: Vec<Backoff>,
     /// Until then, nothing is written that another writer took back.
     contended: Option<Instant>,
+    /// Until then, nothing is written at all.
+    paused: Option<Instant>,
     /// The waits that have been waited for.
     woken: Option<Instant>,
     /// The conditions as they should be and were, when they last were.
@@ -138,9 +142,20 @@ impl Pace {
         self.contended.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Lets everything rest for a while.
+    pub fn pause(&mut self) {
+        self.paused = Some(Instant::now() + PAUSE);
+    }
+
+    /// Whether everything rests.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Completes when a wait is over, once for each wait.
     pub async fn due(&mut self) {
-        let waits = self.backoffs.iter().map(|backoff| backoff.until).chain(self.contended);
+        let waits = self.backoffs.iter().map(|backoff| backoff.until).chain(self.contended).chain(self.paused);
         match waits.filter(|wait| self.woken.is_none_or(|woken| woken < *wait)).min() {
             Some(wait) => {
                 tokio::time::sleep_until(wait).await;

@@ -4,11 +4,13 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 
 use super::{
-    bridge::{Bridging, Refusal},
+    bridge::Bridging,
     history,
     operator_status::{self, OperatorWrite},
     ownership::{Role, owns},
     records::{self, RecordWrite},
+    refusal::Refusal,
+    withdraw::{self, Withdrawal},
 };
 use crate::{
     api::{
@@ -36,8 +38,8 @@ pub enum Write {
     History(Patch),
     /// Server-side apply on the status of ClusterVersion: the conditions that are ours, always all of them.
     Conditions(Value),
-    /// The same without any: another role had written them.
-    Withdraw(Value),
+    /// Letting go of them: another role had written them.
+    Withdraw(Withdrawal),
     /// JSON patch on the spec of ClusterVersion: the bridge.
     Force(Box<Bridging>),
     /// JSON patch on the status of ClusterVersion: an accepted risk that its completed entry lost.
@@ -222,9 +224,7 @@ pub fn gate_writes(snapshot: &Snapshot, verdict: &Verdict, role: Role, recording
             }
         }
         Role::Bridge => {
-            if owns(cluster_version, condition::UPGRADEABLE) || owns(cluster_version, condition::RELEASE_ACCEPTED) {
-                writes.push(Write::Withdraw(apply_configuration(snapshot, &[])));
-            }
+            writes.extend(withdraw::withdrawal(cluster_version).map(Write::Withdraw));
         }
         Role::Undecided | Role::Observe => {}
     }

@@ -8,21 +8,22 @@ use tokio::time::Instant;
 
 use super::{
     apply::{ApplyError, Writer},
-    bridge::{self, Bridging, Refusal},
-    events::{self, Announcement, Announcer, Reason},
+    bridge::{self, Bridging},
+    events::Announcer,
     leader::Leader,
     now,
     observe::Observed,
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
-    plan::{self, Conditions, Situation, Write},
+    plan::{self, Situation, Write},
+    refusal::Refusal,
     surroundings,
+    telling::Teller,
     watch::Change,
 };
 use crate::{
-    api::names::condition,
     config::Config,
-    gate::{Snapshot, Verdict, evaluate, message},
+    gate::{Verdict, evaluate},
     metrics::Metrics,
 };
 
@@ -30,7 +31,7 @@ use crate::{
 const STEPS: usize = 16;
 /// How often in a row a write that was found stale is planned anew right away: whoever was faster is done by then.
 const STALE: u32 = 4;
-/// How long an answer about the surroundings is good for.
+/// For how long a CVO that renews its Lease is taken to be there.
 const REST: Duration = Duration::from_secs(10);
 
 /// Everything that the loop owns.
@@ -40,16 +41,13 @@ pub struct Gate {
     client: Client,
     writer: Writer,
     pub(super) leader: Leader,
-    metrics: Arc<Metrics>,
-    announcer: Announcer,
+    teller: Teller,
     observed: Observed,
     pub(super) pace: Pace,
     role: Role,
     why: &'static str,
     /// What the CVO's Lease said, and when.
     lease: Option<(CvoLease, Instant)>,
-    /// Whether the policy was in force, and when.
-    policy: Option<(bool, Instant)>,
     /// The object on which `Upgradeable` was ours once.
     held: Option<String>,
     contradicted: bool,
@@ -57,10 +55,6 @@ pub struct Gate {
     /// The uid and generation that were forced.
     forced: Option<(String, i64)>,
     restored: Vec<String>,
-    /// The record of the bridge whose update went unverified, as it was told.
-    unverified: Option<String>,
-    /// What a role that doesn't write the conditions would have written last.
-    said: Option<Conditions>,
     /// Something may have to be done.
     pub due: bool,
 }
@@ -74,21 +68,17 @@ impl Gate {
             client: client.clone(),
             writer: Writer::new(client),
             leader,
-            metrics,
-            announcer,
+            teller: Teller::new(metrics, announcer),
             observed: Observed::new(),
             pace: Pace::default(),
             role: Role::Undecided,
             why: "nothing was seen yet",
             lease: None,
-            policy: None,
             held: None,
             contradicted: false,
             ungated_since: None,
             forced: None,
             restored: Vec::new(),
-            unverified: None,
-            said: None,
             due: false,
         }
     }
@@ -111,10 +101,10 @@ impl Gate {
 
     /// Does what is due.
     pub async fn turn(&mut self) {
-        if std::mem::take(&mut self.due) {
+        if !self.pace.is_paused() && std::mem::take(&mut self.due) {
             let started = Instant::now();
             if self.reconcile().await {
-                self.metrics.reconciled(started.elapsed());
+                self.teller.metrics.reconciled(started.elapsed());
             }
         }
     }
@@ -131,11 +121,11 @@ impl Gate {
         let mut any = false;
         for _ in 0..STEPS {
             let leads = self.leader.may_write();
-            self.metrics.leads(leads);
+            self.teller.metrics.leads(leads);
             let authority = self.role.authority();
             let Some(snapshot) = self.observed.snapshot(now(), authority) else { return any };
             let verdict = evaluate(snapshot);
-            self.metrics.evaluated(snapshot, &verdict);
+            self.teller.metrics.evaluated(snapshot, &verdict);
             if !leads {
                 // What another replica writes meanwhile takes nothing back.
                 self.pace = Pace::default();
@@ -167,9 +157,9 @@ impl Gate {
                 let conditions = plan::conditions(snapshot, &verdict, recording);
                 self.pace.stands(snapshot, &conditions);
             }
-            self.show(bridging.as_ref());
+            self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
-                self.look_on(&verdict);
+                self.teller.look_on(snapshot, &verdict, self.role);
             }
             let Some(write) = self.next(writes) else { return any };
             // The lease may have run out while something was asked.
@@ -180,13 +170,13 @@ impl Gate {
                 Ok(answer) => {
                     any = true;
                     failures = 0;
-                    self.metrics.wrote(write.kind().as_str(), "ok");
+                    self.teller.metrics.wrote(write.kind().as_str(), "ok");
                     self.written(&write, &verdict, recording);
                     self.observed.take_answer(answer);
                     self.after_force(&write);
                 }
                 Err(error) => {
-                    self.metrics.wrote(write.kind().as_str(), error.category());
+                    self.teller.metrics.wrote(write.kind().as_str(), error.category());
                     failures += 1;
                     if !self.recover(&write, error, failures).await {
                         return any;
@@ -194,6 +184,7 @@ impl Gate {
                 }
             }
         }
+        self.pace.pause();
         self.due = true;
         any
     }
@@ -234,75 +225,64 @@ impl Gate {
             before: self.role,
         };
         let (role, why) = ownership::role(self.mode, cluster_version, &evidence);
-        self.metrics.acts_as(role);
+        self.teller.metrics.acts_as(role);
         if role == self.role {
+            if role == Role::Undecided && why != self.why {
+                self.why = why;
+                tracing::warn!(why, "nothing is written yet");
+            }
             return false;
         }
         (self.role, self.why) = (role, why);
-        tracing::info!(role = role.as_str(), why, "the mode has been decided");
-        // A mode that a person named is no news.
-        if self.mode == Mode::Auto {
-            let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
-            self.announcer.announce(cluster_version, Announcement { reason: Reason::ModeChanged, note });
-        }
+        self.teller.acts_as(cluster_version, role, why, self.mode == Mode::Auto);
         true
     }
 
-    async fn look_for_cvo(&mut self) {
-        let known = self.lease.is_some_and(|(lease, at)| lease != CvoLease::Unknown && at.elapsed() < REST);
-        if !known {
-            self.lease = Some((surroundings::cvo_lease(&self.client, now()).await, Instant::now()));
+    async fn look_for_cvo(&mut self) -> CvoLease {
+        match self.lease {
+            Some((CvoLease::Fresh, at)) if at.elapsed() < REST => CvoLease::Fresh,
+            _ => {
+                let lease = surroundings::cvo_lease(&self.client, now()).await;
+                self.lease = Some((lease, Instant::now()));
+                lease
+            }
         }
     }
 
-    /// What the bridge says of the request. The policy is asked for only when nothing else is missing.
+    /// What the bridge says of the request. Policy and Lease are asked for only when nothing else is missing.
     async fn bridging(&mut self) -> Option<Result<Bridging, Refusal>> {
         if self.role != Role::Bridge {
             return None;
         }
         let (snapshot, ..) = self.observed.all();
+        let metadata = &snapshot.cluster_version.metadata;
+        let is_forced = self.forced.as_ref() == Some(&(metadata.uid.clone(), metadata.generation));
         let bridging = bridge::decide(snapshot, true);
         if bridging.is_err() {
             return Some(bridging);
         }
-        let known = self.policy.filter(|(installed, at)| *installed && at.elapsed() < REST);
-        let installed = match known {
-            Some((installed, _)) => installed,
-            None => surroundings::policy_is_installed(&self.client).await,
-        };
-        self.policy = Some((installed, known.map_or_else(Instant::now, |(_, at)| at)));
-        let (snapshot, ..) = self.observed.all();
-        let metadata = &snapshot.cluster_version.metadata;
-        if self.forced.as_ref() == Some(&(metadata.uid.clone(), metadata.generation)) {
+        if is_forced {
             return Some(Err(Refusal::Forced));
         }
-        Some(bridge::decide(snapshot, installed))
+        if !surroundings::policy_is_installed(&self.client).await {
+            return Some(Err(Refusal::NoPolicy));
+        }
+        if self.look_for_cvo().await == CvoLease::Stale {
+            return Some(Err(Refusal::NoCvo));
+        }
+        Some(bridging)
     }
 
     /// Remembers a write, and says what it means.
     fn written(&mut self, write: &Write, verdict: &Verdict, recording: plan::Recording) {
         let (snapshot, ..) = self.observed.all();
         self.pace.wrote(write, snapshot);
-        let cluster_version = &snapshot.cluster_version;
         match write {
-            Write::Conditions(_) if self.role == Role::Replace => {
-                let after = plan::conditions(snapshot, verdict, recording);
-                let before = (
-                    cluster_version.condition(condition::UPGRADEABLE),
-                    cluster_version.condition(condition::RELEASE_ACCEPTED),
-                );
-                for announcement in events::announcements(snapshot, verdict, before, &after) {
-                    say(&self.announcer, &self.metrics, snapshot, verdict, announcement);
-                }
-            }
-            Write::Force(bridging) => {
-                self.metrics.decided(bridging.judgement.update_type, bridging.judgement.decision());
-                for announcement in events::forced(cluster_version, &bridging.judgement) {
-                    say(&self.announcer, &self.metrics, snapshot, verdict, announcement);
-                }
-            }
+            Write::Conditions(_) if self.role == Role::Replace => self.teller.decided(snapshot, verdict, recording),
+            Write::Force(bridging) => self.teller.forced(snapshot, bridging),
             Write::Restore(_) => {
-                self.restored.extend(cluster_version.history().first().map(|entry| entry.started_time.clone()));
+                let front = snapshot.cluster_version.history().first();
+                self.restored.extend(front.map(|entry| entry.started_time.clone()));
             }
             Write::Conditions(_) | Write::Withdraw(_) | Write::History(_) | Write::Record(_) | Write::Operator(_) => {}
         }
@@ -313,56 +293,6 @@ impl Gate {
         if let (Write::Force(_), Some(cluster_version)) = (write, self.observed.cluster_version()) {
             self.forced = Some((cluster_version.metadata.uid.clone(), cluster_version.metadata.generation));
         }
-    }
-
-    /// Says what a role that doesn't write the conditions itself has come to think of them.
-    fn look_on(&mut self, verdict: &Verdict) {
-        let (snapshot, ..) = self.observed.all();
-        let cluster_version = &snapshot.cluster_version;
-        let after = plan::conditions(snapshot, verdict, plan::Recording::Possible);
-        let before = match &self.said {
-            Some(said) => (Some(&said.upgradeable), Some(&said.release_accepted)),
-            None => (cluster_version.condition(condition::UPGRADEABLE), None),
-        };
-        for announcement in events::announcements(snapshot, verdict, before, &after) {
-            // In the bridge an update goes ahead when it is forced, or when the CVO says so.
-            let premature = self.role == Role::Bridge
-                && matches!(announcement.reason, Reason::UpdateAccepted | Reason::ForcedPastOverrides);
-            if !premature {
-                say(&self.announcer, &self.metrics, snapshot, verdict, announcement);
-            }
-        }
-        self.said = Some(after);
-    }
-
-    /// Shows how the bridge is.
-    fn show(&mut self, bridging: Option<&Result<Bridging, Refusal>>) {
-        let (snapshot, _, records) = self.observed.all();
-        let cluster_version = &snapshot.cluster_version;
-        let refusal = match bridging {
-            Some(Err(refusal)) if refusal.holds_back() => Some(*refusal),
-            _ => None,
-        };
-        let is_news = self.metrics.bridges(refusal, ownership::owns_force(cluster_version));
-        if let Some(refusal) = refusal.filter(|_| is_news) {
-            tracing::info!(refusal = refusal.as_str(), "{}", refusal.message());
-        }
-        let unverified = match records {
-            crate::gate::Source::Read(records) => super::records::unverified(records),
-            _ => None,
-        };
-        self.metrics.is_unverified(unverified.is_some());
-        let name = unverified.and_then(|record| record.metadata.name.clone());
-        if let Some(record) = unverified.filter(|_| name != self.unverified) {
-            let note = format!(
-                "The update to {} was forced by upgrade-gate and went ahead without a verified signature: the image \
-                 stopped being verifiable between the refusal and the force.",
-                message::quote(&record.spec.to)
-            );
-            tracing::warn!("{note}");
-            self.announcer.announce(cluster_version, Announcement { reason: Reason::ForcedUnverified, note });
-        }
-        self.unverified = name;
     }
 
     /// After a failed write: reads anew, and says whether to plan once more right away.
@@ -402,22 +332,7 @@ impl Gate {
         if !self.pace.may_contend() {
             return false;
         }
-        self.metrics.contended();
-        tracing::warn!("{}", message::CONTENTION);
-        if let Some(cluster_version) = self.observed.cluster_version() {
-            let announcement = Announcement { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
-            self.announcer.announce(cluster_version, announcement);
-        }
+        self.teller.contends(self.observed.cluster_version());
         true
     }
-}
-
-/// An event, a line in the log, and a count for a decision.
-fn say(announcer: &Announcer, metrics: &Metrics, snapshot: &Snapshot, verdict: &Verdict, announcement: Announcement) {
-    tracing::info!(reason = ?announcement.reason, "{}", announcement.note.replace('\n', " | "));
-    let is_decision = matches!(announcement.reason, Reason::UpdateAccepted | Reason::UpdateBlocked);
-    if let Some(request) = events::decided(snapshot, verdict).filter(|_| is_decision) {
-        metrics.decided(request.update_type, request.decision());
-    }
-    announcer.announce(&snapshot.cluster_version, announcement);
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::ownership::{force_written, owns_force};
 use crate::{
     api::{
         AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
@@ -46,7 +47,10 @@ pub fn before_accepting(
     now: &str,
 ) -> Option<RecordWrite> {
     let release = &judgement.release;
-    if records.iter().any(|record| is_open(record) && is_about(record, &release.version, &release.image)) {
+    let is_there = |record: &UpdateRecord| {
+        is_open(record) && record.spec.by == by && is_about(record, &release.version, &release.image)
+    };
+    if records.iter().any(is_there) {
         return None;
     }
     let spec = UpdateRecordSpec {
@@ -71,13 +75,12 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
         return None;
     }
     let known = |record: &UpdateRecord| {
-        is_entry(record, front) || (is_open(record) && is_about(record, &front.version, &front.image))
+        is_entry(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
     };
     if records.iter().any(known) {
         return None;
     }
     let (from, update_type) = classify_entry(cluster_version.history());
-    let by = if front.accepted_risks.contains("Forced through") { AcceptedBy::Force } else { AcceptedBy::Gate };
     let spec = UpdateRecordSpec {
         from: from.to_owned(),
         to: front.version.clone(),
@@ -85,10 +88,25 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
         image: front.image.clone(),
         overrides: overrides(cluster_version),
         accepted_risks: front.accepted_risks.clone(),
-        by,
-        accepted_time: now.to_owned(),
+        by: accepted_by(records, cluster_version, front),
+        accepted_time: if front.started_time.is_empty() { now.to_owned() } else { front.started_time.clone() },
     };
     Some(create(records, spec))
+}
+
+/// Who let an update through whose record is missing.
+fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front: &HistoryEntry) -> AcceptedBy {
+    if !is_forced(front) {
+        return AcceptedBy::Gate;
+    }
+    // A force of ours that was left in spec and carried along with the next request isn't the bridge's doing.
+    let written = force_written(cluster_version);
+    let carried = records.iter().any(|record| {
+        let begun = record.status.as_ref().and_then(|status| status.started_time.as_deref());
+        record.spec.by == AcceptedBy::Bridge && !is_about(record, &front.version, &front.image) && begun >= written
+    });
+    let ours = written.is_some() && asks_for(cluster_version, &front.version, &front.image);
+    if ours && !carried { AcceptedBy::Bridge } else { AcceptedBy::Force }
 }
 
 /// What has become of the records' updates, and which records leave.
@@ -130,13 +148,14 @@ pub fn lost<'a>(
     Some((front, &record.spec.accepted_risks))
 }
 
-/// Whether some update that the bridge let through was completed without a verified signature.
+/// The newest update that the bridge let through and that was completed without a verified signature.
 #[must_use]
 pub fn unverified(records: &[UpdateRecord]) -> Option<&UpdateRecord> {
-    records.iter().find(|record| {
+    let unverified = |record: &&UpdateRecord| {
         record.spec.by == AcceptedBy::Bridge
             && record.status.as_ref().is_some_and(|status| status.verified == Some(false))
-    })
+    };
+    records.iter().filter(unverified).max_by_key(|record| &record.spec.accepted_time)
 }
 
 fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &ClusterVersion) -> UpdateRecordStatus {
@@ -148,7 +167,7 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
         let front = history.first()?;
         let taken = records.iter().any(|other| is_entry(other, front));
         let begins = status.started_time.is_none() && status.outcome == Outcome::Pending && !taken;
-        (begins && is_about(record, &front.version, &front.image)).then_some(0)
+        (begins && may_be_of(record, front, cluster_version)).then_some(0)
     });
     if let Some(position) = position {
         let entry = &history[position];
@@ -164,11 +183,13 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
             HistoryState::Partial => status.outcome = Outcome::Pending,
         }
     } else if status.outcome == Outcome::Pending {
-        let asked_for = Target::requested(cluster_version).is_some_and(|target| {
-            let release = resolve(cluster_version, &target).release;
-            is_about(record, &release.version, &release.image)
+        let taken_over = history.first().is_some_and(|front| {
+            front.state == HistoryState::Partial
+                && is_about(record, &front.version, &front.image)
+                && !may_be_of(record, front, cluster_version)
         });
-        if !asked_for || status.started_time.is_some() {
+        let asked_for = asks_for(cluster_version, &record.spec.to, &record.spec.image);
+        if !asked_for || taken_over || status.started_time.is_some() {
             status.outcome = Outcome::Abandoned;
         }
     }
@@ -181,6 +202,36 @@ fn is_open(record: &UpdateRecord) -> bool {
 
 fn is_about(record: &UpdateRecord, version: &str, image: &str) -> bool {
     same_release((&record.spec.to, &record.spec.image), (version, image))
+}
+
+/// Whether an update that has begun may be the one of that record. Where the bridge was about to force it, and the CVO
+/// let it through by itself or somebody else was quicker, it isn't.
+fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &ClusterVersion) -> bool {
+    let (version, image) = (&front.version, &front.image);
+    let forced_by_others = || {
+        let forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
+        forced && asks_for(cluster_version, version, image) && !owns_force(cluster_version)
+    };
+    let by = match record.spec.by {
+        // The text may be lost by now.
+        AcceptedBy::Bridge => (front.accepted_risks.is_empty() || is_forced(front)) && !forced_by_others(),
+        AcceptedBy::Gate => !is_forced(front),
+        AcceptedBy::Force => true,
+    };
+    by && is_about(record, version, image)
+}
+
+/// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
+fn is_forced(entry: &HistoryEntry) -> bool {
+    entry.accepted_risks.contains("Forced through")
+}
+
+/// Whether that release is what is asked for.
+fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
+    Target::requested(cluster_version).is_some_and(|target| {
+        let release = resolve(cluster_version, &target).release;
+        same_release((&release.version, &release.image), (version, image))
+    })
 }
 
 fn is_entry(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
@@ -210,7 +261,7 @@ fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> RecordWrite {
 }
 
 /// `VERSION-DIGEST12`, in what Kubernetes takes for a name.
-fn name(release: &Release) -> String {
+pub(super) fn name(release: &Release) -> String {
     let version = if release.version.is_empty() { "unknown" } else { &release.version };
     let version: String = version.chars().take(VERSION_IN_NAME).collect();
     let digest = digest(&release.image).and_then(|digest| Some(digest.split_once(':')?.1.get(..12)?.to_owned()));
@@ -224,128 +275,4 @@ fn name(release: &Release) -> String {
     // A dot or a hyphen may neither begin nor end a name or a part of it.
     let parts = name.split('.').map(|part| part.trim_matches('-')).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join(".")
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    const NOW: &str = "2026-01-02T03:04:05Z";
-    const DIGEST: &str = "r@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-    fn cluster(request: &Value, history: &Value) -> ClusterVersion {
-        ClusterVersion::from_value(json!({
-            "spec": {"desiredUpdate": request},
-            "status": {"desired": {"version": "4.21.1", "image": "one"}, "history": history},
-        }))
-        .unwrap()
-    }
-
-    fn entry(state: &str, started: &str, risks: &str) -> Value {
-        json!({"state": state, "version": "4.21.2", "image": DIGEST, "startedTime": started, "completionTime": "done",
-               "verified": true, "acceptedRisks": risks})
-    }
-
-    fn record(name: &str, status: &Value) -> UpdateRecord {
-        let spec = json!({"from": "4.21.1", "to": "4.21.2", "type": "patch", "image": DIGEST, "overrides": [],
-                          "acceptedRisks": "text", "by": "Bridge", "acceptedTime": NOW});
-        serde_json::from_value(json!({"apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord",
-            "metadata": {"name": name, "resourceVersion": "5"}, "spec": spec, "status": status}))
-        .unwrap()
-    }
-
-    fn statuses(writes: &[RecordWrite]) -> Vec<(String, Value)> {
-        let status = |write: &RecordWrite| match write {
-            RecordWrite::Status { name, patch } => Some((name.clone(), patch["status"].clone())),
-            RecordWrite::Create(_) | RecordWrite::Delete(_) => None,
-        };
-        writes.iter().filter_map(status).collect()
-    }
-
-    #[rstest]
-    #[case::plain("4.21.2", DIGEST, "4.21.2-0123456789ab")]
-    #[case::build_metadata("4.21.2+Build_1", DIGEST, "4.21.2-build-1-0123456789ab")]
-    #[case::no_digest("4.21.2", "r:tag", "4.21.2-no-digest")]
-    #[case::no_version("", DIGEST, "unknown-0123456789ab")]
-    #[case::odd("../..", DIGEST, "0123456789ab")]
-    fn names(#[case] version: &str, #[case] image: &str, #[case] expected: &str) {
-        let release = Release { version: version.into(), image: image.into(), ..Release::default() };
-        assert_eq!(name(&release), expected);
-    }
-
-    #[rstest]
-    #[case::begun(json!({"version": "4.21.2"}), json!([entry("Partial", "s1", "text")]), json!(null),
-        json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}))]
-    #[case::completed(json!(null), json!([entry("Completed", "s1", "text")]),
-        json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
-        json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": true}))]
-    #[case::lost_later(json!(null), json!([entry("Completed", "s1", "")]),
-        json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": true}),
-        json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": false}))]
-    #[case::still_asked_for(json!({"version": "4.21.2"}), json!([]), json!(null), json!({"outcome": "Pending"}))]
-    #[case::cleared(json!(null), json!([]), json!({"outcome": "Pending"}), json!({"outcome": "Abandoned"}))]
-    #[case::another_asked_for(json!({"version": "4.21.3"}), json!([]), json!(null), json!({"outcome": "Abandoned"}))]
-    #[case::left_behind(json!(null),
-        json!([{"state": "Partial", "version": "4.21.3", "image": "x", "startedTime": "s2"}, entry("Partial", "s1", "text")]),
-        json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
-        json!({"outcome": "Abandoned", "startedTime": "s1", "inHistory": true}))]
-    fn a_record_follows_its_update(
-        #[case] request: Value,
-        #[case] history: Value,
-        #[case] before: Value,
-        #[case] after: Value,
-    ) {
-        let cluster = cluster(&request, &history);
-        let mut record = record("a", &before);
-        let writes = follow(std::slice::from_ref(&record), &cluster);
-        assert_eq!(statuses(&writes), [("a".to_owned(), after.clone())]);
-        record.status = Some(serde_json::from_value(after).unwrap());
-        assert_eq!(follow(&[record], &cluster), [], "nothing is written twice");
-    }
-
-    #[test]
-    fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
-        let done = record("4.21.2-0123456789ab", &json!({"outcome": "Completed", "startedTime": "s1"}));
-        let cluster = cluster(&json!(null), &json!([entry("Partial", "s2", "Forced through blocking failures: x")]));
-        let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, NOW) else { panic!("no record") };
-        assert_eq!(second.metadata.name.as_deref(), Some("4.21.2-0123456789ab-2"));
-        assert_eq!(second.spec.by, AcceptedBy::Force);
-    }
-
-    #[test]
-    fn a_forced_rollback_is_called_one() {
-        let older =
-            |version: &str| json!({"state": "Completed", "version": version, "image": version, "startedTime": "s0"});
-        let history = json!([entry("Partial", "s2", "text"), older("4.21.3"), older("4.21.2")]);
-        let Some(RecordWrite::Create(record)) = of_history(&[], &cluster(&json!(null), &history), NOW) else {
-            panic!("no record")
-        };
-        assert_eq!((record.spec.from.as_str(), record.spec.update_type.as_str()), ("4.21.3", "rollback"));
-    }
-
-    #[rstest]
-    #[case::linked(json!({"outcome": "Pending", "startedTime": "s1"}))]
-    #[case::written_before_the_entry(json!(null))]
-    fn an_entry_has_one_record(#[case] status: Value) {
-        let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", "text")]));
-        assert_eq!(of_history(&[record("a", &status)], &cluster, NOW), None);
-    }
-
-    #[test]
-    fn the_oldest_records_leave_and_open_ones_stay() {
-        let mut records: Vec<UpdateRecord> = (0..=LIMIT)
-            .map(|index| {
-                let mut record = record(&format!("r{index:03}"), &json!({"outcome": "Abandoned"}));
-                record.spec.accepted_time = format!("2026-01-01T00:{:02}:{:02}Z", index / 60, index % 60);
-                record
-            })
-            .collect();
-        records[0].status = None;
-        let cluster = cluster(&json!({"version": "4.21.2", "image": DIGEST}), &json!([]));
-        let writes = follow(&records, &cluster);
-        assert!(writes.contains(&RecordWrite::Delete("r001".into())), "{writes:?}");
-        assert_eq!(writes.iter().filter(|write| matches!(write, RecordWrite::Delete(_))).count(), 1);
-    }
 }

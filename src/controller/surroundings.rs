@@ -26,13 +26,14 @@ pub async fn self_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
     lease(client, (names::NAMESPACE, names::SELF), now).await
 }
 
+/// What can't be read is unknown; the role that follows from it is what is told, once.
 async fn lease(client: &Client, (namespace, name): (&str, &str), now: jiff::Timestamp) -> CvoLease {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     match tokio::time::timeout(TIMEOUT, leases.get_opt(name)).await {
         Ok(Ok(Some(lease))) => freshness(&lease, now),
         Ok(Ok(None)) => CvoLease::Absent,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the Lease {namespace}/{name} can't be read");
+            tracing::debug!(%error, "the Lease {namespace}/{name} can't be read");
             CvoLease::Unknown
         }
         Err(_) => CvoLease::Unknown,

@@ -7,79 +7,332 @@ use serde_json::{Value, json};
 use crate::support::{
     self, Cluster, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
-    eventually, fixtures,
+    entries, eventually, fixtures,
 };
 
-fn says(object: &Value, type_: &str, status: &str, reason: &str) -> bool {
-    let condition = condition(object, type_);
-    condition["status"] == status && condition["reason"] == reason
+/// A 4.21 cluster under overrides with its CVO, which tries again every second.
+async fn start(cluster_version: Value) -> (Cluster, Cvo) {
+    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    (cluster, cvo)
 }
 
-/// Asks for a version as `oc adm upgrade --to` does, and waits until the CVO has refused it.
-async fn ask_and_be_refused(cluster: &Cluster, version: &str) {
-    cluster.request(version, &fixtures::image(version)).await;
+/// Waits until the CVO has refused that version.
+async fn refused(cluster: &Cluster, version: &str) {
+    cluster.refused(version, "PreconditionChecks", &[]).await;
+}
+
+/// Waits until an update to that version has begun.
+async fn begun(cluster: &Cluster, version: &str) -> Value {
+    let begun = |cv: &Value| cv["status"]["history"][0]["version"] == version;
     cluster
-        .wait_for("the CVO refuses", |cv| {
-            says(cv, "ReleaseAccepted", "False", "PreconditionChecks")
-                && condition(cv, "ReleaseAccepted")["message"].as_str().unwrap().contains(version)
+        .poking_until(&format!("the update to {version}"), async || {
+            let seen = cluster.cluster_version().await;
+            if begun(&seen) { Ok(seen) } else { Err(format!("{seen:#}")) }
         })
-        .await;
+        .await
 }
 
-fn records(cluster: &Cluster) -> Vec<Value> {
-    let list = cluster.control_plane.kubectl(&["get", "updaterecords", "-o", "json"]);
-    serde_json::from_str::<Value>(&list).unwrap()["items"].as_array().unwrap().clone()
+/// Waits until the bridge says why it doesn't force.
+async fn holds_back(operator: &Operator, reason: &str) {
+    eventually(&format!("the bridge to say {reason}"), async || {
+        let series = format!("upgrade_gate_bridge_refusal{{reason=\"{reason}\"}}");
+        operator.metric(&series).ok_or_else(|| operator.log())
+    })
+    .await;
+}
+
+fn is_forced(cluster_version: &Value) -> bool {
+    cluster_version["spec"]["desiredUpdate"]["force"] == true
 }
 
 #[tokio::test]
 async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_recorded() {
-    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
     cluster.guard_the_door().await;
-    let operator = Operator::start(&cluster, Options::mode("auto")).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
 
     let version = "4.21.2";
     cluster.request(version, &fixtures::image(version)).await;
-    let seen = cluster.wait_for("the patch has begun", |cv| cv["status"]["history"][0]["version"] == version).await;
-    assert_eq!(seen["spec"]["desiredUpdate"]["force"], true);
+    let seen = begun(&cluster, version).await;
+    assert!(is_forced(&seen));
     assert_eq!(seen["spec"]["desiredUpdate"]["image"], fixtures::image(version));
-    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(1.0));
-    assert_eq!(operator.metric("upgrade_gate_mode{mode=\"bridge\"}"), Some(1.0));
     cvo.complete().await;
+    let record =
+        cluster.record_is("a record that is completed", |record| record["status"]["outcome"] == "Completed").await;
+    let spec = &record["spec"];
+    assert_eq!([&spec["by"], &spec["from"], &spec["to"], &spec["type"]], ["Bridge", "4.21.1", "4.21.2", "patch"]);
+    assert_eq!(spec["image"], fixtures::image(version));
+    let name =
+        json!({"group": "config.openshift.io", "kind": "ClusterImagePolicy", "namespace": "", "name": "openshift"});
+    assert_eq!(spec["overrides"], json!([name]));
+    let text = spec["acceptedRisks"].as_str().unwrap();
+    assert!(text.contains("\"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\""), "{text}");
+    let seen = cluster.cluster_version().await;
+    assert_eq!(record["status"]["verified"], true);
+    assert_eq!(record["status"]["inHistory"], true);
+    assert_eq!(record["status"]["startedTime"], seen["status"]["history"][0]["startedTime"]);
+    assert_eq!(record["status"]["completedTime"], seen["status"]["history"][0]["completionTime"]);
 
-    let record = eventually("a record that is completed", async || {
-        let records = records(&cluster);
-        match records.as_slice() {
-            [record] if record["status"]["outcome"] == "Completed" => Ok(record.clone()),
-            other => Err(format!("{other:#?}")),
-        }
+    // A record of its own each: one written before the other.
+    let told: Vec<_> =
+        cluster.all_operator_writes().await.into_iter().map(|write| (write.verb, write.resource)).collect();
+    let position = |verb: &str, resource: &str| told.iter().position(|told| told.0 == verb && told.1 == resource);
+    assert!(position("create", "updaterecords").unwrap() < position("patch", "clusterversions").unwrap(), "{told:?}");
+
+    // At rest with the force standing in spec, which is said.
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    assert!(is_forced(&cluster.cluster_version().await));
+    assert_eq!(cluster.operator_writes().await.len(), 1);
+    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(1.0));
+    assert_eq!(operator.metric("upgrade_gate_bridge_unverified"), Some(0.0));
+    assert_eq!(operator.metric("upgrade_gate_decisions_total{type=\"patch\",decision=\"allowed\"}"), Some(1.0));
+    let available = cluster.own_condition("Available", "True", "AsExpected").await;
+    assert!(available["message"].as_str().unwrap().contains("A force of upgrade-gate's stands in"), "{available}");
+    eventually("events about it", async || {
+        let mut events = cluster.events().await;
+        events.retain(|event| event["reason"] != "UpgradeableChanged");
+        let told: Vec<_> = events.iter().map(|event| event["reason"].as_str().unwrap()).collect();
+        if told == ["ModeChanged", "UpdateAccepted", "ForcedPastOverrides"] { Ok(()) } else { Err(format!("{told:?}")) }
     })
     .await;
-    assert_eq!(record["spec"]["by"], "Bridge");
-    assert_eq!(record["spec"]["from"], "4.21.1");
-    assert_eq!(record["spec"]["to"], version);
-    assert_eq!(record["status"]["verified"], true);
-    assert_eq!(record["spec"]["overrides"][0]["kind"], "ClusterImagePolicy");
 }
 
 #[tokio::test]
-async fn a_minor_whose_refusal_reads_like_a_patchs_is_not_forced() {
-    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
-    let mut operator = Operator::start(&cluster, Options::mode("auto")).await;
+async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
+    let mut cluster_version = fixtures::cluster_with_override();
+    let issue = |version: &str, text: &str| {
+        let recommended = fixtures::condition("Recommended", "False", "SomeIssue", text);
+        json!({"release": fixtures::release(version), "conditions": [recommended],
+            "risks": [{"name": "SomeIssue", "url": "https://example.com/", "message": text, "matchingRules": [{"type": "Always"}]}]})
+    };
+    cluster_version["status"]["conditionalUpdates"] =
+        json!([issue("4.21.3", "it may hurt:\n* here\n* Preconditions are no items")]);
+    let (cluster, cvo) = start(cluster_version).await;
+    cluster.guard_the_door().await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    let mirror =
+        |version: &str| fixtures::image(version).replace("registry.example.com/openshift", "mirror.lan:5000/ocp");
+    for version in ["4.21.4", "4.21.5-rc.1"] {
+        cvo.publish(&fixtures::image(version), version);
+    }
+    cvo.publish(&mirror("4.21.5"), "4.21.5");
+
+    // By version alone; with a second item that only warns, with bullets in its text; as a disconnected site, that knows
+    // no updates at all; a prerelease; by the name of a mirror.
+    for (version, asked, image) in [
+        ("4.21.2", ("4.21.2", String::new()), fixtures::image("4.21.2")),
+        ("4.21.3", ("4.21.3", fixtures::image("4.21.3")), fixtures::image("4.21.3")),
+        ("4.21.4", ("", fixtures::image("4.21.4")), fixtures::image("4.21.4")),
+        ("4.21.5-rc.1", ("", fixtures::image("4.21.5-rc.1")), fixtures::image("4.21.5-rc.1")),
+        ("4.21.5", ("4.21.5", mirror("4.21.5")), mirror("4.21.5")),
+    ] {
+        cluster.request(asked.0, &asked.1).await;
+        let seen = begun(&cluster, version).await;
+        let expected = json!({"version": asked.0, "image": image, "architecture": "", "force": true});
+        assert_eq!(seen["spec"]["desiredUpdate"], expected, "{version}");
+        cvo.complete().await;
+        if version == "4.21.3" {
+            cluster
+                .put_status(cvo::MANAGER, |status| {
+                    status["availableUpdates"] = Value::Null;
+                    status["conditionalUpdates"] = json!([]);
+                })
+                .await;
+        }
+    }
+    let records = cluster
+        .records_are("a record each", |records| {
+            records.len() == 5 && records.iter().all(|record| record["status"]["outcome"] == "Completed")
+        })
+        .await;
+    let by: Vec<_> = records.iter().map(|record| &record["spec"]["by"]).collect();
+    assert_eq!(by, ["Bridge"; 5]);
+    // What goes through was never told to be blocked.
+    let events = cluster.events().await;
+    let blocked: Vec<_> = events.iter().filter(|event| event["reason"] == "UpdateBlocked").collect();
+    assert!(blocked.is_empty(), "{blocked:#?}");
+}
+
+#[tokio::test]
+async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
-    ask_and_be_refused(&cluster, "4.22.0").await;
-    eventually("the bridge refuses", async || {
-        operator.metric("upgrade_gate_bridge_refusal{reason=\"NotPatch\"}").ok_or_else(|| operator.metrics())
+    cvo.publish(&fixtures::image("4.22.1"), "4.22.1");
+    for (version, image) in
+        [("4.22.0", fixtures::image("4.22.0")), ("4.22.0", String::new()), ("", fixtures::image("4.22.1"))]
+    {
+        cluster.request(version, &image).await;
+        refused(&cluster, if version.is_empty() { "4.22.1" } else { version }).await;
+        holds_back(&operator, "NotPatch").await;
+    }
+    // In front of our own word the refusal read like a patch's, and with it it says MultipleReasons: neither helps it.
+    cvo.settled().await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    assert_eq!(cluster.records().await, Vec::<Value>::new());
+    let upgradeable = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    let message = upgradeable["message"].as_str().unwrap();
+    assert!(message.contains("is not let through: The update leaves the minor, which overrides prevent."), "{message}");
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_verified_waits_until_it_can() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    cluster.guard_the_door().await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    let image = fixtures::image("4.21.2");
+    cvo.set_verifiable(&image, false);
+    cluster.request("4.21.2", &image).await;
+    cluster.refused("4.21.2", "RetrievePayload", &[]).await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    cvo.set_verifiable(&image, true);
+    assert!(is_forced(&begun(&cluster, "4.21.2").await));
+}
+
+#[tokio::test]
+async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    refused(&cluster, "4.21.2").await;
+    holds_back(&operator, "NoPolicy").await;
+    cvo.pause().await;
+    cluster.set_overrides(json!([])).await;
+    cluster.guard_the_door().await;
+    cluster.own_condition("Upgradeable", "True", "AsExpected").await;
+    cluster.operator_settles().await;
+    cvo.resume().await;
+    let seen = begun(&cluster, "4.21.2").await;
+    assert_eq!(seen["spec"]["desiredUpdate"]["force"], false);
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    assert_eq!(cluster.records().await, Vec::<Value>::new(), "nothing was accepted");
+}
+
+#[tokio::test]
+async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    let image = fixtures::image("4.21.2");
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    let forced = json!({"version": "4.21.2", "image": image, "force": true});
+    cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
+    begun(&cluster, "4.21.2").await;
+    cvo.complete().await;
+    let record = cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+    let spec = &record["spec"];
+    assert_eq!([&spec["by"], &spec["from"], &spec["to"], &spec["type"]], ["Force", "4.21.1", "4.21.2", "patch"]);
+    assert_eq!(spec["overrides"][0]["kind"], "ClusterImagePolicy");
+    assert_eq!(spec["acceptedRisks"], entries(&cluster.cluster_version().await, "4.21.2")[0]["acceptedRisks"]);
+    cluster.operator_settles().await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
+}
+
+#[tokio::test]
+async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    refused(&cluster, "4.21.2").await;
+    holds_back(&operator, "NoPolicy").await;
+    cvo.pause().await;
+    cvo.set_verifiable(&fixtures::image("4.21.2"), false);
+    cluster.guard_the_door().await;
+    cluster
+        .poking_until(
+            "force",
+            async || {
+                if is_forced(&cluster.cluster_version().await) { Ok(()) } else { Err(operator.log()) }
+            },
+        )
+        .await;
+    cvo.resume().await;
+    cvo.complete().await;
+    let record = cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+    assert_eq!((&record["spec"]["by"], &record["status"]["verified"]), (&json!("Bridge"), &json!(false)));
+    eventually("an event about it", async || {
+        let events = cluster.events().await;
+        let event = events.iter().find(|event| event["reason"] == "ForcedUnverified");
+        event.map(|event| assert_eq!(event["type"], "Warning")).ok_or_else(|| format!("{events:#?}"))
     })
     .await;
-    cluster
-        .wait_for("the CVO hears our ClusterOperator", |cv| says(cv, "Upgradeable", "False", "MultipleReasons"))
-        .await;
+    assert_eq!(operator.metric("upgrade_gate_bridge_unverified"), Some(1.0));
+}
+
+#[tokio::test]
+async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    // The policy is there, and not bound.
+    holds_back(&operator, "NoPolicy").await;
+    let degraded = cluster.own_condition("Degraded", "True", "PolicyMissing").await;
+    assert!(degraded["message"].as_str().unwrap().contains("Apply deploy/ again."), "{degraded}");
+    let upgradeable = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    assert!(upgradeable["message"].as_str().unwrap().contains("is not let through: The ValidatingAdmissionPolicy"));
     cvo.settled().await;
-    cluster.rests_for(Duration::from_secs(2)).await;
-    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"]["force"], false);
-    assert_eq!(records(&cluster), Vec::<Value>::new());
+    cluster.operator_settles().await;
+    // Bound on trial, then bound to a policy that isn't there: that is no more than nothing.
+    let mut binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "upgrade-gate"},
+        "spec": {"policyName": "upgrade-gate", "validationActions": ["Warn", "Audit"]},
+    });
+    cluster.control_plane.apply_object(&binding);
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    binding["spec"]["validationActions"] = json!(["Deny"]);
+    cluster.control_plane.kubectl(&["delete", "validatingadmissionpolicy", "upgrade-gate"]);
+    cluster.control_plane.apply_object(&binding);
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    assert_eq!(cluster.records().await, Vec::<Value>::new());
+
+    cluster.guard_the_door().await;
+    assert!(is_forced(&begun(&cluster, "4.21.2").await));
+    cluster.own_condition("Degraded", "False", "AsExpected").await;
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+}
+
+#[tokio::test]
+async fn while_the_cvo_is_down_nothing_is_written() {
+    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    cvo.scale_to_zero();
+    cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
+    cluster.guard_the_door().await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    operator.kill();
+
+    // It spoke before it went: what it has verified may not be so when it comes back.
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    refused(&cluster, "4.21.2").await;
+    cvo.scale_to_zero();
+    cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    holds_back(&operator, "NoCvo").await;
+    cluster.operator_settles().await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    assert_eq!(cluster.records().await, Vec::<Value>::new());
+    let _cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    assert!(is_forced(&begun(&cluster, "4.21.2").await));
 }
 
 #[tokio::test]
@@ -87,25 +340,25 @@ async fn beside_a_fixed_cvo_nothing_is_written_on_cluster_version() {
     for profile in [Profile::V4_22, Profile::Main] {
         let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
         let cvo = Cvo::start(&cluster, profile, Params::default()).await;
-        let mut operator = Operator::start(&cluster, Options::mode("auto")).await;
+        let mut operator = Operator::start(&cluster, Options::default()).await;
         operator.ready().await;
+        cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
         cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
         cvo.complete().await;
-        cluster
-            .wait_for("the CVO hears our ClusterOperator", |cv| {
-                condition(cv, "Upgradeable")["message"].as_str().unwrap_or_default().contains("minor and major updates")
-            })
-            .await;
-        cluster.rests_for(Duration::from_secs(2)).await;
+        let record = cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+        let spec = &record["spec"];
+        assert_eq!([&spec["by"], &spec["from"], &spec["to"], &spec["type"]], ["Gate", "4.21.1", "4.21.2", "patch"]);
+        assert_eq!(record["status"]["verified"], true);
+        cluster.operator_settles().await;
+        cluster.operator_rests_for(Duration::from_secs(1)).await;
         assert_eq!(cluster.operator_writes().await.len(), 0, "{profile:?}");
     }
 }
 
 #[tokio::test]
 async fn our_cluster_operator_says_what_overrides_prevent() {
-    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let _cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
-    let _operator = Operator::start(&cluster, Options::mode("auto")).await;
+    let (cluster, _cvo) = start(fixtures::cluster_with_override()).await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
     let seen = cluster
         .wait_for("the CVO hears our ClusterOperator", |cv| {
             condition(cv, "Upgradeable")["message"].as_str().unwrap_or_default().contains("minor and major updates")

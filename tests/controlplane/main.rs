@@ -5,7 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auto;
 mod bridge;
+mod bridge_conditions;
 mod check_gate;
 mod conditions;
 mod conflicts;

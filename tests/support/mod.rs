@@ -11,6 +11,7 @@
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every helper has a user at every time")]
 
 mod audit;
+mod beside;
 mod cluster;
 mod control_plane;
 mod crd;
@@ -20,6 +21,7 @@ pub mod fixtures;
 mod operator;
 mod policy;
 pub mod requests;
+mod rights;
 mod unbound;
 mod versions;
 mod waits;

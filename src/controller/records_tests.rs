@@ -1,0 +1,205 @@
+//! UpdateRecords: which one an update has, whose doing it says the update was, and what becomes of it.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::records::{LIMIT, RecordWrite, follow, name, of_history, unverified};
+use crate::api::{AcceptedBy, ClusterVersion, Release, UpdateRecord};
+
+const NOW: &str = "2026-01-02T03:04:05Z";
+const FORCED: &str = "Forced through blocking failures: text";
+const DIGEST: &str = "r@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn cluster(request: &Value, history: &Value) -> ClusterVersion {
+    ClusterVersion::from_value(json!({
+        "spec": {"desiredUpdate": request},
+        "status": {"desired": {"version": "4.21.1", "image": "one"}, "history": history},
+    }))
+    .unwrap()
+}
+
+fn entry(state: &str, started: &str, risks: &str) -> Value {
+    json!({"state": state, "version": "4.21.2", "image": DIGEST, "startedTime": started, "completionTime": "done",
+           "verified": true, "acceptedRisks": risks})
+}
+
+fn record(name: &str, status: &Value) -> UpdateRecord {
+    let spec = json!({"from": "4.21.1", "to": "4.21.2", "type": "patch", "image": DIGEST, "overrides": [],
+                      "acceptedRisks": "text", "by": "Bridge", "acceptedTime": NOW});
+    serde_json::from_value(json!({"apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord",
+        "metadata": {"name": name, "resourceVersion": "5"}, "spec": spec, "status": status}))
+    .unwrap()
+}
+
+fn statuses(writes: &[RecordWrite]) -> Vec<(String, Value)> {
+    let status = |write: &RecordWrite| match write {
+        RecordWrite::Status { name, patch } => Some((name.clone(), patch["status"].clone())),
+        RecordWrite::Create(_) | RecordWrite::Delete(_) => None,
+    };
+    writes.iter().filter_map(status).collect()
+}
+
+#[rstest]
+#[case::plain("4.21.2", DIGEST, "4.21.2-0123456789ab")]
+#[case::build_metadata("4.21.2+Build_1", DIGEST, "4.21.2-build-1-0123456789ab")]
+#[case::no_digest("4.21.2", "r:tag", "4.21.2-no-digest")]
+#[case::no_version("", DIGEST, "unknown-0123456789ab")]
+#[case::odd("../..", DIGEST, "0123456789ab")]
+fn names(#[case] version: &str, #[case] image: &str, #[case] expected: &str) {
+    let release = Release { version: version.into(), image: image.into(), ..Release::default() };
+    assert_eq!(name(&release), expected);
+}
+
+#[rstest]
+#[case::begun(json!({"version": "4.21.2"}), json!([entry("Partial", "s1", FORCED)]), json!(null),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}))]
+#[case::completed(json!(null), json!([entry("Completed", "s1", FORCED)]),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
+    json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": true}))]
+#[case::lost_later(json!(null), json!([entry("Completed", "s1", "")]),
+    json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": true}),
+    json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": false}))]
+#[case::still_asked_for(json!({"version": "4.21.2"}), json!([]), json!(null), json!({"outcome": "Pending"}))]
+#[case::cleared(json!(null), json!([]), json!({"outcome": "Pending"}), json!({"outcome": "Abandoned"}))]
+#[case::another_asked_for(json!({"version": "4.21.3"}), json!([]), json!(null), json!({"outcome": "Abandoned"}))]
+#[case::left_behind(json!(null),
+    json!([{"state": "Partial", "version": "4.21.3", "image": "x", "startedTime": "s2"}, entry("Partial", "s1", FORCED)]),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
+    json!({"outcome": "Abandoned", "startedTime": "s1", "inHistory": true}))]
+fn a_record_follows_its_update(
+    #[case] request: Value,
+    #[case] history: Value,
+    #[case] before: Value,
+    #[case] after: Value,
+) {
+    let cluster = cluster(&request, &history);
+    let mut record = record("a", &before);
+    let writes = follow(std::slice::from_ref(&record), &cluster);
+    assert_eq!(statuses(&writes), [("a".to_owned(), after.clone())]);
+    record.status = Some(serde_json::from_value(after).unwrap());
+    assert_eq!(follow(&[record], &cluster), [], "nothing is written twice");
+}
+
+#[test]
+fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
+    let done = record("4.21.2-0123456789ab", &json!({"outcome": "Completed", "startedTime": "s1"}));
+    let cluster = cluster(&json!(null), &json!([entry("Partial", "s2", "Forced through blocking failures: x")]));
+    let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, NOW) else { panic!("no record") };
+    assert_eq!(second.metadata.name.as_deref(), Some("4.21.2-0123456789ab-2"));
+    assert_eq!(second.spec.by, AcceptedBy::Force);
+}
+
+#[rstest]
+#[case::linked(json!({"outcome": "Pending", "startedTime": "s1"}))]
+#[case::written_before_the_entry(json!(null))]
+fn an_entry_has_one_record(#[case] status: Value) {
+    let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", FORCED)]));
+    assert_eq!(of_history(&[record("a", &status)], &cluster, NOW), None);
+}
+
+#[test]
+fn the_oldest_records_leave_and_open_ones_stay() {
+    let mut records: Vec<UpdateRecord> = (0..=LIMIT)
+        .map(|index| {
+            let mut record = record(&format!("r{index:03}"), &json!({"outcome": "Abandoned"}));
+            record.spec.accepted_time = format!("2026-01-01T00:{:02}:{:02}Z", index / 60, index % 60);
+            record
+        })
+        .collect();
+    records[0].status = None;
+    let cluster = cluster(&json!({"version": "4.21.2", "image": DIGEST}), &json!([]));
+    let writes = follow(&records, &cluster);
+    assert!(writes.contains(&RecordWrite::Delete("r001".into())), "{writes:?}");
+    assert_eq!(writes.iter().filter(|write| matches!(write, RecordWrite::Delete(_))).count(), 1);
+}
+
+/// A cluster that asks for 4.21.2, forced by that manager at that time, where the update to it has begun.
+fn forced_by(manager: &str, time: &str, risks: &str) -> ClusterVersion {
+    let fields = json!({"f:spec": {"f:desiredUpdate": {"f:force": {}}}});
+    ClusterVersion::from_value(json!({
+        "metadata": {"managedFields": [{"manager": manager, "time": time, "fieldsV1": fields}]},
+        "spec": {"desiredUpdate": {"version": "4.21.2", "image": DIGEST, "force": true}},
+        "status": {"desired": {"version": "4.21.2", "image": DIGEST},
+                   "history": [entry("Partial", "2026-01-02T03:04:06Z", risks), {"state": "Completed", "version": "4.21.1"}]},
+    }))
+    .unwrap()
+}
+
+fn created(write: Option<RecordWrite>) -> UpdateRecord {
+    let Some(RecordWrite::Create(record)) = write else { panic!("no record: {write:?}") };
+    *record
+}
+
+#[rstest]
+#[case::somebody("kubectl-patch", FORCED, AcceptedBy::Force)]
+#[case::the_bridge("upgrade-gate", FORCED, AcceptedBy::Bridge)]
+#[case::not_the_first_line("kubectl-patch", "No signature.\nForced through blocking failures: x", AcceptedBy::Force)]
+#[case::not_needed("kubectl-patch", "Precondition \"A\" failed because of \"B\": x", AcceptedBy::Gate)]
+fn a_record_that_is_missing_says_who_let_the_update_through(
+    #[case] manager: &str,
+    #[case] risks: &str,
+    #[case] expected: AcceptedBy,
+) {
+    let record = created(of_history(&[], &forced_by(manager, NOW, risks), "later"));
+    assert_eq!(record.spec.by, expected);
+    assert_eq!((&*record.spec.from, &*record.spec.accepted_time), ("4.21.1", "2026-01-02T03:04:06Z"));
+}
+
+#[test]
+fn a_force_of_the_bridge_that_was_carried_along_is_not_the_bridges_doing() {
+    let mut earlier = record("earlier", &json!({"outcome": "Completed", "startedTime": NOW}));
+    (earlier.spec.to, earlier.spec.image) = ("4.21.1".into(), "one".into());
+    let cluster = forced_by("upgrade-gate", NOW, FORCED);
+    assert_eq!(created(of_history(&[earlier.clone()], &cluster, NOW)).spec.by, AcceptedBy::Force);
+    // One that was written after the earlier update had begun isn't that update's.
+    earlier.status.as_mut().unwrap().started_time = Some("2026-01-02T03:00:00Z".into());
+    assert_eq!(created(of_history(&[earlier], &cluster, NOW)).spec.by, AcceptedBy::Bridge);
+}
+
+#[rstest]
+#[case::somebody_was_quicker("kubectl-patch", FORCED, AcceptedBy::Force)]
+#[case::the_cvo_let_it_through("upgrade-gate", "text", AcceptedBy::Gate)]
+fn what_the_bridge_was_about_to_force_and_did_not_is_abandoned(
+    #[case] manager: &str,
+    #[case] risks: &str,
+    #[case] by: AcceptedBy,
+) {
+    let cluster = forced_by(manager, NOW, risks);
+    let ours = record("4.21.2-0123456789ab", &json!({"outcome": "Pending"}));
+    let other = created(of_history(std::slice::from_ref(&ours), &cluster, NOW));
+    assert_eq!((other.spec.by, other.metadata.name.as_deref()), (by, Some("4.21.2-0123456789ab-2")));
+    let followed = statuses(&follow(&[ours, other], &cluster));
+    let outcomes: Vec<_> = followed.iter().map(|(name, status)| (name.as_str(), status["outcome"].clone())).collect();
+    assert_eq!(outcomes, [("4.21.2-0123456789ab", json!("Abandoned")), ("4.21.2-0123456789ab-2", json!("Pending"))]);
+}
+
+#[test]
+fn what_the_gate_was_about_to_accept_and_was_forced_instead_is_abandoned() {
+    let cluster = forced_by("upgrade-gate", NOW, FORCED);
+    let mut gates = record("a", &json!(null));
+    gates.spec.by = AcceptedBy::Gate;
+    let bridges = record("b", &json!(null));
+    let outcomes: Vec<_> = statuses(&follow(&[gates, bridges], &cluster))
+        .into_iter()
+        .map(|(name, status)| (name, status["outcome"].clone(), status["startedTime"].clone()))
+        .collect();
+    let started = json!("2026-01-02T03:04:06Z");
+    assert_eq!(outcomes, [("a".into(), json!("Abandoned"), json!(null)), ("b".into(), json!("Pending"), started)]);
+}
+
+#[test]
+fn the_way_back_to_the_previous_version_is_a_rollback() {
+    let history =
+        json!([entry("Partial", "s3", FORCED), {"version": "4.21.3"}, {"version": "4.21.2", "image": DIGEST}]);
+    let record = created(of_history(&[], &cluster(&json!(null), &history), NOW));
+    assert_eq!((&*record.spec.from, &*record.spec.update_type), ("4.21.3", "rollback"));
+}
+
+#[test]
+fn of_two_updates_that_went_unverified_the_newer_is_told() {
+    let mut older = record("b", &json!({"outcome": "Completed", "verified": false}));
+    older.spec.accepted_time = "2026-01-01T00:00:00Z".into();
+    let records = [record("a", &json!({"outcome": "Completed", "verified": false})), older];
+    assert_eq!(unverified(&records).unwrap().metadata.name.as_deref(), Some("a"));
+    assert_eq!(unverified(&[record("a", &json!({"verified": true}))]), None);
+}

@@ -1,0 +1,101 @@
+//! Why the bridge doesn't force a request: a name for the metric, a sentence for the administrator.
+
+/// Why a request isn't forced; the first that holds is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Nothing is asked for.
+    NoRequest,
+    /// The request has fields whose meaning nobody here knows, or a mode.
+    UnknownFields,
+    /// The request asks for an architecture, which excludes an image.
+    Architecture,
+    /// `force` is set already.
+    Forced,
+    /// The CVO calls the request invalid.
+    Invalid,
+    /// The CVO doesn't refuse the request for its preconditions.
+    NotRefused,
+    /// The CVO's message isn't of the shape that is known.
+    MessageUnreadable,
+    /// The CVO's message is about another request, or doesn't name the image by digest.
+    MessageOfAnother,
+    /// Something else than overrides blocks as well.
+    OtherPrecondition,
+    /// No unmanaged override is left, so the CVO will let it through by itself.
+    NoOverrides,
+    /// By our own comparison it is no patch update.
+    NotPatch,
+    /// By our own verdict it is blocked.
+    Blocked,
+    /// A minor or major update hasn't completed.
+    Unfinished,
+    /// The policy that keeps a `force` from being carried along isn't in force.
+    NoPolicy,
+    /// The CVO that refused is gone.
+    NoCvo,
+}
+
+impl Refusal {
+    /// The label in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRequest => "NoRequest",
+            Self::UnknownFields => "UnknownFields",
+            Self::Architecture => "Architecture",
+            Self::Forced => "Forced",
+            Self::Invalid => "Invalid",
+            Self::NotRefused => "NotRefused",
+            Self::MessageUnreadable => "MessageUnreadable",
+            Self::MessageOfAnother => "MessageOfAnother",
+            Self::OtherPrecondition => "OtherPrecondition",
+            Self::NoOverrides => "NoOverrides",
+            Self::NotPatch => "NotPatch",
+            Self::Blocked => "Blocked",
+            Self::Unfinished => "Unfinished",
+            Self::NoPolicy => "NoPolicy",
+            Self::NoCvo => "NoCvo",
+        }
+    }
+
+    /// Whether a request waits because of this, which an administrator wants to know.
+    #[must_use]
+    pub fn holds_back(self) -> bool {
+        !matches!(self, Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides)
+    }
+
+    /// What an administrator reads.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::NoRequest => "No update is asked for.",
+            Self::UnknownFields => {
+                "The request has fields other than version, image, force and acceptRisks; ask for the update without them."
+            }
+            Self::Architecture => "The request asks for an architecture; a change of architecture is no patch update.",
+            Self::Forced => "The request is forced already.",
+            Self::Invalid => "The cluster-version operator calls the request invalid.",
+            Self::NotRefused => "The cluster-version operator doesn't refuse the request for its preconditions.",
+            Self::MessageUnreadable => "The message of ReleaseAccepted isn't of a shape that can be relied on.",
+            Self::MessageOfAnother => {
+                "The message of ReleaseAccepted doesn't name the requested release by its digest; if it doesn't within a \
+                 minute, ask for the update by version, or by an image with a digest."
+            }
+            Self::OtherPrecondition => "Something else than overrides blocks the update too; see ReleaseAccepted.",
+            Self::NoOverrides => {
+                "No override is unmanaged any more; the cluster-version operator decides anew by itself."
+            }
+            Self::NotPatch => "The update leaves the minor, which overrides prevent.",
+            Self::Blocked => "The gate blocks the update.",
+            Self::Unfinished => "A minor or major update hasn't completed; wait for it.",
+            Self::NoPolicy => {
+                "The ValidatingAdmissionPolicy upgrade-gate, or a binding of it that denies, is missing: without it a force \
+                 left in spec would carry the next update. Apply deploy/ again."
+            }
+            Self::NoCvo => {
+                "The cluster-version operator that refused the update is gone: its Lease isn't renewed. Once it is \
+                 back, and has verified the release anew, the update goes on."
+            }
+        }
+    }
+}

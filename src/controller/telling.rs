@@ -1,0 +1,143 @@
+//! What the loop tells: events, lines in the log and metrics, each thing once, whatever it was that was seen again.
+
+use std::sync::Arc;
+
+use super::{
+    bridge::Bridging,
+    events::{self, Announcement, Announcer, Reason},
+    ownership::{self, Role},
+    plan::{self, Conditions, Recording},
+    records,
+    refusal::Refusal,
+};
+use crate::{
+    api::{ClusterVersion, UpdateRecord, names::condition},
+    gate::{Snapshot, Source, Verdict, message},
+    metrics::Metrics,
+};
+
+/// Knows what was told.
+pub struct Teller {
+    pub(super) metrics: Arc<Metrics>,
+    announcer: Announcer,
+    /// What a role that doesn't write the conditions would have written last.
+    said: Option<Conditions>,
+    /// The record of the bridge whose update went unverified, as it was told.
+    unverified: Option<String>,
+}
+
+impl Teller {
+    /// Nothing was told yet.
+    pub fn new(metrics: Arc<Metrics>, announcer: Announcer) -> Self {
+        Self { metrics, announcer, said: None, unverified: None }
+    }
+
+    /// Another role than before. One that a person named is no news to anybody.
+    pub fn acts_as(&self, cluster_version: &ClusterVersion, role: Role, why: &str, is_news: bool) {
+        tracing::info!(role = role.as_str(), why, "the mode has been decided");
+        if !is_news {
+            return;
+        }
+        let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
+        self.announcer.announce(cluster_version, Announcement { reason: Reason::ModeChanged, note });
+    }
+
+    /// The conditions have been written.
+    pub fn decided(&self, snapshot: &Snapshot, verdict: &Verdict, recording: Recording) {
+        let after = plan::conditions(snapshot, verdict, recording);
+        let before = |kind| snapshot.cluster_version.condition(kind);
+        let before = (before(condition::UPGRADEABLE), before(condition::RELEASE_ACCEPTED));
+        for announcement in events::announcements(snapshot, verdict, before, &after) {
+            self.say(snapshot, verdict, announcement);
+        }
+    }
+
+    /// A request has been forced.
+    pub fn forced(&self, snapshot: &Snapshot, bridging: &Bridging) {
+        let judgement = &bridging.judgement;
+        self.metrics.decided(judgement.update_type, judgement.decision());
+        for announcement in events::forced(&snapshot.cluster_version, judgement) {
+            self.announce(&snapshot.cluster_version, announcement);
+        }
+    }
+
+    /// What a role that doesn't write the conditions itself has come to think of them.
+    pub fn look_on(&mut self, snapshot: &Snapshot, verdict: &Verdict, role: Role) {
+        let after = plan::conditions(snapshot, verdict, Recording::Possible);
+        let before = match &self.said {
+            Some(said) => (Some(&said.upgradeable), Some(&said.release_accepted)),
+            None => (snapshot.cluster_version.condition(condition::UPGRADEABLE), None),
+        };
+        let is_unknown = verdict.request().is_some_and(|request| request.release.version.is_empty());
+        for announcement in events::announcements(snapshot, verdict, before, &after) {
+            let premature = match announcement.reason {
+                // An update goes ahead when the bridge forces it, or when a CVO says so.
+                Reason::UpdateAccepted | Reason::ForcedPastOverrides => matches!(role, Role::Bridge | Role::Guard),
+                // Of an image that nothing here knows, the CVO reads the version.
+                Reason::UpdateBlocked => role == Role::Bridge && is_unknown,
+                _ => false,
+            };
+            if !premature {
+                self.say(snapshot, verdict, announcement);
+            }
+        }
+        self.said = Some(after);
+    }
+
+    /// How the bridge is.
+    pub fn bridges(
+        &mut self,
+        cluster_version: &ClusterVersion,
+        records: &Source<Vec<UpdateRecord>>,
+        bridging: Option<&Result<Bridging, Refusal>>,
+    ) {
+        let refusal = match bridging {
+            Some(Err(refusal)) if refusal.holds_back() => Some(*refusal),
+            _ => None,
+        };
+        let is_news = self.metrics.bridges(refusal, ownership::owns_force(cluster_version));
+        if let Some(refusal) = refusal.filter(|_| is_news) {
+            tracing::info!(refusal = refusal.as_str(), "{}", refusal.message());
+        }
+        let unverified = match records {
+            Source::Read(records) => records::unverified(records),
+            Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
+        };
+        self.metrics.is_unverified(unverified.is_some());
+        let name = unverified.and_then(|record| record.metadata.name.clone());
+        if let Some(record) = unverified.filter(|_| name != self.unverified) {
+            let note = format!(
+                "The update to {} was forced by upgrade-gate and went ahead without a verified signature: the image \
+                 stopped being verifiable between the refusal and the force.",
+                message::quote(&record.spec.to)
+            );
+            tracing::warn!("{note}");
+            self.announcer.announce(cluster_version, Announcement { reason: Reason::ForcedUnverified, note });
+        }
+        self.unverified = name;
+    }
+
+    /// Another writer has taken back what was written.
+    pub fn contends(&self, cluster_version: Option<&ClusterVersion>) {
+        self.metrics.contended();
+        tracing::warn!("{}", message::CONTENTION);
+        if let Some(cluster_version) = cluster_version {
+            let announcement = Announcement { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
+            self.announcer.announce(cluster_version, announcement);
+        }
+    }
+
+    /// An event, a line in the log, and a count for a decision.
+    fn say(&self, snapshot: &Snapshot, verdict: &Verdict, announcement: Announcement) {
+        let is_decision = matches!(announcement.reason, Reason::UpdateAccepted | Reason::UpdateBlocked);
+        if let Some(request) = events::decided(snapshot, verdict).filter(|_| is_decision) {
+            self.metrics.decided(request.update_type, request.decision());
+        }
+        self.announce(&snapshot.cluster_version, announcement);
+    }
+
+    fn announce(&self, cluster_version: &ClusterVersion, announcement: Announcement) {
+        tracing::info!(reason = ?announcement.reason, "{}", announcement.note.replace('\n', " | "));
+        self.announcer.announce(cluster_version, announcement);
+    }
+}

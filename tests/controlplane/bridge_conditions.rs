@@ -1,0 +1,292 @@
+//! Each condition of the bridge on the API server. No CVO runs: its words are put there by hand, hostile ones too, and
+//! each case differs from one that is forced in a single thing.
+
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use upgrade_gate::api::ClusterVersion;
+use upgrade_gate::controller::decide;
+use upgrade_gate::gate::{Authority, Snapshot, Source, Target};
+
+use crate::support::{self, Cluster, Loosen, Operator, Options, condition, cvo, eventually, fixtures};
+
+const OVERRIDES: &str =
+    "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": some text";
+const ROLLBACK: &str = "Precondition \"ClusterVersionRollback\" failed because of \"LowDesiredVersion\": some text";
+const SEVERAL: &str = "Precondition \"ClusterVersionUpgradeable\" failed because of \"MultipleReasons\": some text";
+const RECOMMENDED: &str = "Precondition \"ClusterVersionRecommendedUpdate\" failed because of \"SomeIssue\": some text";
+
+/// What a CVO says of a release whose preconditions have failed.
+fn refusal(version: &str, image: &str, items: &[&str]) -> Value {
+    let head = format!("Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": ");
+    let message = match items {
+        [one] => format!("{head}{one}"),
+        several => format!("{head}Multiple precondition checks failed:\n* {}", several.join("\n* ")),
+    };
+    fixtures::condition("ReleaseAccepted", "False", "PreconditionChecks", &message)
+}
+
+/// A cluster on which a CVO refuses 4.21.2 for overrides alone.
+fn refused() -> Value {
+    let mut cluster = fixtures::cluster_with_override();
+    cluster["spec"]["desiredUpdate"] =
+        json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
+    cluster["status"]["conditions"].as_array_mut().unwrap().extend([
+        fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", "no"),
+        refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES]),
+    ]);
+    cluster
+}
+
+fn set_condition(status: &mut Value, wanted: Value) {
+    let conditions = status["conditions"].as_array_mut().unwrap();
+    conditions.retain(|condition| condition["type"] != wanted["type"]);
+    conditions.push(wanted);
+}
+
+/// An operator beside words put there by hand.
+struct Stage<'a> {
+    cluster: &'a Cluster,
+    operator: &'a Operator,
+    overrides: Value,
+    shown: usize,
+}
+
+impl Stage<'_> {
+    /// Shows the operator [`refused`] with these changes, and waits until it has looked. A veto that stands for nothing
+    /// tells which version of the object it has seen.
+    async fn show(&mut self, request: Value, change: impl Fn(&mut Value)) {
+        self.shown += 1;
+        // The door is open to a minor before there is an override.
+        self.cluster.put_status(cvo::MANAGER, |status| *status = fixtures::cluster()["status"].clone()).await;
+        self.cluster.patch(json!({"spec": {"desiredUpdate": null, "overrides": []}})).await;
+        self.cluster.patch(json!({"spec": {"desiredUpdate": request}})).await;
+        self.cluster.set_overrides(self.overrides.clone()).await;
+        let seen = format!("UpgradeableSeen{}", self.shown);
+        self.cluster
+            .put_status(cvo::MANAGER, |status| {
+                *status = refused()["status"].clone();
+                set_condition(status, fixtures::condition(&seen, "False", "Seen", ""));
+                change(status);
+            })
+            .await;
+        let series = format!("upgrade_gate_risk{{name=\"{seen}\"}}");
+        eventually("the operator to look", async || self.operator.metric(&series).ok_or_else(|| self.operator.log()))
+            .await;
+    }
+
+    /// The same, and waits until the bridge says why it doesn't force; `None` where nobody needs to know.
+    async fn is_held_back(&mut self, case: &str, request: Value, change: impl Fn(&mut Value), reason: Option<&str>) {
+        self.show(request.clone(), change).await;
+        let series = reason.map(|reason| format!("upgrade_gate_bridge_refusal{{reason=\"{reason}\"}} 1"));
+        eventually(&format!("{case}: {reason:?}"), async || {
+            let seen = self.cluster.cluster_version().await["spec"]["desiredUpdate"].clone();
+            assert!(seen["force"] == request["force"], "{case} was forced");
+            let metrics = self.operator.metrics();
+            let told = match &series {
+                Some(series) => metrics.contains(series),
+                None => !metrics.contains("upgrade_gate_bridge_refusal{"),
+            };
+            if told { Ok(()) } else { Err(metrics) }
+        })
+        .await;
+    }
+}
+
+fn by_version(version: &str) -> Value {
+    json!({"version": version, "image": "", "architecture": "", "force": false})
+}
+
+fn by_image(image: &str) -> Value {
+    json!({"version": "", "image": image, "architecture": "", "force": false})
+}
+
+fn says(version: &str, image: &str, items: &[&str]) -> impl Fn(&mut Value) + use<> {
+    let condition = refusal(version, image, items);
+    move |status| set_condition(status, condition.clone())
+}
+
+#[tokio::test]
+async fn a_request_is_forced_unless_anything_speaks_against_it() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let anything = "/properties/spec/properties/desiredUpdate";
+    let loosened =
+        cluster.loosen("clusterversions", &[Loosen::UnknownFields(anything), Loosen::Field(anything, "mode")]).await;
+    cluster.guard_the_door().await;
+    let mut operator = Operator::start(&cluster, Options::mode("bridge")).await;
+    operator.ready().await;
+    let overrides = json!([fixtures::policy_override()]);
+    let mut stage = Stage { cluster: &cluster, operator: &operator, overrides: overrides.clone(), shown: 0 };
+    let image = fixtures::image("4.21.2");
+    let two = json!({"version": "4.21.2", "image": image, "architecture": "", "force": false});
+    let with = |field: &str, value: Value| {
+        let mut request = two.clone();
+        request[field] = value;
+        request
+    };
+    let nothing = |_: &mut Value| {};
+
+    // The request.
+    let forced = with("force", json!(true));
+    stage.is_held_back("forced by somebody else", forced, nothing, None).await;
+    let multi = json!({"version": "4.21.2", "architecture": "Multi", "force": false});
+    stage.is_held_back("an architecture", multi, nothing, Some("Architecture")).await;
+    stage.is_held_back("preflight", with("mode", json!("Preflight")), nothing, Some("UnknownFields")).await;
+    stage.is_held_back("an unknown field", with("later", json!(true)), nothing, Some("UnknownFields")).await;
+    let tag = "registry.example.com/openshift/release:4.21.2";
+    stage.is_held_back("a tag", by_image(tag), says("4.21.2", tag, &[OVERRIDES]), Some("MessageOfAnother")).await;
+    let upper = image.replace("342e32", "342E32");
+    assert_ne!(upper, image);
+    let told = says("4.21.2", &upper, &[OVERRIDES]);
+    stage.is_held_back("a digest in upper case", by_image(&upper), told, Some("MessageOfAnother")).await;
+
+    // The CVO's word.
+    let invalid = |status: &mut Value| set_condition(status, fixtures::condition("Invalid", "True", "No", ""));
+    stage.is_held_back("invalid", two.clone(), invalid, Some("Invalid")).await;
+    for (status, reason) in [("True", "PayloadLoaded"), ("Unknown", "PreconditionChecks"), ("False", "RetrievePayload")]
+    {
+        let change = |seen: &mut Value| {
+            let mut told = refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES]);
+            (told["status"], told["reason"]) = (json!(status), json!(reason));
+            set_condition(seen, told);
+        };
+        stage.is_held_back(reason, two.clone(), change, None).await;
+    }
+    let other = fixtures::image("4.21.3");
+    for (case, told, reason) in [
+        ("a message about the previous version", says("4.21.3", &image, &[OVERRIDES]), "MessageOfAnother"),
+        ("a message about the previous image", says("4.21.2", &other, &[OVERRIDES]), "MessageOfAnother"),
+        ("a message that names a tag", says("4.21.2", tag, &[OVERRIDES]), "MessageOfAnother"),
+        ("no message", says("4.21.2", &image, &[""]), "MessageUnreadable"),
+        ("a broken item", says("4.21.2", &image, &[OVERRIDES, "Precondition \"A\" failed: B"]), "MessageUnreadable"),
+        ("another that blocks", says("4.21.2", &image, &[OVERRIDES, ROLLBACK]), "OtherPrecondition"),
+        ("another that blocks, first", says("4.21.2", &image, &[ROLLBACK, OVERRIDES]), "OtherPrecondition"),
+        ("more than overrides", says("4.21.2", &image, &[SEVERAL]), "OtherPrecondition"),
+        ("a recommendation alone", says("4.21.2", &image, &[RECOMMENDED]), "OtherPrecondition"),
+        (
+            "a text that holds what looks like an item",
+            says("4.21.2", &image, &[OVERRIDES, &format!("{RECOMMENDED}\n* {ROLLBACK}")]),
+            "OtherPrecondition",
+        ),
+    ] {
+        stage.is_held_back(case, two.clone(), told, Some(reason)).await;
+    }
+
+    // The update.
+    let three = fixtures::image("4.22.0");
+    for (case, version) in
+        [("a minor", "4.22.0"), ("a major", "5.0.0"), ("a rollback", "4.21.0"), ("the same", "4.21.1")]
+    {
+        let told = says(version, &fixtures::image(version), &[OVERRIDES]);
+        stage.is_held_back(case, by_version(version), told, Some("NotPatch")).await;
+    }
+    let no_graph = |status: &mut Value| {
+        status["availableUpdates"] = Value::Null;
+        set_condition(status, refusal("4.22.0", &fixtures::image("4.22.0"), &[OVERRIDES]));
+    };
+    stage.is_held_back("a minor by its image, without a graph", by_image(&three), no_graph, Some("NotPatch")).await;
+    let told = says("4.21.2", &three, &[OVERRIDES]);
+    stage.is_held_back("an image known as a minor", by_image(&three), told, Some("NotPatch")).await;
+    let known = |status: &mut Value| {
+        status["availableUpdates"] = json!([{"version": "4.21.9", "image": fixtures::image("4.21.2")}]);
+    };
+    stage.is_held_back("an image known as another patch", two.clone(), known, Some("Blocked")).await;
+
+    // The cluster.
+    let unfinished = |status: &mut Value| {
+        let mut front = fixtures::completed("4.21.1");
+        (front["state"], front["completionTime"]) = (json!("Partial"), Value::Null);
+        status["history"] = json!([front, fixtures::completed("4.20.9")]);
+    };
+    stage.is_held_back("an unfinished minor", two.clone(), unfinished, Some("Unfinished")).await;
+    stage.overrides = json!([]);
+    stage.is_held_back("without overrides", two.clone(), nothing, None).await;
+    stage.overrides = overrides;
+    cluster.open_the_door().await;
+    stage.is_held_back("without the policy", two.clone(), nothing, Some("NoPolicy")).await;
+    cluster.guard_the_door().await;
+
+    // A last look, so that what came before it is done with; then the one thing that is asked for.
+    stage.show(by_version("4.22.0"), says("4.22.0", &three, &[OVERRIDES])).await;
+    assert_eq!(cluster.operator_writes().await.len(), 0);
+    stage.show(two.clone(), nothing).await;
+    let seen = cluster.wait_for("force", |cv| cv["spec"]["desiredUpdate"]["force"] == true).await;
+    assert_eq!(seen["spec"]["desiredUpdate"], with("force", json!(true)));
+    cluster.operator_settles().await;
+    assert_eq!(cluster.operator_writes().await.len(), 1);
+    loosened.restore().await;
+}
+
+#[tokio::test]
+async fn a_force_is_set_once_for_each_generation() {
+    let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
+    cluster.guard_the_door().await;
+    let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
+    // A CVO that doesn't hear of it: the refusal stands, and so does the force, at rest.
+    let forced = |cv: &Value| cv["spec"]["desiredUpdate"]["force"] == true;
+    cluster.wait_for("force", forced).await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(cluster.operator_writes().await.len(), 1);
+    // Asked for again, without it.
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cluster.wait_for("force", forced).await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(cluster.operator_writes().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
+    let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
+    let client = cluster.control_plane.operator_client().await;
+    let api: kube::Api<kube::api::DynamicObject> =
+        kube::Api::all_with(client, &upgrade_gate::controller::cluster_versions());
+    let write = async |bridging: upgrade_gate::controller::Bridging| {
+        let patch = Patch::<()>::Json(bridging.patch);
+        match api.patch("version", &PatchParams::default(), &patch).await {
+            Ok(_) => 200,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let read = async || {
+        let cluster_version = ClusterVersion::from_value(cluster.cluster_version().await).unwrap();
+        let snapshot = Snapshot {
+            now: jiff::Timestamp::now(),
+            targets: Target::requested(&cluster_version).into_iter().collect(),
+            cluster_version,
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Shared,
+        };
+        decide(&snapshot, true).unwrap()
+    };
+    let two = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
+    for (field, value) in [
+        ("version", json!("4.22.0")),
+        ("image", json!(fixtures::image("4.22.0"))),
+        ("force", json!(true)),
+        ("architecture", json!(null)),
+    ] {
+        cluster.patch(json!({"spec": {"desiredUpdate": two}})).await;
+        let bridging = read().await;
+        let before = cluster.patch(json!({"spec": {"desiredUpdate": {field: value}}})).await;
+        let code = write(bridging).await;
+        if before["spec"]["desiredUpdate"][field] != two[field] {
+            assert!(code == 409 || code == 422, "{field}: {code}");
+            assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
+        }
+        cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    }
+    // The CVO may have changed its mind.
+    cluster.patch(json!({"spec": {"desiredUpdate": two}})).await;
+    let bridging = read().await;
+    cluster.put_status(cvo::MANAGER, |status| status["versionHash"] = json!("other")).await;
+    assert_eq!(write(bridging).await, 409);
+    // And with nothing in between.
+    assert_eq!(write(read().await).await, 200);
+    assert!(condition(&cluster.cluster_version().await, "ReleaseAccepted")["status"] == "False");
+}

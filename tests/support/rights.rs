@@ -1,0 +1,83 @@
+//! The operator's permissions, taken away for a while.
+
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::control_plane::{NAME, NAMESPACE, repository};
+use super::eventually;
+
+/// A permission that the operator doesn't have until it is given back, or this is dropped.
+pub struct Withheld<'a> {
+    cluster: &'a Cluster,
+    access: Value,
+    given_back: bool,
+}
+
+impl Cluster {
+    /// Takes away the operator's Role in a namespace, and waits until this access is refused:
+    /// `{"group": …, "resource": …, "verb": …}` as in a SubjectAccessReview.
+    pub async fn withhold_role(&self, namespace: &str, access: Value) -> Withheld<'_> {
+        self.control_plane.kubectl(&["delete", "rolebinding", NAME, "--namespace", namespace]);
+        let mut access = access;
+        access["namespace"] = json!(namespace);
+        self.withheld(access).await
+    }
+
+    /// Takes rules of the operator's ClusterRole away: each verb for which `keep` says no.
+    pub async fn withhold(&self, access: Value, keep: impl Fn(&str, &str) -> bool) -> Withheld<'_> {
+        let role = self.control_plane.kubectl(&["get", "clusterrole", NAME, "--output=json"]);
+        let mut role: Value = serde_json::from_str(&role).expect("a ClusterRole");
+        role["metadata"] = json!({"name": NAME});
+        for rule in role["rules"].as_array_mut().expect("rules") {
+            let resource = rule["resources"][0].as_str().expect("a resource").to_owned();
+            let verbs = rule["verbs"].as_array_mut().expect("verbs");
+            verbs.retain(|verb| keep(&resource, verb.as_str().unwrap_or_default()));
+        }
+        role["rules"].as_array_mut().expect("rules").retain(|rule| rule["verbs"] != json!([]));
+        self.control_plane.apply_object(&role);
+        self.withheld(access).await
+    }
+
+    async fn withheld(&self, access: Value) -> Withheld<'_> {
+        let withheld = Withheld { cluster: self, access, given_back: false };
+        withheld.wait_until(false).await;
+        withheld
+    }
+}
+
+impl Withheld<'_> {
+    /// Gives it back, and waits until it is there again.
+    pub async fn give_back(mut self) {
+        self.restore();
+        self.wait_until(true).await;
+    }
+
+    async fn wait_until(&self, allowed: bool) {
+        let reviews = Api::<SubjectAccessReview>::all(self.cluster.client.clone());
+        let user = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
+        let review = json!({"metadata": {}, "spec": {"user": user, "resourceAttributes": self.access}});
+        let review: SubjectAccessReview = serde_json::from_value(review).expect("a review");
+        eventually(&format!("{} to be allowed: {allowed}", self.access), async || {
+            let answer = reviews.create(&PostParams::default(), &review).await.map_err(|error| error.to_string())?;
+            let now = answer.status.is_some_and(|status| status.allowed);
+            if now == allowed { Ok(()) } else { Err(format!("it is allowed: {now}")) }
+        })
+        .await;
+    }
+
+    fn restore(&mut self) {
+        self.given_back = true;
+        let rbac = repository("deploy/base/rbac.yaml").to_string_lossy().into_owned();
+        self.cluster.control_plane.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &rbac]);
+    }
+}
+
+impl Drop for Withheld<'_> {
+    fn drop(&mut self) {
+        if !self.given_back {
+            self.restore();
+        }
+    }
+}
