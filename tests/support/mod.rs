@@ -34,6 +34,7 @@ pub use cluster::{Cluster, cluster, cluster_as};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
 pub use crd::Loosen;
 pub use operator::{Operator, Options};
+pub use rights::Withheld;
 pub use versions::Versions;
 pub use waits::{entries, is_accepted, says, versions_of_history};
 
