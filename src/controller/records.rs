@@ -18,6 +18,8 @@ use crate::{
 
 /// Records that stay.
 pub const LIMIT: usize = 100;
+/// What the clocks of two nodes may differ by.
+const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 /// Characters of the version in a record's name.
 const VERSION_IN_NAME: usize = 200;
 
@@ -163,11 +165,15 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
     let history = cluster_version.history();
     let linked = history.iter().position(|entry| is_entry(record, entry));
     let position = linked.or_else(|| {
-        // An update begins as the newest entry; older ones of the same release are updates of their own.
-        let front = history.first()?;
-        let taken = records.iter().any(|other| is_entry(other, front));
-        let begins = status.started_time.is_none() && status.outcome == Outcome::Pending && !taken;
-        (begins && may_be_of(record, front, cluster_version)).then_some(0)
+        let begins = status.started_time.is_none() && status.outcome == Outcome::Pending;
+        // An update begins as the newest entry, and may have been left behind when somebody looks again; older ones of the
+        // same release are updates of their own.
+        let mut entries = history.iter().enumerate();
+        let found = entries.find(|(index, entry)| {
+            let taken = || records.iter().any(|other| is_entry(other, entry));
+            (*index == 0 || is_later(entry, record)) && may_be_of(record, entry, cluster_version) && !taken()
+        });
+        found.filter(|_| begins).map(|(index, _)| index)
     });
     if let Some(position) = position {
         let entry = &history[position];
@@ -202,6 +208,13 @@ fn is_open(record: &UpdateRecord) -> bool {
 
 fn is_about(record: &UpdateRecord, version: &str, image: &str) -> bool {
     same_release((&record.spec.to, &record.spec.image), (version, image))
+}
+
+/// Whether that update began after the record was written, give or take what two clocks differ by.
+fn is_later(entry: &HistoryEntry, record: &UpdateRecord) -> bool {
+    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let times = time(&entry.started_time).zip(time(&record.spec.accepted_time));
+    times.is_some_and(|(started, accepted)| accepted.duration_since(started) < CLOCKS)
 }
 
 /// Whether an update that has begun may be the one of that record. Where the bridge was about to force it, and the CVO

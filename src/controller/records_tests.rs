@@ -59,6 +59,12 @@ fn names(#[case] version: &str, #[case] image: &str, #[case] expected: &str) {
 #[case::lost_later(json!(null), json!([entry("Completed", "s1", "")]),
     json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": true}),
     json!({"outcome": "Completed", "startedTime": "s1", "completedTime": "done", "verified": true, "inHistory": false}))]
+#[case::behind_the_newest(json!(null),
+    json!([{"state": "Completed", "version": "4.21.3", "startedTime": NOW}, entry("Completed", "2026-01-02T03:03:55Z", "")]), json!(null),
+    json!({"outcome": "Completed", "startedTime": "2026-01-02T03:03:55Z", "completedTime": "done", "verified": true, "inHistory": false}))]
+#[case::not_one_of_long_before(json!(null),
+    json!([{"state": "Completed", "version": "4.21.3", "startedTime": NOW}, entry("Completed", "2026-01-02T03:02:05Z", "")]), json!(null),
+    json!({"outcome": "Abandoned"}))]
 #[case::still_asked_for(json!({"version": "4.21.2"}), json!([]), json!(null), json!({"outcome": "Pending"}))]
 #[case::cleared(json!(null), json!([]), json!({"outcome": "Pending"}), json!({"outcome": "Abandoned"}))]
 #[case::another_asked_for(json!({"version": "4.21.3"}), json!([]), json!(null), json!({"outcome": "Abandoned"}))]

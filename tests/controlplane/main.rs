@@ -8,6 +8,8 @@ mod support;
 mod auto;
 mod bridge;
 mod bridge_conditions;
+mod bridge_history;
+mod bridge_restarts;
 mod check_gate;
 mod conditions;
 mod conflicts;

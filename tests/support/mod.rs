@@ -37,6 +37,7 @@ pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
 pub use crd::Loosen;
 pub use operator::{Operator, Options};
 pub use policy::Reply;
+pub use rights::Withheld;
 pub use versions::Versions;
 pub use waits::{entries, is_accepted, says, versions_of_history};
 

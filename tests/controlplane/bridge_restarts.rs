@@ -1,0 +1,218 @@
+//! The bridge, stopped at every moment between its two writes: one update, one record, and it says what happened.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    self, Cluster, Operator, Options,
+    cvo::{self, Cvo, Params, Profile},
+    fixtures, versions_of_history,
+};
+
+const FORCING: (&str, &str) = ("clusterversions", "patch");
+const LINKING: (&str, &str) = ("updaterecords/status", "patch");
+const RECORDING: (&str, &str) = ("updaterecords", "create");
+
+/// The access of that name, for a review.
+fn access((resource, verb): (&str, &str)) -> Value {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let (group, name) = match resource {
+        "clusterversions" => ("config.openshift.io", "version"),
+        _ => ("upgrade-gate.openshift.io", ""),
+    };
+    json!({"group": group, "resource": resource, "subresource": subresource, "name": name, "verb": verb})
+}
+
+async fn withhold<'a>(cluster: &'a Cluster, right: (&str, &str)) -> support::Withheld<'a> {
+    let right_of = |resource: &str, verb: &str| (resource, verb) != right;
+    cluster.withhold(access(right), right_of).await
+}
+
+/// A 4.21 cluster under overrides that knows the patches 4.21.2 to 4.21.9, its CVO, and the policy of the door.
+async fn start() -> (Cluster, Cvo) {
+    let mut cluster_version = fixtures::cluster_with_override();
+    let patches: Vec<Value> = (2..10).map(|patch| fixtures::release(&format!("4.21.{patch}"))).collect();
+    cluster_version["status"]["availableUpdates"] = json!(patches);
+    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    cluster.guard_the_door().await;
+    (cluster, cvo)
+}
+
+async fn ask(cluster: &Cluster, version: &str) {
+    cluster.request(version, &fixtures::image(version)).await;
+}
+
+fn is_forced(cluster_version: &Value) -> bool {
+    cluster_version["spec"]["desiredUpdate"]["force"] == true
+}
+
+async fn forced(cluster: &Cluster) {
+    cluster
+        .poking_until("force", async || {
+            let seen = cluster.cluster_version().await;
+            if is_forced(&seen) { Ok(()) } else { Err(format!("{seen:#}")) }
+        })
+        .await;
+}
+
+/// The one record, once its update has completed.
+async fn the_record(cluster: &Cluster) -> Value {
+    let record = cluster.record_is("one completed record", |record| record["status"]["outcome"] == "Completed").await;
+    assert_eq!(record["metadata"]["name"], "4.21.2-000000000000");
+    assert_eq!((&record["spec"]["from"], &record["spec"]["to"]), (&json!("4.21.1"), &json!("4.21.2")));
+    assert_eq!(record["status"]["verified"], true);
+    record
+}
+
+#[tokio::test]
+async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
+    let (cluster, cvo) = start().await;
+    let withheld = withhold(&cluster, FORCING).await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.2").await;
+    let degraded = cluster.own_condition("Degraded", "True", "ForceNotWritten").await;
+    assert!(degraded["message"].as_str().unwrap().contains("compare the permissions with deploy/base"), "{degraded}");
+    let before = cluster.record_is("a record that waits", |record| record["status"]["outcome"] == "Pending").await;
+    operator.kill();
+    assert!(!is_forced(&cluster.cluster_version().await));
+    withheld.give_back().await;
+
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    forced(&cluster).await;
+    cvo.complete().await;
+    let record = the_record(&cluster).await;
+    assert_eq!((&record["metadata"]["uid"], &record["spec"]["by"]), (&before["metadata"]["uid"], &json!("Bridge")));
+    cluster.own_condition("Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_came_of_it() {
+    let (cluster, _cvo) = start().await;
+    let withheld = withhold(&cluster, FORCING).await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.2").await;
+    cluster.record_is("a record", |_| true).await;
+    operator.kill();
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    withheld.give_back().await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    let record = cluster.record_is("it is abandoned", |record| record["status"]["outcome"] == "Abandoned").await;
+    assert_eq!(record["status"], json!({"outcome": "Abandoned"}));
+    // Asked for once more it is another update, with a record of its own.
+    ask(&cluster, "4.21.2").await;
+    forced(&cluster).await;
+    let records = cluster.records_are("two records", |records| records.len() == 2).await;
+    assert_eq!(records[0]["status"]["outcome"], "Abandoned");
+    assert_eq!(records[1]["metadata"]["name"], "4.21.2-000000000000-2");
+}
+
+#[tokio::test]
+async fn stopped_after_the_force_it_follows_the_update_later() {
+    let (cluster, cvo) = start().await;
+    let withheld = withhold(&cluster, LINKING).await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.2").await;
+    forced(&cluster).await;
+    operator.kill();
+    let left = cluster.records().await;
+    assert_eq!((left.len(), &left[0]["status"]), (1, &Value::Null));
+    withheld.give_back().await;
+    cvo.complete().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    assert_eq!(the_record(&cluster).await["spec"]["by"], "Bridge");
+    operator.kill();
+}
+
+#[tokio::test]
+async fn stopped_after_the_force_for_so_long_that_another_update_came_it_still_finds_its_own() {
+    let (cluster, cvo) = start().await;
+    let withheld = withhold(&cluster, LINKING).await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.2").await;
+    forced(&cluster).await;
+    operator.kill();
+    withheld.give_back().await;
+    cvo.complete().await;
+    cluster.patch(json!({"spec": {"overrides": []}})).await;
+    ask(&cluster, "4.21.3").await;
+    cvo.complete().await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    assert_eq!(the_record(&cluster).await["spec"]["by"], "Bridge");
+}
+
+#[tokio::test]
+async fn a_record_that_was_lost_or_could_not_be_written_is_made_again_and_says_the_same() {
+    let (cluster, cvo) = start().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.2").await;
+    forced(&cluster).await;
+    cluster.record_is("a record", |record| record["status"]["outcome"] == "Pending").await;
+    operator.kill();
+    cluster.control_plane.kubectl(&["delete", "updaterecords", "--all"]);
+    let operator = Operator::start(&cluster, Options::default()).await;
+    cvo.settled().await;
+    cluster.record_is("a record again", |record| record["spec"]["by"] == "Bridge").await;
+    cvo.complete().await;
+    assert_eq!(the_record(&cluster).await["spec"]["by"], "Bridge");
+    operator.kill();
+
+    // Without the permission to record, what is asked for goes through all the same, and is recorded once it can be.
+    let withheld = withhold(&cluster, RECORDING).await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.3").await;
+    forced(&cluster).await;
+    cluster.own_condition("Degraded", "True", "UpdateRecordNotWritten").await;
+    withheld.give_back().await;
+    let records = cluster.records_are("two records", |records| records.len() == 2).await;
+    assert_eq!((&records[1]["spec"]["by"], &records[1]["spec"]["to"]), (&json!("Bridge"), &json!("4.21.3")));
+    cluster.own_condition("Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn where_somebody_else_was_quicker_the_record_says_so() {
+    let (cluster, cvo) = start().await;
+    let withheld = withhold(&cluster, FORCING).await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, "4.21.2").await;
+    cluster.record_is("the bridge's", |record| record["spec"]["by"] == "Bridge").await;
+    cluster.patch(json!({"spec": {"desiredUpdate": {"force": true}}})).await;
+    let records = cluster
+        .records_are("two records", |records| records.len() == 2 && records[0]["status"]["outcome"] == "Abandoned")
+        .await;
+    assert_eq!((&records[0]["spec"]["by"], &records[1]["spec"]["by"]), (&json!("Bridge"), &json!("Force")));
+    withheld.give_back().await;
+    cvo.complete().await;
+    cluster.records_are("its end", |records| records[1]["status"]["outcome"] == "Completed").await;
+    assert_eq!(cluster.records().await[0]["status"]["outcome"], "Abandoned");
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_it_leaves_one_record_an_update() {
+    let (cluster, cvo) = start().await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    for patch in 2..8 {
+        let version = format!("4.21.{patch}");
+        ask(&cluster, &version).await;
+        // The moments spread over what the CVO's refusal and the two writes take.
+        tokio::time::sleep(Duration::from_millis(12 * (patch - 1))).await;
+        operator.kill();
+        operator = Operator::start(&cluster, Options::default()).await;
+        forced(&cluster).await;
+        cvo.complete().await;
+        cluster
+            .records_are("a completed record", |records| {
+                let about: Vec<_> = records.iter().filter(|record| record["spec"]["to"] == *version).collect();
+                matches!(about[..], [record] if record["status"]["outcome"] == "Completed" && record["spec"]["by"] == "Bridge")
+            })
+            .await;
+    }
+    let seen = cluster.cluster_version().await;
+    let expected = ["4.21.7", "4.21.6", "4.21.5", "4.21.4", "4.21.3", "4.21.2", "4.21.1", "4.21.0"];
+    assert_eq!(versions_of_history(&seen), expected);
+    let forces = cluster.operator_writes().await.iter().filter(|write| write.code == 200).count();
+    assert_eq!(forces, 6, "one write on ClusterVersion for each update");
+}
