@@ -153,7 +153,10 @@ impl Gate {
                 restored: &self.restored,
             };
             let writes = plan::plan(&situation);
-            if self.role == Role::Replace && !writes.iter().any(|write| write.kind().is_on_cluster_version()) {
+            // A write that waits for its next try isn't in the plan either.
+            let stand =
+                !failing.iter().map(|(kind, _)| *kind).chain(writes.iter().map(Write::kind)).any(is_on_conditions);
+            if self.role == Role::Replace && stand {
                 let conditions = plan::conditions(snapshot, &verdict, recording);
                 self.pace.stands(snapshot, &conditions);
             }
@@ -335,4 +338,8 @@ impl Gate {
         self.teller.contends(self.observed.cluster_version());
         true
     }
+}
+
+fn is_on_conditions(kind: plan::Kind) -> bool {
+    kind == plan::Kind::Conditions
 }
