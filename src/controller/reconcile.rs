@@ -32,7 +32,7 @@ const STEPS: usize = 16;
 /// How often in a row a write that was found stale is planned anew right away: whoever was faster is done by then.
 const STALE: u32 = 4;
 /// For how long a CVO that renews its Lease is taken to be there.
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_secs(3);
 
 /// Everything that the loop owns.
 pub struct Gate {
@@ -191,7 +191,7 @@ impl Gate {
         }
         writes.into_iter().find(|write| {
             let (snapshot, ..) = self.observed.all();
-            !self.pace.is_contended(write, snapshot) || self.contend()
+            !self.pace.is_repeated(write) && (!self.pace.is_contended(write, snapshot) || self.contend())
         })
     }
 

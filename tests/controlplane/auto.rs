@@ -13,7 +13,7 @@ use crate::support::{
 
 /// The Deployment's own arguments, and a vacancy that doesn't take minutes.
 fn auto() -> Options {
-    Options::default().arg("--vacant-after=2s")
+    Options::default().arg("--vacant-after=1s")
 }
 
 /// Waits until it acts in this mode.
@@ -116,7 +116,7 @@ async fn while_the_lease_cannot_be_read_nothing_is_decided_and_nothing_written()
     let withheld = cluster.withhold_role(cvo::NAMESPACE, access).await;
     let mut operator = Operator::start(&cluster, auto()).await;
     acts_as(&cluster, &mut operator, "undecided").await;
-    cluster.operator_rests_for(Duration::from_secs(3)).await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.all_operator_writes().await.len(), 0);
     assert_eq!(operator.metric("upgrade_gate_upgradeable"), Some(0.0), "it judges all the same");
     withheld.give_back().await;
@@ -180,6 +180,9 @@ async fn a_cvo_that_comes_back_has_the_gate_for_good() {
         assert_eq!(condition(&back, "Upgradeable")["status"], "False");
         assert_eq!(back["status"]["history"].as_array().unwrap().len(), 2);
 
+        if profile != Profile::Main {
+            continue;
+        }
         // Gone once more, and its word with it: this process has been contradicted, and doesn't try again.
         cvo.scale_to_zero();
         cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
@@ -188,7 +191,7 @@ async fn a_cvo_that_comes_back_has_the_gate_for_good() {
                 status["conditions"].as_array_mut().unwrap().retain(|condition| condition["type"] != "Upgradeable");
             })
             .await;
-        cluster.operator_rests_for(Duration::from_secs(4)).await;
+        cluster.operator_rests_for(Duration::from_secs(3)).await;
         modes_are(&cluster, &["bridge", "guard", "bridge"]).await;
     }
 }
@@ -213,6 +216,6 @@ async fn whoever_takes_the_gate_back_has_it_and_what_was_written_is_withdrawn() 
     let left = condition(&seen, "Upgradeable");
     assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverrides"), "it is whole, and somebody's now: {left}");
     assert_eq!(owners(&seen, "Upgradeable"), ["somebody"]);
-    cluster.operator_rests_for(Duration::from_secs(3)).await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
     modes_are(&cluster, &["replace", "bridge"]).await;
 }

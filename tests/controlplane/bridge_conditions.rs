@@ -205,6 +205,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     stage.overrides = overrides;
     cluster.open_the_door().await;
     stage.is_held_back("without the policy", two.clone(), nothing, Some("NoPolicy")).await;
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     cluster.guard_the_door().await;
 
     // A last look, so that what came before it is done with; then the one thing that is asked for.

@@ -23,7 +23,7 @@ fn recorded(cluster_version: &Value) -> Option<&str> {
 /// A cluster that the bridge has let go to 4.21.2, its CVO and the operator.
 async fn updated() -> (Cluster, Cvo, Operator) {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let params = Params { retry: Duration::from_millis(300), ..Params::default() };
     let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
     cluster.guard_the_door().await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -47,7 +47,7 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
     cluster.record_is("the record tells", |record| record["status"]["inHistory"] == false).await;
     // While it is pending, over several retries of the CVO: not once.
     cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(3)).await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
     assert_eq!(put_back(&cluster).await, 0);
 
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
@@ -60,7 +60,7 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
     // This CVO has tried another target, and erases it at every sync: it stays lost.
     cvo.settled().await;
     cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(3)).await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
     assert_eq!(put_back(&cluster).await, 1);
     let seen = cluster.cluster_version().await;
     assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
@@ -101,7 +101,7 @@ async fn a_text_that_is_put_back_does_not_make_the_history_ours() {
             status["conditions"].as_array_mut().unwrap().retain(|condition| condition["type"] != "Upgradeable");
         })
         .await;
-    let operator = Operator::start(&cluster, Options::default().arg("--vacant-after=2s")).await;
+    let operator = Operator::start(&cluster, Options::default().arg("--vacant-after=1s")).await;
     cluster
         .poking_until("the gate is taken", async || {
             let seen = cluster.cluster_version().await;

@@ -72,7 +72,7 @@ impl Cluster {
             if writes != before {
                 (before, since) = (writes, Instant::now());
             }
-            if since.elapsed() > Duration::from_millis(600) { Ok(()) } else { Err(format!("{writes} writes so far")) }
+            if since.elapsed() > Duration::from_millis(400) { Ok(()) } else { Err(format!("{writes} writes so far")) }
         })
         .await;
     }
@@ -102,7 +102,7 @@ impl Cluster {
         let mut poked = Instant::now();
         eventually(what, async || {
             let found = look().await;
-            if found.is_err() && poked.elapsed() > Duration::from_millis(250) {
+            if found.is_err() && poked.elapsed() > Duration::from_millis(150) {
                 poked = Instant::now();
                 self.poke().await;
             }
