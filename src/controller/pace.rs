@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::{
     apply::ApplyError,
-    plan::{Conditions, Kind, Recording, Write},
+    operator_status::OperatorWrite,
+    plan::{Kind, Recording, Write},
 };
 use crate::{
-    api::{Condition, ConditionStatus},
+    api::{self, Condition},
     gate::Snapshot,
 };
 
@@ -24,6 +25,8 @@ const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two writes of what another writer takes back.
 const CONTENDED: Duration = Duration::from_mins(1);
+/// Conditions that are remembered: whoever takes them back may make us say one thing and another in turn.
+const REMEMBERED: usize = 8;
 
 /// When the next write of each kind may be made.
 #[derive(Debug, Default)]
@@ -35,15 +38,16 @@ pub struct Pace {
     paused: Option<Instant>,
     /// The waits that have been waited for.
     woken: Option<Instant>,
-    /// The conditions as they should be and were, when they last were.
-    stood: Option<(Object, Said)>,
+    /// What was written on an object, the newest last.
+    wrote_conditions: Option<(Object, Vec<Said>)>,
     wrote_record: Option<(Object, i64)>,
+    wrote_operator: Option<(Said, Instant)>,
 }
 
 /// The object that was written to, by its uid.
 type Object = String;
-/// Status, reason and message of the conditions.
-type Said = Vec<(ConditionStatus, String, String)>;
+/// The conditions, but for their times.
+type Said = Vec<Condition>;
 
 /// Failures of one kind of write in a row, and until when they keep the next try away.
 #[derive(Debug)]
@@ -84,10 +88,20 @@ impl Pace {
         let metadata = &snapshot.cluster_version.metadata;
         match write {
             Write::Conditions(configuration) => {
-                self.stood = Some((metadata.uid.clone(), planned(configuration)));
+                let known = self.wrote_conditions.take().filter(|(uid, _)| *uid == metadata.uid);
+                let mut said = known.map(|(_, said)| said).unwrap_or_default();
+                let now = planned(configuration);
+                said.retain(|before| *before != now);
+                said.push(now);
+                said.drain(..said.len().saturating_sub(REMEMBERED));
+                self.wrote_conditions = Some((metadata.uid.clone(), said));
             }
             Write::History(_) => self.wrote_record = Some((metadata.uid.clone(), metadata.generation)),
-            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => {}
+            Write::Operator(OperatorWrite::Create(_)) => self.wrote_operator = None,
+            Write::Operator(OperatorWrite::Status(status)) => {
+                self.wrote_operator = Some((planned(status), Instant::now()));
+            }
+            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) => {}
         }
         self.backoffs.retain(|backoff| backoff.kind != write.kind());
     }
@@ -102,25 +116,34 @@ impl Pace {
         self.backoffs.push(Backoff { kind, failures, until, why: error.to_string() });
     }
 
-    /// The conditions stand as they should be, whoever wrote them.
-    pub fn stands(&mut self, snapshot: &Snapshot, conditions: &Conditions) {
-        let said = [&conditions.upgradeable, &conditions.release_accepted].map(said).to_vec();
-        self.stood = Some((snapshot.cluster_version.metadata.uid.clone(), said));
-    }
-
-    /// Nothing is left to write, other than what has to wait.
+    /// Nothing is left to write.
     pub fn settled(&mut self) {
         let now = Instant::now();
         self.backoffs.retain(|backoff| now < backoff.until);
     }
 
-    /// Whether somebody takes back what that write is for: the very conditions that stood last are to be written
-    /// again, or the record for this very request is gone. A verdict that is new is no contention, whoever else writes.
+    /// Whether that very word on ourselves was written a moment ago: whoever wants to have it otherwise may for a while.
+    #[must_use]
+    pub fn is_repeated(&self, write: &Write) -> bool {
+        match (write, &self.wrote_operator) {
+            (Write::Operator(OperatorWrite::Status(status)), Some((last, at))) => {
+                at.elapsed() < CONTENDED && *last == planned(status)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether that write has been made before, and somebody took it back: conditions that were written are to be
+    /// written again, and they aren't ours as they are, or the record for this very request is gone.
     #[must_use]
     pub fn is_contended(&self, write: &Write, snapshot: &Snapshot) -> bool {
         match write {
-            Write::Conditions(configuration) => self.stood.as_ref().is_some_and(|(uid, wrote)| {
-                *uid == snapshot.cluster_version.metadata.uid && *wrote == planned(configuration)
+            Write::Conditions(configuration) => self.wrote_conditions.as_ref().is_some_and(|(uid, wrote)| {
+                let planned = planned(configuration);
+                let last = wrote.last();
+                // One that goes back and forth by itself is told from one that is fought over.
+                let stands = last != Some(&planned) && last.is_some_and(|last| shows(snapshot, last));
+                *uid == snapshot.cluster_version.metadata.uid && wrote.contains(&planned) && !stands
             }),
             Write::History(_) => self.has_recorded(snapshot),
             Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
@@ -174,98 +197,141 @@ impl Pace {
 }
 
 fn planned(configuration: &Value) -> Said {
-    let conditions: Vec<Condition> =
+    let mut conditions: Vec<Condition> =
         serde_json::from_value(configuration["status"]["conditions"].clone()).unwrap_or_default();
-    conditions.iter().map(said).collect()
+    for condition in &mut conditions {
+        condition.last_transition_time.clear();
+    }
+    conditions
 }
 
-fn said(condition: &Condition) -> (ConditionStatus, String, String) {
-    (condition.status, condition.reason.clone(), condition.message.clone())
+/// Whether the object says so now.
+fn shows(snapshot: &Snapshot, said: &[Condition]) -> bool {
+    let status = snapshot.cluster_version.status.as_ref();
+    let now = |kind: &str| api::find(status.map_or(&[][..], |status| &status.conditions), kind);
+    said.iter().all(|said| {
+        now(&said.kind)
+            .is_some_and(|now| (now.status, &now.reason, &now.message) == (said.status, &said.reason, &said.message))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt as _;
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        api::ClusterVersion,
+        gate::{Authority, Source},
+    };
 
-    fn record() -> Write {
-        Write::History(json_patch::Patch(Vec::new()))
+    fn snapshot(message: &str) -> Snapshot {
+        let conditions = json!([{"type": "Upgradeable", "status": "False", "reason": "R", "message": message}]);
+        Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            cluster_version: ClusterVersion::from_value(
+                json!({"metadata": {"uid": "a"}, "status": {"conditions": conditions}}),
+            )
+            .unwrap(),
+            cluster_operators: Source::NotServed,
+            admin_gates: Source::NotServed,
+            admin_acks: Source::NotServed,
+            authority: Authority::Sole,
+            targets: Vec::new(),
+        }
     }
 
     fn conditions(message: &str) -> Write {
-        let condition = |kind| json!({"type": kind, "status": "False", "reason": "R", "message": message});
-        Write::Conditions(json!({"status": {"conditions": [condition("Upgradeable"), condition("ReleaseAccepted")]}}))
+        let now = format!("{:?}", Instant::now());
+        let condition = json!({"type": "Upgradeable", "status": "False", "reason": "R", "message": message, "lastTransitionTime": now});
+        Write::Conditions(json!({"status": {"conditions": [condition]}}))
     }
 
-    fn standing(message: &str) -> Conditions {
-        let condition = Condition {
-            status: ConditionStatus::False,
-            reason: "R".to_owned(),
-            message: message.to_owned(),
-            ..Condition::default()
-        };
-        Conditions { upgradeable: condition.clone(), release_accepted: condition }
+    /// Makes the write if it may be made now.
+    fn write(pace: &mut Pace, write: &Write, seen: &Snapshot) -> bool {
+        let may = !pace.is_contended(write, seen) || pace.may_contend();
+        if may {
+            pace.wrote(write, seen);
+        }
+        may
     }
 
-    fn request(uid: &str, generation: i64) -> Snapshot {
-        let mut snapshot = crate::gate::testing::snapshot(crate::api::ClusterVersion::default());
-        snapshot.cluster_version.metadata.uid = uid.to_owned();
-        snapshot.cluster_version.metadata.generation = generation;
-        snapshot
+    /// How often they are written in ten minutes against somebody who takes them back within ten milliseconds.
+    async fn fight(wanted: impl Fn(usize) -> Write) -> usize {
+        let (mut pace, mut writes) = (Pace::default(), 0);
+        let rival = snapshot("theirs");
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_mins(10) {
+            writes += usize::from(write(&mut pace, &wanted(writes), &rival));
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        writes
     }
 
-    fn waits(pace: &Pace, kind: Kind) -> bool {
-        pace.failing().iter().any(|(failing, _)| *failing == kind)
+    #[tokio::test(start_paused = true)]
+    async fn ten_minutes_of_a_fight_take_eleven_writes() {
+        assert_eq!(fight(|_| conditions("ours")).await, 11, "the first, and one a minute");
     }
 
-    #[tokio::test]
-    async fn a_wait_is_over_once() {
+    #[tokio::test(start_paused = true)]
+    async fn whoever_makes_us_say_two_things_in_turn_gets_no_more() {
+        assert_eq!(fight(|writes| conditions(if writes % 2 == 0 { "ours" } else { "ours too" })).await, 12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_verdict_that_goes_back_and_forth_is_no_fight() {
         let mut pace = Pace::default();
-        assert!(pace.due().now_or_never().is_none());
-        pace.failed(Kind::Conditions, &ApplyError::Gone);
-        assert!(waits(&pace, Kind::Conditions));
-        pace.due().await;
-        assert!(!waits(&pace, Kind::Conditions));
-        assert!(pace.due().now_or_never().is_none(), "what is over doesn't come again, or the loop never rests");
+        let mut seen = snapshot("");
+        for turn in 0..20 {
+            let message = if turn % 2 == 0 { "overrides" } else { "none" };
+            assert!(write(&mut pace, &conditions(message), &seen), "turn {turn}");
+            seen = snapshot(message);
+        }
+        assert!(!pace.contends());
     }
 
-    #[test]
-    fn a_failed_record_keeps_only_records_away() {
-        let mut pace = Pace::default();
-        pace.failed(Kind::History, &ApplyError::Gone);
-        assert_eq!(pace.recording(&request("a", 1)), Recording::Failing);
-        assert!(waits(&pace, Kind::History) && !waits(&pace, Kind::Conditions));
-        pace.settled();
-        assert!(waits(&pace, Kind::History), "a record that waits isn't settled");
-        pace.wrote(&record(), &request("a", 1));
-        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_is_taken_back_is_written_once_a_minute_for_each_request() {
+        let (mut pace, seen) = (Pace::default(), snapshot(""));
+        let history = Write::History(json_patch::Patch(Vec::new()));
+        assert!(write(&mut pace, &history, &seen));
+        assert!(write(&mut pace, &history, &seen), "one edit is put right at once");
+        assert!(!write(&mut pace, &history, &seen));
+        assert_eq!(pace.recording(&seen), Recording::TakenBack);
+        let mut next = seen.clone();
+        next.cluster_version.metadata.generation = 2;
+        assert!(write(&mut pace, &history, &next), "a new request never waits");
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(write(&mut pace, &history, &next));
     }
 
-    #[test]
-    fn the_same_conditions_again_are_contention_and_others_are_not() {
-        let mut pace = Pace::default();
-        let cluster = request("a", 1);
-        assert!(!pace.is_contended(&conditions("a"), &cluster));
-        pace.wrote(&conditions("a"), &cluster);
-        assert!(pace.is_contended(&conditions("a"), &cluster));
-        assert!(!pace.is_contended(&conditions("b"), &cluster));
-        assert!(!pace.is_contended(&conditions("a"), &request("b", 1)), "another object, that was created anew");
-        // Another replica wrote what this one would have written, and was right.
-        pace.stands(&cluster, &standing("b"));
-        assert!(!pace.is_contended(&conditions("a"), &cluster));
-        assert!(pace.is_contended(&conditions("b"), &cluster));
+    #[tokio::test(start_paused = true)]
+    async fn the_same_word_on_ourselves_is_written_once_a_minute() {
+        let (mut pace, seen) = (Pace::default(), snapshot(""));
+        let Write::Conditions(status) = conditions("well") else { unreachable!() };
+        let word = Write::Operator(OperatorWrite::Status(status));
+        assert!(!pace.is_repeated(&word));
+        pace.wrote(&word, &seen);
+        assert!(pace.is_repeated(&word));
+        pace.wrote(&Write::Operator(OperatorWrite::Create(json!({}))), &seen);
+        assert!(!pace.is_repeated(&word), "it was deleted, not changed");
+        pace.wrote(&word, &seen);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(!pace.is_repeated(&word));
     }
 
-    #[test]
-    fn a_record_that_is_taken_back_is_written_once_more_and_then_waits() {
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_keeps_its_kind_away_for_ever_longer_and_no_other() {
         let mut pace = Pace::default();
-        pace.wrote(&record(), &request("a", 1));
-        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
-        assert!(pace.is_contended(&record(), &request("a", 1)) && pace.may_contend());
-        assert_eq!(pace.recording(&request("a", 1)), Recording::TakenBack);
-        assert!(!pace.may_contend());
-        assert_eq!(pace.recording(&request("a", 2)), Recording::Possible, "a new request");
+        let start = Instant::now();
+        for failures in 0..40 {
+            pace.failed(Kind::History, &ApplyError::Refused("no".into()));
+            pace.due().await;
+            assert!(pace.failing().is_empty(), "after {failures} failures");
+        }
+        // 0.1 s doubled seven times, then ten seconds each.
+        assert!(start.elapsed() > Duration::from_secs(330), "{:?}", start.elapsed());
+        pace.failed(Kind::Record, &ApplyError::Stale("no".into()));
+        assert_eq!(pace.failing(), [(Kind::Record, "the object has changed since it was read: no".to_owned())]);
     }
 }

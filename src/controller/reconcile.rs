@@ -32,7 +32,7 @@ const STEPS: usize = 16;
 /// How often in a row a write that was found stale is planned anew right away: whoever was faster is done by then.
 const STALE: u32 = 4;
 /// For how long a CVO that renews its Lease is taken to be there.
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_secs(3);
 
 /// Everything that the loop owns.
 pub struct Gate {
@@ -153,13 +153,6 @@ impl Gate {
                 restored: &self.restored,
             };
             let writes = plan::plan(&situation);
-            // A write that waits for its next try isn't in the plan either.
-            let stand =
-                !failing.iter().map(|(kind, _)| *kind).chain(writes.iter().map(Write::kind)).any(is_on_conditions);
-            if self.role == Role::Replace && stand {
-                let conditions = plan::conditions(snapshot, &verdict, recording);
-                self.pace.stands(snapshot, &conditions);
-            }
             self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
                 self.teller.look_on(snapshot, &verdict, self.role);
@@ -200,7 +193,7 @@ impl Gate {
         }
         writes.into_iter().find(|write| {
             let (snapshot, ..) = self.observed.all();
-            !self.pace.is_contended(write, snapshot) || self.contend()
+            !self.pace.is_repeated(write) && (!self.pace.is_contended(write, snapshot) || self.contend())
         })
     }
 
@@ -338,8 +331,4 @@ impl Gate {
         self.teller.contends(self.observed.cluster_version());
         true
     }
-}
-
-fn is_on_conditions(kind: plan::Kind) -> bool {
-    kind == plan::Kind::Conditions
 }

@@ -1,0 +1,144 @@
+//! `upgrade-gate cleanup`: on each mode's cluster it leaves nothing that blocks, and it doesn't work against an operator
+//! that would write everything anew.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use upgrade_gate::cleanup::{CleanupError, Report, clean_up};
+
+use crate::support::{
+    self, Cluster, Operator, Options, condition,
+    cvo::{self, Cvo, Params, Profile},
+    fixtures, says,
+};
+
+async fn clean(cluster: &Cluster, confirmed: bool) -> Report {
+    clean_up(&cluster.client, confirmed, jiff::Timestamp::now()).await.unwrap()
+}
+
+fn ours(cluster_version: &Value) -> Vec<&Value> {
+    let fields = cluster_version["metadata"]["managedFields"].as_array().unwrap();
+    let conditions = |field: &&Value| field["fieldsV1"]["f:status"]["f:conditions"].is_object();
+    fields.iter().filter(|field| field["manager"] == "upgrade-gate").filter(conditions).collect()
+}
+
+#[tokio::test]
+async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    cluster.guard_the_door().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cvo.complete().await;
+    cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+
+    // Not while the operator runs; a look is allowed.
+    let refused = clean_up(&cluster.client, true, jiff::Timestamp::now()).await.unwrap_err();
+    assert!(matches!(refused, CleanupError::StillRunning), "{refused}");
+    let looked = clean(&cluster, false).await;
+    assert!(looked.stays[0].contains("still running"), "{looked:?}");
+    assert!(operator.terminate().await.success());
+
+    // The overrides are gone, and still a minor is refused, for what nobody speaks any more.
+    cluster.set_overrides(json!([])).await;
+    cvo.catch_up().await;
+    cluster.open_the_door().await;
+    cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
+    cluster.refused("4.22.0", "PreconditionChecks", &["Patch updates go through"]).await;
+
+    let before = (cluster.cluster_version().await, cluster.own_operator().await);
+    let looked = clean(&cluster, false).await;
+    assert_eq!(looked.withdrawn, ["ClusterOperator upgrade-gate"]);
+    assert_eq!(looked.stays.len(), 1, "{looked:?}");
+    assert!(looked.stays[0].starts_with("1 UpdateRecord: "), "{looked:?}");
+    assert_eq!((cluster.cluster_version().await, cluster.own_operator().await), before, "a look changes nothing");
+
+    assert_eq!(clean(&cluster, true).await, looked);
+    assert_eq!(cluster.own_operator().await, Value::Null);
+    cluster.wait_for("the minor goes ahead", |cv| cv["status"]["history"][0]["version"] == "4.22.0").await;
+    assert_eq!(cluster.records().await.len(), 1, "the account stays");
+    assert_eq!(clean(&cluster, true).await.withdrawn, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_force_that_stands_is_told_of_and_left_alone() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    cluster.guard_the_door().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cvo.hand_over().await;
+    cluster.operator_settles().await;
+    assert!(operator.terminate().await.success());
+    let before = cluster.cluster_version().await;
+    let report = clean(&cluster, true).await;
+    assert!(report.stays[0].contains("Leave it until the update has completed"), "{report:?}");
+    assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
+}
+
+#[tokio::test]
+async fn where_it_was_the_gate_its_conditions_are_withdrawn() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let operator = Operator::start(&cluster, Options::mode("replace")).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    cluster.request_accepted("4.21.2").await;
+    cluster.operator_settles().await;
+    assert!(operator.terminate().await.success());
+    let before = cluster.cluster_version().await;
+    let looked = clean(&cluster, false).await;
+    let expected = ["conditions of ClusterVersion: Upgradeable, ReleaseAccepted", "ClusterOperator upgrade-gate"];
+    assert_eq!(looked.withdrawn, expected);
+    assert_eq!(cluster.cluster_version().await, before);
+
+    clean(&cluster, true).await;
+    let after = cluster.cluster_version().await;
+    assert_eq!(condition(&after, "Upgradeable"), &Value::Null);
+    assert_eq!(condition(&after, "ReleaseAccepted"), &Value::Null);
+    assert_eq!(ours(&after), Vec::<&Value>::new());
+    assert_eq!(after["status"]["history"], before["status"]["history"], "the record stays");
+    assert!(says(&after, "Progressing", "False", ""));
+    assert_eq!(clean(&cluster, true).await.withdrawn, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_gate_that_was_guarded_is_given_back_and_a_cvos_own_word_stays() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
+    Cvo::start(&cluster, Profile::Main, Params::default()).await.scale_to_zero();
+    cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
+    cluster.set_overrides(json!([fixtures::policy_override()])).await;
+    let operator = Operator::start(&cluster, Options::default().arg("--vacant-after=1s")).await;
+    cluster
+        .poking_until("the gate is taken", async || {
+            let seen = cluster.cluster_version().await;
+            if says(&seen, "Upgradeable", "False", "ClusterVersionOverrides") { Ok(()) } else { Err(operator.log()) }
+        })
+        .await;
+    cluster.operator_settles().await;
+    operator.kill();
+    // Its Lease is as good as fresh for three times as long as it lasts.
+    let refused = clean_up(&cluster.client, true, jiff::Timestamp::now()).await.unwrap_err();
+    assert!(matches!(refused, CleanupError::StillRunning), "{refused}");
+    let later = jiff::Timestamp::now() + Duration::from_secs(46);
+
+    // The CVO comes back before anybody cleans up, and finds the condition nearly as it wants it.
+    let _cvo = Cvo::start(&cluster, Profile::Main, Params::default()).await;
+    let before = cluster.cluster_version().await;
+    assert_ne!(ours(&before), Vec::<&Value>::new());
+    let report = clean_up(&cluster.client, true, later).await.unwrap();
+    assert_eq!(report.withdrawn, ["conditions of ClusterVersion: Upgradeable", "ClusterOperator upgrade-gate"]);
+    let after = cluster.cluster_version().await;
+    assert_eq!(after["status"], before["status"], "the CVO's word stays, at every moment");
+    assert_eq!(ours(&after), Vec::<&Value>::new());
+}
+
+#[tokio::test]
+async fn where_nothing_of_it_was_ever_there_there_is_nothing_to_do() {
+    let cluster = support::cluster(fixtures::cluster()).await;
+    assert_eq!(clean(&cluster, true).await, Report::default());
+    let missing = cluster.without_crd("clusteroperators").await;
+    assert_eq!(clean(&cluster, true).await, Report::default());
+    cluster.delete().await;
+    assert_eq!(clean(&cluster, true).await, Report::default());
+    missing.restore().await;
+}

@@ -1,0 +1,171 @@
+//! Our ClusterOperator: how the operator is, in the words that `kubectl get clusteroperators` shows.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    self, NAME, Operator, Options, condition,
+    cvo::{self, Cvo, Params, Profile},
+    eventually, fixtures,
+};
+
+fn conditions(operator: &Value) -> Vec<(&str, &str, &str)> {
+    let text = |value: &'_ Value| -> &'static str { value.as_str().unwrap_or_default().to_owned().leak() };
+    let mut conditions: Vec<_> = operator["status"]["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|condition| (text(&condition["type"]), text(&condition["status"]), text(&condition["reason"])))
+        .collect();
+    conditions.sort_unstable();
+    conditions
+}
+
+#[tokio::test]
+async fn it_is_there_in_each_mode_that_writes_and_says_how_the_operator_is() {
+    for (mode, upgradeable, role) in [
+        (
+            "replace",
+            ("Upgradeable", "True", "AsExpected"),
+            "Gates updates on ClusterVersion itself (replace: --mode=replace).",
+        ),
+        (
+            "bridge",
+            ("Upgradeable", "False", "ClusterVersionOverrides"),
+            "Lets patch updates through that the cluster-version operator refuses for overrides alone (bridge: --mode=bridge).",
+        ),
+    ] {
+        let cluster = support::cluster(fixtures::cluster_with_override()).await;
+        let _operator = Operator::start(&cluster, Options::mode(mode)).await;
+        cluster.own_condition("Degraded", "False", "AsExpected").await;
+        cluster.operator_settles().await;
+        let own = cluster.own_operator().await;
+        let expected = [
+            ("Available", "True", "AsExpected"),
+            ("Degraded", "False", "AsExpected"),
+            ("Progressing", "False", "AsExpected"),
+            upgradeable,
+        ];
+        assert_eq!(conditions(&own), expected, "{mode}");
+        assert_eq!(condition(&own, "Available")["message"], role);
+        assert_eq!(own["status"]["versions"], json!([{"name": "operator", "version": env!("CARGO_PKG_VERSION")}]));
+        assert_eq!(
+            own["status"]["relatedObjects"],
+            json!([
+                {"group": "", "name": "openshift-upgrade-gate", "resource": "namespaces"},
+                {"group": "config.openshift.io", "name": "version", "resource": "clusterversions"},
+                {"group": "upgrade-gate.openshift.io", "name": "", "resource": "updaterecords"},
+                {"group": "admissionregistration.k8s.io", "name": NAME, "resource": "validatingadmissionpolicies"},
+                {"group": "admissionregistration.k8s.io", "name": NAME, "resource": "validatingadmissionpolicybindings"},
+            ])
+        );
+        let shown = cluster.control_plane.kubectl(&["get", "clusteroperators"]);
+        let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["NAME", "VERSION", "AVAILABLE", "PROGRESSING", "DEGRADED", "SINCE"]);
+        assert_eq!(lines[1][..5], [NAME, env!("CARGO_PKG_VERSION"), "True", "False", "False"]);
+    }
+}
+
+#[tokio::test]
+async fn at_rest_it_is_not_written_and_its_times_move_with_its_status() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    cluster.operator_settles().await;
+    let before = cluster.own_operator().await;
+    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    assert_eq!(cluster.own_operator().await, before);
+
+    // Other words, the same status.
+    let mut second = fixtures::policy_override();
+    second["name"] = json!("second");
+    cluster.set_overrides(json!([fixtures::policy_override(), second])).await;
+    let after = eventually("other words", async || {
+        let own = cluster.own_operator().await;
+        let upgradeable = condition(&own, "Upgradeable").clone();
+        if upgradeable["message"].as_str().unwrap().contains("second") { Ok(upgradeable) } else { Err(String::new()) }
+    })
+    .await;
+    assert_eq!(after["lastTransitionTime"], condition(&before, "Upgradeable")["lastTransitionTime"]);
+    cluster.set_overrides(json!([])).await;
+    let flipped = cluster.own_condition("Upgradeable", "True", "AsExpected").await;
+    assert_ne!(flipped["lastTransitionTime"], after["lastTransitionTime"]);
+    let own = cluster.own_operator().await;
+    for type_ in ["Available", "Degraded", "Progressing"] {
+        assert_eq!(condition(&own, type_), condition(&before, type_));
+    }
+    // Deleted, it is made again.
+    cluster.delete_cluster_operator(NAME).await;
+    cluster.own_condition("Available", "True", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn it_is_no_risk_to_itself() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
+    cvo.catch_up().await;
+    eventually("dns to be a risk", async || {
+        operator.metric("upgrade_gate_risk{name=\"ClusterOperatorUpgradeable-dns\"}").ok_or_else(|| operator.metrics())
+    })
+    .await;
+    assert_eq!(operator.metric("upgrade_gate_risk{name=\"ClusterOperatorUpgradeable-upgrade-gate\"}"), None);
+    // The CVO hears both; and once the overrides are gone, ours no longer.
+    cluster.set_overrides(json!([])).await;
+    cluster.own_condition("Upgradeable", "True", "AsExpected").await;
+    cluster.delete_cluster_operator("dns").await;
+    cluster.wait_for("nothing is left", |cv| condition(cv, "Upgradeable").is_null()).await;
+}
+
+#[tokio::test]
+async fn it_is_degraded_while_a_source_may_not_be_read() {
+    let cluster = support::cluster(fixtures::cluster()).await;
+    let access = json!({"resource": "configmaps", "name": "admin-acks", "verb": "list"});
+    let withheld = cluster.withhold_role("openshift-config", access).await;
+    let _operator = Operator::start(&cluster, Options::mode("replace")).await;
+    let degraded = cluster.own_condition("Degraded", "True", "SourceUnreadable").await;
+    let message = degraded["message"].as_str().unwrap();
+    assert!(message.starts_with("ConfigMap openshift-config/admin-acks: "), "{message}");
+    let shown = cluster.control_plane.kubectl(&["get", "clusteroperators", "--no-headers"]);
+    let columns: Vec<&str> = shown.split_whitespace().collect();
+    assert_eq!(columns[2..5], ["True", "False", "True"]);
+    withheld.give_back().await;
+    let healthy = cluster.own_condition("Degraded", "False", "AsExpected").await;
+    assert_eq!(healthy["message"], "Everything that is needed can be read and written.");
+}
+
+#[tokio::test]
+async fn it_is_degraded_while_somebody_takes_the_gate_back() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    let operator = Operator::start(&cluster, Options::mode("replace")).await;
+    let degraded = cluster.own_condition("Degraded", "True", "GateContention").await;
+    assert!(degraded["message"].as_str().unwrap().contains("Run with --mode=bridge or --mode=auto"), "{degraded}");
+    // Bounded, and the CVO isn't starved: a request is dealt with in the midst of it.
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cvo.settled().await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(5)).await;
+    let writes = cluster.operator_writes().await;
+    assert!(writes.len() <= 6, "{} writes on ClusterVersion: {writes:#?}", writes.len());
+    assert_eq!(operator.metric("upgrade_gate_contention_total"), Some(1.0));
+}
+
+#[tokio::test]
+async fn where_its_api_is_not_served_nothing_is_missed() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let missing = cluster.without_crd("clusteroperators").await;
+    let operator = Operator::start(&cluster, Options::mode("replace")).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    cluster.request_accepted("4.21.2").await;
+    cluster.record_is("a record", |record| record["spec"]["by"] == "Gate").await;
+    cluster.operator_settles().await;
+    let writes = cluster.all_operator_writes().await;
+    assert!(writes.iter().all(|write| !write.resource.starts_with("clusteroperators")), "{writes:#?}");
+    assert_eq!(operator.metric("upgrade_gate_writes_total{kind=\"operator\",result=\"ok\"}"), None);
+    missing.restore().await;
+    cluster.own_condition("Available", "True", "AsExpected").await;
+}
