@@ -1,9 +1,30 @@
-//! upgrade-gate: a Kubernetes operator that gates OpenShift updates.
+//! upgrade-gate: a Kubernetes operator that gates OpenShift updates, and `check`, which gives the same verdicts from
+//! files. This page is the map; each module's own page says what its part is.
 //!
 //! ```text
-//! watch -> Observed -> Snapshot -> evaluate -> Verdict -> plan -> Vec<Write> -> apply
-//!          (controller)            (gate, pure)          (pure)               (controller)
+//!  ClusterVersion, ClusterOperators,          spec.desiredUpdate, --to, the lists of updates
+//!  admin-gates, admin-acks                                     |
+//!        |                                                     v
+//!   controller::watch -> Observed -> gate::Snapshot { sources, targets, now }
+//!   check::inputs, check::live  ---------^       |
+//!                                                v
+//!                                       gate::evaluate (pure)
+//!                                         risks            five sources, one file each
+//!                                         preconditions    four, one file each
+//!                                                |
+//!                                                v
+//!                                         gate::Verdict
+//!                                          |          |
+//!        check::render, history  <---------+          +-->  ownership::role, bridge::decide,
+//!        what a person reads                                plan::plan -> Vec<Write>   (pure)
+//!                                                                 |
+//!                                                                 v
+//!                                                           controller::apply
 //! ```
+//!
+//! What decides is pure and takes its time, its sources and its mode as values; what talks to a cluster, a clock or a
+//! terminal sits at the edges: [`controller`] runs the loop, [`check`] and [`history`] read and print, [`cleanup`] takes
+//! away what the operator leaves behind.
 
 pub mod api;
 pub mod check;
@@ -12,6 +33,8 @@ pub mod config;
 pub mod controller;
 pub mod crd;
 pub mod gate;
+pub mod history;
 pub mod metrics;
+pub mod plugin;
 pub mod server;
 pub mod telemetry;

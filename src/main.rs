@@ -1,12 +1,13 @@
 //! The command line: one subcommand, one function; exit codes are the answer.
 
 use std::{
+    ffi::OsString,
     io::{self, Write as _},
     process::ExitCode,
 };
 
-use clap::{CommandFactory as _, Parser, Subcommand};
-use upgrade_gate::{check, cleanup, config, controller, crd, telemetry};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry};
 
 /// The package's version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
@@ -28,6 +29,7 @@ enum Command {
     /// Runs the operator.
     Run(Box<config::RunArgs>),
     Check(check::Args),
+    History(history::Args),
     /// Withdraws what the operator has left on a cluster, and says what stays.
     ///
     /// Only looks, unless --yes is given. Delete the Deployment first: a running operator would write everything anew.
@@ -39,7 +41,7 @@ enum Command {
         #[command(flatten)]
         cluster: config::ClusterArgs,
     },
-    /// Prints the `CustomResourceDefinitions`.
+    /// Prints the CRDs.
     ///
     /// That of `ClusterVersion` is only for clusters that aren't OpenShift: applied there, it would replace OpenShift's.
     Crd,
@@ -51,9 +53,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match parse(std::env::args_os().collect()).command {
         Command::Run(args) => run(&args),
         Command::Check(args) => answer(&args),
+        Command::History(args) => match history::run(&args) {
+            Ok(text) => print(text.as_bytes(), ExitCode::SUCCESS),
+            Err(error) => fail(NO_ANSWER, &error.to_string()),
+        },
         Command::Cleanup { yes, cluster } => clean_up(yes, &cluster),
         Command::Crd => match crd::to_yaml(&crd::crds()) {
             Ok(yaml) => print(yaml.as_bytes(), ExitCode::SUCCESS),
@@ -65,6 +71,21 @@ fn main() -> ExitCode {
             print(&script, ExitCode::SUCCESS)
         }
     }
+}
+
+/// The arguments, as a plugin of kubectl or oc where that is how we were called. Ends the process where they are wrong,
+/// or ask for help.
+fn parse(arguments: Vec<OsString>) -> Cli {
+    let mut command = Cli::command();
+    if let Some(name) = arguments.first().and_then(|program| plugin::name(program)) {
+        command = command
+            .override_usage(format!("{name} [OPTIONS OF check]\n       {name} <COMMAND>"))
+            .after_help(format!("Without a command, it checks: see `{name} check --help`."))
+            .bin_name(name);
+    }
+    let commands: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let matches = command.clone().get_matches_from(plugin::arguments(arguments, &commands));
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 fn run(args: &config::RunArgs) -> ExitCode {
@@ -131,4 +152,14 @@ fn fail(code: u8, message: &str) -> ExitCode {
     // Where standard error is closed as well there is nobody left to tell.
     let _ = writeln!(anstream::stderr(), "error: {message}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

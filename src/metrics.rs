@@ -206,9 +206,14 @@ impl Metrics {
         self.bridge_unverified.set(unverified.into());
     }
 
-    /// Shows whether this replica writes.
+    /// Shows whether this replica writes. One that doesn't has nothing to show of modes and bridges.
     pub fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
+        if !leads {
+            self.mode.clear();
+            self.bridges(None, false);
+            self.is_unverified(false);
+        }
     }
 
     /// Observes how long a reconciliation took.

@@ -1,4 +1,5 @@
-//! Golden cases: each folder below `tests/cases` is an input as a user has it, and what `check` says to it.
+//! Golden cases: each folder below `tests/cases` is an input as a user has it, and what `check` says to it; below
+//! `tests/history_cases`, what `history` says.
 //!
 //! `UPDATE=1 cargo test --test cases` rewrites the expectations; whoever does reads the difference.
 
@@ -10,23 +11,27 @@ use std::{
     process::{Command, Output},
 };
 
-fn cases() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut cases: Vec<PathBuf> =
-        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+/// The folders of cases, each with the command that it is about.
+fn cases() -> Vec<(&'static str, PathBuf)> {
+    let mut cases = Vec::new();
+    for (command, folder) in [("check", "tests/cases"), ("history", "tests/history_cases")] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let paths = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+        cases.extend(paths.filter(|path| path.is_dir()).map(|path| (command, path)));
+    }
     cases.sort();
     cases
 }
 
-/// Runs `check` as `README.md` says that a person would.
-fn check(case: &Path, format: &str) -> Output {
+/// Runs the command as `README.md` says that a person would.
+fn run(command: &str, case: &Path, format: &str) -> Output {
     let arguments = fs::read_to_string(case.join("args")).unwrap_or_default();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
-    command.arg("check").current_dir(case).env_clear();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+    process.arg(command).current_dir(case).env_clear();
     if !arguments.contains("--from") {
-        command.args(["--from", "."]);
+        process.args(["--from", "."]);
     }
-    command.args(arguments.split_whitespace()).args(["-o", format]).output().unwrap()
+    process.args(arguments.split_whitespace()).args(["-o", format]).output().unwrap()
 }
 
 /// Compares a file with what was seen, or rewrites it.
@@ -46,15 +51,15 @@ fn compare(path: &Path, seen: &str, differences: &mut Vec<String>) {
 fn every_case_says_what_is_expected() {
     let mut differences = Vec::new();
     let cases = cases();
-    assert!(cases.len() > 50, "{} cases", cases.len());
-    for case in cases {
+    assert!(cases.len() > 60, "{} cases", cases.len());
+    for (command, case) in cases {
         for (format, file) in [
             ("table", "expected.txt"),
             ("json", "expected.json"),
             ("yaml", "expected.yaml"),
             ("markdown", "expected.md"),
         ] {
-            let output = check(&case, format);
+            let output = run(command, &case, format);
             let seen = String::from_utf8(output.stdout).unwrap();
             let errors = String::from_utf8(output.stderr).unwrap();
             assert_eq!(errors, "", "{} as {format}", case.display());
@@ -70,18 +75,18 @@ fn every_case_says_what_is_expected() {
 
 #[test]
 fn yaml_says_the_same_as_json() {
-    for case in cases() {
-        let json: serde_json::Value = serde_json::from_slice(&check(&case, "json").stdout).unwrap();
-        let yaml: serde_json::Value = serde_saphyr::from_slice(&check(&case, "yaml").stdout).unwrap();
+    for (command, case) in cases() {
+        let json: serde_json::Value = serde_json::from_slice(&run(command, &case, "json").stdout).unwrap();
+        let yaml: serde_json::Value = serde_saphyr::from_slice(&run(command, &case, "yaml").stdout).unwrap();
         assert_eq!(json, yaml, "{}", case.display());
     }
 }
 
 #[test]
 fn no_line_of_a_table_is_wider_than_80_columns_nor_acts_on_a_terminal() {
-    for case in cases() {
+    for (command, case) in cases() {
         for format in ["table", "json", "markdown"] {
-            let text = String::from_utf8(check(&case, format).stdout).unwrap();
+            let text = String::from_utf8(run(command, &case, format).stdout).unwrap();
             for line in text.lines() {
                 let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
                 assert!(!line.contains(hidden), "{} as {format}: {line:?}", case.display());
@@ -92,32 +97,32 @@ fn no_line_of_a_table_is_wider_than_80_columns_nor_acts_on_a_terminal() {
     }
 }
 
-/// Every `$ upgrade-gate …` of the manual is followed by what it prints.
+/// Every `$ upgrade-gate …` of the manuals and of the README is followed by what it prints.
 #[test]
-fn the_manual_shows_what_check_prints() {
+fn the_manuals_show_what_is_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manual = fs::read_to_string(root.join("docs/check.md")).unwrap();
-    let mut blocks = 0;
-    let mut current = String::new();
-    for (position, part) in manual.split("```console\n").enumerate() {
-        if position == 0 {
-            current.push_str(part);
-            continue;
-        }
-        let (block, rest) = part.split_once("```\n").unwrap();
-        let command = block.lines().next().unwrap();
-        let arguments = command.strip_prefix("$ upgrade-gate ").unwrap().split_whitespace();
-        let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
-            .args(arguments)
-            .current_dir(root)
-            .env_clear()
-            .output()
-            .unwrap();
-        let seen = String::from_utf8(output.stdout).unwrap();
-        current += &["```console\n", command, "\n", &seen, "```\n", rest].concat();
-        blocks += 1;
-    }
     let mut differences = Vec::new();
-    compare(&root.join("docs/check.md"), &current, &mut differences);
-    assert!(blocks >= 3 && differences.is_empty(), "{}", differences.join("\n"));
+    for (file, examples) in [("docs/check.md", 3), ("docs/history.md", 1), ("README.md", 1)] {
+        let manual = fs::read_to_string(root.join(file)).unwrap();
+        let mut parts = manual.split("```console\n");
+        let mut current = parts.next().unwrap().to_owned();
+        let mut blocks = 0;
+        for part in parts {
+            let (block, rest) = part.split_once("```\n").unwrap();
+            let command = block.lines().next().unwrap();
+            let arguments = command.strip_prefix("$ upgrade-gate ").unwrap().split_whitespace();
+            let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
+                .args(arguments)
+                .current_dir(root)
+                .env_clear()
+                .output()
+                .unwrap();
+            let seen = String::from_utf8(output.stdout).unwrap();
+            current += &["```console\n", command, "\n", &seen, "```\n", rest].concat();
+            blocks += 1;
+        }
+        compare(&root.join(file), &current, &mut differences);
+        assert!(blocks >= examples, "{file}: {blocks}");
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

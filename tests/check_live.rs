@@ -20,6 +20,12 @@ const CLUSTER_VERSION: &str = "/apis/config.openshift.io/v1/clusterversions/vers
 const CLUSTER_OPERATORS: &str = "/apis/config.openshift.io/v1/clusteroperators";
 const ADMIN_GATES: &str = "/api/v1/namespaces/openshift-config-managed/configmaps/admin-gates";
 const ADMIN_ACKS: &str = "/api/v1/namespaces/openshift-config/configmaps/admin-acks";
+const CVO_LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/openshift-cluster-version/leases/version";
+const OWN_LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/openshift-upgrade-gate/leases/upgrade-gate";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/openshift-upgrade-gate/deployments/upgrade-gate";
+const POLICY: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/upgrade-gate";
+const BINDING: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/upgrade-gate";
+const RECORDS: &str = "/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords";
 
 /// An API server that holds what it is told to, and 404s the rest.
 struct Cluster {
@@ -39,14 +45,16 @@ impl Cluster {
         // It ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                serve(stream, &answers, &seen);
+                let (answers, seen) = (answers.clone(), Arc::clone(&seen));
+                thread::spawn(move || serve(stream, &answers, &seen));
             }
         });
         Self { folder, requests }
     }
 
     fn check(&self, arguments: &[&str]) -> Output {
-        check(self.folder.path(), &[&["--kubeconfig", "kubeconfig", "-o", "json"], arguments].concat())
+        let format: &[&str] = if arguments.contains(&"-o") { &[] } else { &["-o", "json"] };
+        check(self.folder.path(), &[&["--kubeconfig", "kubeconfig"], format, arguments].concat())
     }
 }
 
@@ -86,8 +94,11 @@ fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
 }
 
 fn check(folder: &Path, arguments: &[&str]) -> Output {
+    run(folder, &[&["check"], arguments].concat())
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
-        .arg("check")
         .args(arguments)
         .current_dir(folder)
         .env_clear()
@@ -140,8 +151,121 @@ fn all_four_sources_are_read_and_nothing_else_is_done() {
     assert_eq!(output.status.code(), Some(1), "4.22.0 is asked for, and blocked");
     assert_eq!(risks(&answer(&output)), ["ClusterOperatorUpgradeable-dns", "AdminAck-ack-4.21-a"]);
     assert_eq!(answer(&output)["notEvaluated"], json!([]));
-    let expected = [CLUSTER_VERSION, CLUSTER_OPERATORS, ADMIN_GATES, ADMIN_ACKS].map(|path| format!("GET {path}"));
-    assert_eq!(*cluster.requests.lock().unwrap(), expected);
+    let about_the_gate = [CVO_LEASE, OWN_LEASE, DEPLOYMENT, POLICY, BINDING];
+    let sources = [CLUSTER_VERSION, CLUSTER_OPERATORS, ADMIN_GATES, ADMIN_ACKS];
+    let mut expected: Vec<String> = sources.iter().chain(&about_the_gate).map(|path| format!("GET {path}")).collect();
+    let mut requests = cluster.requests.lock().unwrap().clone();
+    assert_eq!(requests[..4], expected[..4]);
+    requests.sort();
+    expected.sort();
+    assert_eq!(requests, expected, "and those about who gates it, two of them at once");
+}
+
+#[test]
+fn who_gates_a_live_cluster_is_told() {
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    let output = cluster.check(&[]);
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let keys: Vec<&str> = text.lines().filter(|line| line.starts_with("  \"")).collect();
+    assert_eq!(keys.last().unwrap().trim(), "\"gate\": {");
+    let answer = answer(&output);
+    assert_eq!(
+        answer["gate"],
+        json!({"mode": "replace", "why": "no cluster-version operator was ever here", "policyInstalled": false,
+               "operatorInstalled": false, "operatorRunning": false, "bridge": null})
+    );
+    let lease = |holder: &str| {
+        let spec =
+            json!({"holderIdentity": holder, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15});
+        (200, json!({"metadata": {}, "spec": spec}))
+    };
+    let cluster = Cluster::serving([
+        (CLUSTER_VERSION, cluster_version()),
+        (CVO_LEASE, lease("cvo")),
+        (OWN_LEASE, lease("upgrade-gate-0")),
+    ]);
+    let output = cluster.check(&["-o", "table"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    let (_, section) = table.split_once("\nOn this cluster\n").unwrap();
+    let expected = "  Mode       bridge: a cluster-version operator renews its Lease
+  Policy     not installed, or it doesn't deny: nothing is refused at the door
+  Operator   running
+  Bridge     It would leave 4.22.0 alone: The cluster-version operator doesn't
+             refuse the request for its preconditions.\n";
+    assert_eq!(section, expected);
+}
+
+#[test]
+fn what_may_not_be_read_of_the_gate_is_told_and_fails_nothing() {
+    let forbidden = || refusal(403, "Forbidden", "User \"me\" cannot get it");
+    let gate = [CVO_LEASE, OWN_LEASE, DEPLOYMENT, POLICY, BINDING].map(|path| (path, forbidden()));
+    let cluster = Cluster::serving(gate.into_iter().chain([(CLUSTER_VERSION, cluster_version())]));
+    let output = cluster.check(&["--to", "4.21.2"]);
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let gate = &answer(&output)["gate"];
+    assert_eq!(gate["mode"], "undecided");
+    assert_eq!([&gate["policyInstalled"], &gate["operatorInstalled"], &gate["operatorRunning"]], [&Value::Null; 3]);
+}
+
+#[test]
+fn the_history_of_a_live_cluster_needs_no_records() {
+    let history =
+        |cluster: &Cluster| run(cluster.folder.path(), &["history", "--kubeconfig", "kubeconfig", "-o", "json"]);
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    assert_eq!(answer(&history(&cluster)), json!({"updates": []}), "no CRD");
+    assert_eq!(*cluster.requests.lock().unwrap(), [CLUSTER_VERSION, RECORDS].map(|path| format!("GET {path}")));
+
+    let spec = json!({"from": "4.21.0", "to": "4.21.1", "type": "patch", "image": "i", "overrides": [],
+                      "acceptedRisks": "text", "by": "Bridge", "acceptedTime": "2026-01-01T00:00:00Z"});
+    let records = json!({"kind": "UpdateRecordList", "items": [{"metadata": {"name": "a"}, "spec": spec}]});
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (RECORDS, (200, records))]);
+    let update = &answer(&history(&cluster))["updates"][0];
+    assert_eq!(
+        (&update["record"], &update["by"], &update["outcome"]),
+        (&json!("a"), &json!("Bridge"), &json!("Pending"))
+    );
+
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (RECORDS, refusal(403, "Forbidden", "no"))]);
+    let message = error(&history(&cluster));
+    assert!(
+        message.contains("refuses to list updaterecords.upgrade-gate.openshift.io: no; ask for a role"),
+        "{message}"
+    );
+}
+
+/// kubectl and oc find a plugin by its file's name, and give their kubeconfig on in the environment.
+#[test]
+#[cfg(unix)]
+fn as_a_plugin_it_checks_the_cluster_of_the_environment() {
+    let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
+    for client in ["kubectl", "oc"] {
+        let plugin = cluster.folder.path().join(format!("{client}-upgrade_gate"));
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_upgrade-gate"), &plugin).unwrap();
+        let plugin = |arguments: &[&str]| {
+            let mut process = Command::new(&plugin);
+            process.args(arguments).current_dir(cluster.folder.path()).env_clear().env("KUBECONFIG", "kubeconfig");
+            process.output().unwrap()
+        };
+        assert_eq!(plugin(&[]).status.code(), Some(1), "4.22.0 is asked for, and blocked");
+        let output = plugin(&["--context", "here", "--to", "4.21.2", "-o", "json"]);
+        assert_eq!((output.status.code(), &answer(&output)["targets"][0]["version"]), (Some(0), &json!("4.21.2")));
+        assert_eq!(answer(&plugin(&["history", "-o", "json"])), json!({"updates": []}));
+
+        let said = |arguments: &[&str]| {
+            let output = plugin(arguments);
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+        };
+        for (arguments, usage) in [
+            (&["--help"][..], "upgrade-gate [OPTIONS OF check]"),
+            (&["help", "history"], "upgrade-gate history [OPTIONS]"),
+            (&["check", "--help"], "upgrade-gate check [OPTIONS]"),
+            (&["--form", "x"], "upgrade-gate check"),
+        ] {
+            let said = said(arguments);
+            assert!(said.contains(&format!("Usage: {client} {usage}")), "{said}");
+        }
+        assert!(said(&["--version"]).starts_with("upgrade-gate "));
+    }
 }
 
 #[test]

@@ -180,6 +180,29 @@ fn the_operator_learns_who_it_is_from_the_pod() {
 }
 
 #[test]
+fn one_policy_denies_and_the_other_only_warns() {
+    let base = objects("deploy/base/policy");
+    let told: Vec<_> = base
+        .iter()
+        .map(|object| {
+            let spec = &object["spec"];
+            let what =
+                if kind(object) == "ValidatingAdmissionPolicy" { &spec["failurePolicy"] } else { &spec["policyName"] };
+            format!("{} {} {} {}", kind(object), object["metadata"]["name"], what, spec["validationActions"])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"ValidatingAdmissionPolicy "upgrade-gate" "Fail" null"#,
+            r#"ValidatingAdmissionPolicyBinding "upgrade-gate" "upgrade-gate" ["Deny"]"#,
+            r#"ValidatingAdmissionPolicy "upgrade-gate-warnings" "Fail" null"#,
+            r#"ValidatingAdmissionPolicyBinding "upgrade-gate-warnings" "upgrade-gate-warnings" ["Warn","Audit"]"#,
+        ]
+    );
+}
+
+#[test]
 fn the_operator_knows_its_arguments() {
     #[derive(clap::Parser)]
     struct Run {

@@ -20,6 +20,8 @@ pub const POLICY: &str = "upgrade-gate";
 pub const CVO_LEASE: (&str, &str) = ("openshift-cluster-version", "version");
 /// API group of UpdateRecord.
 pub const RECORD_GROUP: &str = "upgrade-gate.openshift.io";
+/// API group and version of UpdateRecord.
+pub const RECORD_API_VERSION: &str = "upgrade-gate.openshift.io/v1alpha1";
 
 /// Types of conditions.
 pub mod condition {

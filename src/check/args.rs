@@ -1,4 +1,4 @@
-//! The arguments of `check`.
+//! The arguments of `check`, and those that `history` shares with it.
 
 use std::path::PathBuf;
 
@@ -8,16 +8,24 @@ use std::path::PathBuf;
 /// or the arguments don't allow an answer.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// File or folder to read instead of the live cluster, - for standard input: YAML or JSON, one or many objects,
-    /// Lists, a must-gather. May be repeated
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
-    pub from: Vec<PathBuf>,
+    /// What to judge.
+    #[command(flatten)]
+    pub input: InputArgs,
     /// Version or image to judge, instead of what is asked for and available. May be repeated
     #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
     pub to: Vec<String>,
     /// How to print the answer
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// Where the answer comes from: files, or a live cluster.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InputArgs {
+    /// File or folder to read instead of the live cluster, - for standard input: YAML or JSON, one or many objects,
+    /// Lists, a must-gather. May be repeated
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
+    pub from: Vec<PathBuf>,
     /// Kubeconfig of the cluster, instead of $KUBECONFIG, ~/.kube/config or the pod's own
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

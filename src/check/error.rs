@@ -113,6 +113,17 @@ pub enum Error {
         /// What it holds.
         found: String,
     },
+    /// The input holds nothing that tells of the past.
+    #[error(
+        "{place}: found {found}, expected a ClusterVersion or UpdateRecords; get them with \
+         `oc get clusterversion,updaterecords -o yaml`"
+    )]
+    NoHistory {
+        /// The input, with a line where there is one to name.
+        place: String,
+        /// What it holds.
+        found: String,
+    },
     /// No way to a cluster is configured, or not a usable one.
     #[error("{what}: {problem}; name a kubeconfig with --kubeconfig, or files with --from")]
     Config {

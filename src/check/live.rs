@@ -1,42 +1,60 @@
-//! What `check` judges when it is given a cluster: four reads, each under a time limit, and nothing written.
+//! What `check` and `history` read when they are given a cluster, each read under a time limit, and nothing written.
 //!
 //! Without a ClusterVersion there is no answer. Any other source that the cluster won't show is a risk, as it is to
-//! the operator; one that it doesn't serve at all is none.
+//! the operator; one that it doesn't serve at all is none. Who gates the cluster is told where it can be read.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use kube::Client;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::{
+    args::InputArgs,
     error::{Error, escape, show_path},
-    inputs::Inputs,
+    gate::Surroundings,
+    inputs::{Inputs, Past},
 };
 use crate::{
     api::{
-        ClusterOperator, ClusterVersion,
-        names::{ADMIN_ACKS, ADMIN_GATES},
+        ClusterOperator, ClusterVersion, UpdateRecord,
+        names::{self, ADMIN_ACKS, ADMIN_GATES},
     },
     config::ClusterArgs,
+    controller::{CvoLease, cvo_lease, policy, self_lease},
     gate::{ConfigMapData, Source},
 };
 
 /// How long one read may take; a person is waiting.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads a cluster's state.
+/// Reads a cluster's state, and who gates it.
 ///
 /// # Errors
 /// No usable configuration, a cluster that doesn't answer, or one that doesn't show its ClusterVersion.
-pub fn read(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Inputs, Error> {
+pub fn read(args: &InputArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundings), Error> {
+    on_cluster(args, async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
+}
+
+/// Reads what tells of a cluster's past.
+///
+/// # Errors
+/// As for [`read`], or the UpdateRecords are there and may not be listed.
+pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
+    on_cluster(args, async |cluster| {
+        Ok(Past { cluster_version: Some(cluster.cluster_version().await?), records: cluster.records().await? })
+    })
+}
+
+fn on_cluster<T>(args: &InputArgs, read: impl AsyncFnOnce(Cluster) -> Result<T, Error>) -> Result<T, Error> {
+    let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Config { what: "the connection".to_owned(), problem: error.to_string() })?;
     runtime.block_on(async {
         let what = kubeconfig.map_or_else(|| "the kubeconfig".to_owned(), show_path);
-        let cluster = ClusterArgs { kubeconfig: kubeconfig.map(Path::to_owned), context: context.map(str::to_owned) };
+        let cluster = ClusterArgs { kubeconfig: kubeconfig.map(ToOwned::to_owned), context };
         let resolved = cluster.resolve().await;
         let mut config = resolved.map_err(|error| Error::Config { what, problem: causes(&error) })?;
         config.connect_timeout = Some(TIME_LIMIT);
@@ -46,7 +64,7 @@ pub fn read(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Inputs, 
         let server = escape(&config.cluster_url.to_string());
         let problem = |error: &kube::Error| Error::Config { what: server.clone(), problem: causes(error) };
         let client = Client::try_from(config).map_err(|error| problem(&error))?;
-        Cluster { client, server: server.clone() }.read().await
+        read(Cluster { client, server: server.clone() }).await
     })
 }
 
@@ -98,12 +116,8 @@ impl Cluster {
             advice,
         };
         match self.get::<Value>("/apis/config.openshift.io/v1/clusterversions/version").await? {
-            Answer::Found(object) => ClusterVersion::from_value(object).map_err(|error| Error::Field {
-                place: self.server.clone(),
-                object: "ClusterVersion".to_owned(),
-                problem: causes(&error),
-                explain: "clusterversion",
-            }),
+            Answer::Found(object) => ClusterVersion::from_value(object)
+                .map_err(|error| self.field(&error, "ClusterVersion", "clusterversion")),
             Answer::Absent(problem) => Err(refused(
                 problem,
                 "name the context of an OpenShift cluster with --context, or give files with --from",
@@ -115,6 +129,47 @@ impl Cluster {
             )),
             Answer::Refused { problem, .. } => Err(refused(problem, "try again, or give files with --from")),
         }
+    }
+
+    /// Without the CRD there are none.
+    async fn records(&self) -> Result<Vec<UpdateRecord>, Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            items: Vec<UpdateRecord>,
+        }
+        match self.get::<Value>("/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords").await? {
+            Answer::Found(list) => serde_json::from_value::<List>(list)
+                .map(|list| list.items)
+                .map_err(|error| self.field(&error, "UpdateRecordList", "updaterecord")),
+            Answer::Absent(_) => Ok(Vec::new()),
+            Answer::Refused { problem, .. } => Err(Error::Refused {
+                server: self.server.clone(),
+                request: "list updaterecords.upgrade-gate.openshift.io",
+                problem,
+                advice: "ask for a role that may list them, or give files with --from",
+            }),
+        }
+    }
+
+    fn field(&self, error: &dyn std::error::Error, object: &str, explain: &'static str) -> Error {
+        Error::Field { place: self.server.clone(), object: object.to_owned(), problem: causes(error), explain }
+    }
+
+    /// Who gates the cluster; what can't be read isn't known, and nothing fails for it.
+    async fn surroundings(&self, now: jiff::Timestamp) -> Surroundings {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}", names::NAMESPACE, names::SELF);
+        let cvo = cvo_lease(&self.client, now).await;
+        let running = match self_lease(&self.client, now).await {
+            CvoLease::Fresh => Some(true),
+            CvoLease::Stale | CvoLease::Absent => Some(false),
+            CvoLease::Unknown => None,
+        };
+        let installed = match self.get::<IgnoredAny>(&path).await {
+            Ok(Answer::Found(_)) => Some(true),
+            Ok(Answer::Absent(_)) => Some(false),
+            Ok(Answer::Refused { .. }) | Err(_) => None,
+        };
+        Surroundings { cvo, running, installed, policy: policy(&self.client).await }
     }
 
     async fn cluster_operators(&self) -> Result<Source<Vec<ClusterOperator>>, Error> {

@@ -2,21 +2,24 @@
 //!
 //! ```text
 //! inputs, live   what was seen: the only I/O
-//! gate           evaluate, the same as in the operator
+//! evaluate       the same as in the operator
+//! gate           who gates a live cluster, and what the bridge would do
 //! report         the shape of the answer
 //! render         its words
 //! ```
 
 mod args;
 mod error;
+mod gate;
 mod inputs;
 mod live;
-mod render;
+pub(crate) mod render;
 mod report;
 
-pub use args::{Args, Output};
+pub use args::{Args, InputArgs, Output};
 pub use error::{Error, Place};
-pub use inputs::{Inputs, read as read_files};
+pub use gate::{BridgeReport, GateReport};
+pub use inputs::{Inputs, Past, read as read_files};
 pub use report::Report;
 
 use crate::{
@@ -38,10 +41,12 @@ pub struct Answer {
 /// # Errors
 /// The input doesn't allow an answer.
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    let inputs = if args.from.is_empty() {
-        live::read(args.kubeconfig.as_deref(), args.context.as_deref())?
+    let now = now();
+    let (inputs, surroundings) = if args.input.from.is_empty() {
+        let (inputs, surroundings) = live::read(&args.input, now)?;
+        (inputs, Some(surroundings))
     } else {
-        inputs::read(&args.from)?
+        (inputs::read(&args.input.from)?, None)
     };
     let not_evaluated = inputs.not_evaluated();
     let targets = if args.to.is_empty() {
@@ -50,7 +55,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         args.to.iter().map(|argument| Target::named(argument)).collect()
     };
     let snapshot = Snapshot {
-        now: now(),
+        now,
         cluster_version: inputs.cluster_version,
         cluster_operators: inputs.cluster_operators,
         admin_gates: inputs.admin_gates,
@@ -60,7 +65,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         targets,
     };
     let verdict = evaluate(&snapshot);
-    let report = Report::new(&snapshot.cluster_version, &verdict, not_evaluated);
+    let gate = surroundings.map(|surroundings| GateReport::new(&snapshot, &surroundings));
+    let report = Report { gate, ..Report::new(&snapshot.cluster_version, &verdict, not_evaluated) };
     let text = match args.output {
         Output::Table => render::table(&report, terminal_width()),
         Output::Json => render::json(&report)?,
@@ -68,6 +74,14 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         Output::Markdown => render::markdown(&report),
     };
     Ok(Answer { text, blocked: report::blocks_a_request(&verdict) })
+}
+
+/// Reads what tells of updates that were let through.
+///
+/// # Errors
+/// The input doesn't allow an answer.
+pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
+    if args.from.is_empty() { live::read_past(args) } else { inputs::read_past(&args.from) }
 }
 
 /// What is asked for, then what is available and conditional, each release once.
@@ -93,7 +107,7 @@ fn targets(cluster_version: &ClusterVersion) -> Vec<Target> {
 }
 
 /// The width that a person has before them; 80 columns where nobody knows, as in a file.
-fn terminal_width() -> usize {
+pub(crate) fn terminal_width() -> usize {
     let width = terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| usize::from(width.0));
     width.clamp(40, 120)
 }

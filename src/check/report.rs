@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::gate::GateReport;
 use crate::{
     api::{ClusterVersion, ConditionStatus},
     gate::{Decision, Finding, Judgement, Origin, Risk, Verdict, message},
@@ -19,6 +20,9 @@ pub struct Report {
     pub targets: Vec<TargetReport>,
     /// Sources that the input doesn't hold.
     pub not_evaluated: Vec<&'static str>,
+    /// Who gates the cluster, where that was looked for: on a live one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateReport>,
 }
 
 /// What the cluster is.
@@ -104,6 +108,7 @@ impl Report {
             },
             targets: verdict.targets.iter().map(TargetReport::new).collect(),
             not_evaluated,
+            gate: None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Which replica may write. kube-lease-manager acquires and renews the Lease; its word alone isn't enough, since
 //! it doesn't change when renewing fails or the process was stopped for a while. So the Lease itself is watched,
 //! and a write is allowed only before a monotonic deadline: the renewal as it was seen, plus the lease's duration,
-//! less a margin.
+//! less a margin. The watch also tells when the Lease is free, which the manager would find out only once the
+//! term that it saw last is over.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -11,8 +12,12 @@ use kube::{
     Api, Client,
     runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
-use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{api::names, config::LeaseConfig};
 
@@ -21,6 +26,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long giving the lease back may take at the end.
 const RELEASE: Duration = Duration::from_secs(3);
+/// Characters that the API server takes for a field manager.
+const FIELD_MANAGER_LIMIT: usize = 128;
 
 /// Leader election failed for good; the process has to end, as a Pod that is ready and leads nothing helps nobody.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +52,7 @@ pub struct Leader(Option<Candidate>);
 #[derive(Debug)]
 struct Candidate {
     elected: watch::Receiver<bool>,
-    campaign: JoinHandle<Result<(), LeaderError>>,
+    election: JoinHandle<Result<(), LeaderError>>,
     deadline: watch::Receiver<Option<Instant>>,
     observer: JoinHandle<()>,
 }
@@ -55,11 +62,13 @@ impl Leader {
     #[must_use]
     pub fn start(client: Client, lease: Option<LeaseConfig>, identity: String) -> Self {
         let Some(lease) = lease else { return Self(None) };
-        let (sender, elected) = watch::channel(false);
-        let campaign = tokio::spawn(campaign(client.clone(), lease.clone(), identity.clone(), sender));
-        let (sender, deadline) = watch::channel(None);
-        let observer = tokio::spawn(observe(client, lease, identity, sender));
-        Self(Some(Candidate { elected, campaign, deadline, observer }))
+        let election = Election { client: client.clone(), lease: lease.clone(), identity: identity.clone() };
+        let (deadline_sender, deadline) = watch::channel(None);
+        let (elected_sender, elected) = watch::channel(false);
+        let free = Arc::new(Notify::new());
+        let observer = tokio::spawn(observe(client, lease, identity, deadline_sender, free.clone()));
+        let election = tokio::spawn(election.run(free, elected_sender));
+        Self(Some(Candidate { elected, election, deadline, observer }))
     }
 
     /// Whether a write may be made now.
@@ -76,20 +85,20 @@ impl Leader {
     /// The election has ended, which it never should.
     pub async fn changed(&mut self) -> Result<(), LeaderError> {
         let Some(candidate) = &mut self.0 else { return std::future::pending().await };
-        let changed = tokio::select! {
-            changed = candidate.elected.changed() => changed,
-            changed = candidate.deadline.changed() => changed,
+        let result = tokio::select! {
+            result = candidate.elected.changed() => result,
+            result = candidate.deadline.changed() => result,
         };
-        if changed.is_ok() {
-            return Ok(());
-        }
-        if !candidate.campaign.is_finished() {
-            return Err(LeaderError::Ended("the Lease isn't watched any more".to_owned()));
-        }
-        match (&mut candidate.campaign).await {
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(())) => Err(LeaderError::Ended("its task has returned".to_owned())),
-            Err(panic) => Err(LeaderError::Ended(panic.to_string())),
+        match result {
+            Ok(()) => Ok(()),
+            Err(_) if !candidate.election.is_finished() => {
+                Err(LeaderError::Ended("the Lease isn't watched any more".to_owned()))
+            }
+            Err(_) => match (&mut candidate.election).await {
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(())) => Err(LeaderError::Ended("its task has returned".to_owned())),
+                Err(panic) => Err(LeaderError::Ended(panic.to_string())),
+            },
         }
     }
 
@@ -98,7 +107,7 @@ impl Leader {
         let Some(candidate) = self.0 else { return };
         candidate.observer.abort();
         drop(candidate.elected);
-        match tokio::time::timeout(RELEASE, candidate.campaign).await {
+        match tokio::time::timeout(RELEASE, candidate.election).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the lease could not be released; it will run out"),
             Ok(Err(error)) => tracing::warn!(%error, "the lease could not be released; it will run out"),
@@ -107,63 +116,84 @@ impl Leader {
     }
 }
 
-/// Stands for election until nobody listens any more, and then gives the lease back. An API server that can't be
-/// reached at the start is waited for; one that refuses the Lease won't change its mind.
-async fn campaign(
+/// What it takes to stand for election, again and again.
+struct Election {
     client: Client,
     lease: LeaseConfig,
     identity: String,
-    elected: watch::Sender<bool>,
-) -> Result<(), LeaderError> {
-    let failed = |source| LeaderError::Lease { namespace: lease.namespace.clone(), source: Box::new(source) };
-    let mut wait = FIRST_WAIT;
-    let manager = loop {
-        let builder = LeaseManagerBuilder::new(client.clone(), names::SELF)
-            .with_namespace(lease.namespace.clone())
-            .with_identity(identity.clone())
-            .with_field_manager(names::SELF)
-            .with_duration(lease.duration.as_secs())
-            .with_grace((lease.duration.saturating_sub(lease.renew_interval)).as_secs());
-        match builder.build().await {
-            Ok(manager) => break manager,
-            Err(error) if is_refusal(&error) => return Err(failed(error)),
-            Err(error) => tracing::warn!(%error, "the Lease can't be had yet"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
-            () = elected.closed() => return Ok(()),
-        }
-    };
-    let (mut word, manager) = manager.watch().await;
-    loop {
-        elected.send_replace(*word.borrow_and_update());
-        tokio::select! {
-            changed = word.changed() => if changed.is_err() { break },
-            () = elected.closed() => break,
+}
+
+impl Election {
+    /// A manager that has seen nothing yet, and so looks at once. The Lease is created where it is missing.
+    async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
+        LeaseManagerBuilder::new(self.client.clone(), names::SELF)
+            .with_namespace(self.lease.namespace.clone())
+            .with_identity(self.identity.clone())
+            // Of two who apply at once, the API server turns one away only if they are two managers.
+            .with_field_manager(self.identity.chars().take(FIELD_MANAGER_LIMIT).collect::<String>())
+            .with_duration(self.lease.duration.as_secs())
+            .with_grace(self.lease.duration.saturating_sub(self.lease.renew_interval).as_secs())
+            .build()
+            .await
+    }
+
+    /// The first manager. An API server that can't be reached is waited for; one that refuses won't change its mind.
+    async fn first_manager(&self, elected: &watch::Sender<bool>) -> Result<Option<LeaseManager>, LeaderError> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.manager().await {
+                Ok(manager) => return Ok(Some(manager)),
+                Err(error) if is_refusal(&error) => return Err(self.failed(error)),
+                Err(error) => tracing::warn!(%error, "the Lease can't be had yet"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+                () = elected.closed() => return Ok(None),
+            }
         }
     }
-    drop(word);
-    match manager.await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(failed(error)),
-        Err(panic) => Err(LeaderError::Ended(panic.to_string())),
+
+    fn failed(&self, source: LeaseManagerError) -> LeaderError {
+        LeaderError::Lease { namespace: self.lease.namespace.clone(), source: Box::new(source) }
+    }
+
+    /// Acquires and renews until nobody listens any more; then gives the Lease back.
+    async fn run(self, free: Arc<Notify>, elected: watch::Sender<bool>) -> Result<(), LeaderError> {
+        let Some(mut manager) = self.first_manager(&elected).await? else { return Ok(()) };
+        loop {
+            let result = tokio::select! {
+                biased;
+                () = elected.closed() => return manager.release().await.map_err(|error| self.failed(error)),
+                () = free.notified() => {
+                    elected.send_replace(false);
+                    self.manager().await.map(|fresh| manager = fresh)
+                }
+                changed = manager.changed() => changed.map(|leads| { elected.send_replace(leads); }),
+            };
+            if let Err(error) = result {
+                tracing::warn!(%error, "the lease can't be acquired or renewed; trying again");
+                tokio::select! {
+                    () = elected.closed() => {}
+                    () = tokio::time::sleep(self.lease.renew_interval / 2) => {}
+                }
+            }
+        }
     }
 }
 
 fn is_refusal(error: &LeaseManagerError) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
-            return matches!(status.code, 401 | 403);
-        }
-        cause = error.source();
-    }
-    false
+    matches!(error, LeaseManagerError::KubeError(kube::Error::Api(status)) if matches!(status.code, 401 | 403))
 }
 
 /// Turns what is seen of the Lease into a deadline.
-async fn observe(client: Client, lease: LeaseConfig, identity: String, deadline: watch::Sender<Option<Instant>>) {
-    let api: Api<Lease> = Api::namespaced(client.clone(), &lease.namespace);
+async fn observe(
+    client: Client,
+    lease: LeaseConfig,
+    identity: String,
+    deadline: watch::Sender<Option<Instant>>,
+    free: Arc<Notify>,
+) {
+    let api: Api<Lease> = Api::namespaced(client, &lease.namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", names::SELF));
     let mut events = watcher(api.clone(), config).default_backoff().boxed();
     loop {
@@ -171,17 +201,22 @@ async fn observe(client: Client, lease: LeaseConfig, identity: String, deadline:
         let seen = tokio::select! {
             event = events.next() => match event {
                 Some(Ok(Event::Apply(seen) | Event::InitApply(seen))) => Some(seen),
-                Some(Ok(Event::Delete(_))) => {
-                    deadline.send_replace(None);
-                    recreate(&client, &lease).await;
-                    None
-                }
+                Some(Ok(Event::Delete(_))) => None,
                 Some(Ok(Event::Init | Event::InitDone) | Err(_)) => continue,
                 None => return,
             },
             // The watch is silent for longer than renewals take: ask, before the lead is lost for nothing.
-            () = until(current, lease.renew_interval) => api.get_opt(names::SELF).await.ok().flatten(),
+            () = until(current, lease.renew_interval) => {
+                match tokio::time::timeout(lease.renew_interval, api.get_opt(names::SELF)).await {
+                    Ok(Ok(seen)) => seen,
+                    // The deadline stands: a server in trouble takes no lease away.
+                    Ok(Err(_)) | Err(_) => continue,
+                }
+            }
         };
+        if seen.as_ref().is_none_or(is_free) {
+            free.notify_one();
+        }
         let until = seen.as_ref().and_then(|seen| deadline_of(seen, &identity, &lease));
         if *deadline.borrow() != until {
             deadline.send_replace(until);
@@ -197,12 +232,8 @@ async fn until(deadline: Option<Instant>, before: Duration) {
     }
 }
 
-/// The lease manager looks for the Lease for ever, but creates it only at its start.
-async fn recreate(client: &Client, lease: &LeaseConfig) {
-    let builder = LeaseManagerBuilder::new(client.clone(), names::SELF).with_namespace(lease.namespace.clone());
-    if let Err(error) = builder.build().await {
-        tracing::warn!(%error, "the Lease was deleted and can't be created again yet");
-    }
+fn is_free(lease: &Lease) -> bool {
+    lease.spec.as_ref().is_none_or(|spec| spec.holder_identity.as_deref().is_none_or(str::is_empty))
 }
 
 /// The moment from which on another replica might take over. `renewTime` is of this machine's own clock, as it
@@ -221,7 +252,7 @@ fn deadline_of(lease: &Lease, identity: &str, config: &LeaseConfig) -> Option<In
     Some(Instant::now() + duration.checked_sub(margin + age)?)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell reads the clock, and hands the time on")]
+#[expect(clippy::disallowed_methods, reason = "a lease is renewed by the clock")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

@@ -40,7 +40,7 @@ pub use self::{
     leader::LeaderError,
     ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
     refusal::Refusal,
-    surroundings::{cvo_lease, policy_is_installed, self_lease},
+    surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
     watch::{cluster_operators, cluster_versions},
     withdraw::{Withdrawal, ours, withdrawal},
 };

@@ -95,6 +95,13 @@ fn availability(situation: &Situation<'_>) -> String {
              update back; `oc adm upgrade` replaces it with the next request.",
         );
     }
+    // Not in Upgradeable's message, which the CVO passes on: it would change what the CVO says, and so this.
+    if let Some(Err(refusal)) = situation.bridging
+        && refusal.holds_back()
+    {
+        text.push_str(" The update that is asked for is not let through: ");
+        text.push_str(refusal.message());
+    }
     text
 }
 
@@ -104,13 +111,7 @@ fn upgradeable(situation: &Situation<'_>) -> Condition {
     let cluster_version = &situation.snapshot.cluster_version;
     let (status, reason, message) =
         if situation.role == Role::Bridge && cluster_version.unmanaged_overrides().next().is_some() {
-            let mut text = message::overrides_in_bridge(cluster_version);
-            if let Some(Err(refusal)) = situation.bridging
-                && refusal.holds_back()
-            {
-                text.push_str(" The update that is asked for is not let through: ");
-                text.push_str(refusal.message());
-            }
+            let text = message::overrides_in_bridge(cluster_version);
             (ConditionStatus::False, risk::OVERRIDES, text)
         } else {
             (ConditionStatus::True, reason::AS_EXPECTED, "upgrade-gate itself stands against no update.".to_owned())

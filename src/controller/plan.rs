@@ -301,3 +301,6 @@ pub fn is_update(snapshot: &Snapshot, request: &Judgement) -> bool {
 fn rfc3339(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,6 +127,8 @@ impl Gate {
             let verdict = evaluate(snapshot);
             self.teller.metrics.evaluated(snapshot, &verdict);
             if !leads {
+                // What another replica writes meanwhile takes nothing back.
+                self.pace = Pace::default();
                 return any;
             }
             if self.decide_role(&verdict).await {
@@ -151,6 +153,10 @@ impl Gate {
                 restored: &self.restored,
             };
             let writes = plan::plan(&situation);
+            if self.role == Role::Replace && !writes.iter().any(|write| write.kind().is_on_cluster_version()) {
+                let conditions = plan::conditions(snapshot, &verdict, recording);
+                self.pace.stands(snapshot, &conditions);
+            }
             self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
                 self.teller.look_on(snapshot, &verdict, self.role);
@@ -228,7 +234,7 @@ impl Gate {
             return false;
         }
         (self.role, self.why) = (role, why);
-        self.teller.acts_as(cluster_version, role, why);
+        self.teller.acts_as(cluster_version, role, why, self.mode == Mode::Auto);
         true
     }
 

@@ -12,7 +12,7 @@ use crate::{
     gate::{
         Judgement, Target, message,
         release::{digest, resolve, same_release},
-        update::classify,
+        update::classify_entry,
     },
 };
 
@@ -72,7 +72,7 @@ pub fn before_accepting(
 /// not completed, and no record is about it.
 #[must_use]
 pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, now: &str) -> Option<RecordWrite> {
-    let [front, behind @ ..] = cluster_version.history() else { return None };
+    let front = cluster_version.history().first()?;
     if front.state == HistoryState::Completed || front.accepted_risks.is_empty() {
         return None;
     }
@@ -82,15 +82,11 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
     if records.iter().any(known) {
         return None;
     }
-    let from = behind.first();
-    let before = behind.iter().find(|entry| from.is_some_and(|from| entry.version != from.version));
-    let version = |entry: Option<&'_ HistoryEntry>| entry.map_or("", |entry| &entry.version).to_owned();
+    let (from, update_type) = classify_entry(cluster_version.history());
     let spec = UpdateRecordSpec {
-        from: version(from),
+        from: from.to_owned(),
         to: front.version.clone(),
-        update_type: classify(&version(from), &front.version, before.map(|entry| entry.version.as_str()))
-            .as_str()
-            .to_owned(),
+        update_type: update_type.as_str().to_owned(),
         image: front.image.clone(),
         overrides: overrides(cluster_version),
         accepted_risks: front.accepted_risks.clone(),

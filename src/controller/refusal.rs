@@ -93,7 +93,8 @@ impl Refusal {
                  left in spec would carry the next update. Apply deploy/ again."
             }
             Self::NoCvo => {
-                "The cluster-version operator that refused the update is gone: its Lease isn't renewed. Once it is back, and                  has verified the release anew, the update goes on."
+                "The cluster-version operator that refused the update is gone: its Lease isn't renewed. Once it is \
+                 back, and has verified the release anew, the update goes on."
             }
         }
     }

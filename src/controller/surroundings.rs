@@ -56,15 +56,21 @@ fn freshness(lease: &Lease, now: jiff::Timestamp) -> CvoLease {
 
 /// Whether the policy of the door and its binding that denies are installed. What can't be read isn't.
 pub async fn policy_is_installed(client: &Client) -> bool {
+    policy(client).await.unwrap_or(false)
+}
+
+/// The same; `None` where it can't be read.
+pub async fn policy(client: &Client) -> Option<bool> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
     let both = futures::future::join(policies.get_opt(names::POLICY), bindings.get_opt(names::POLICY));
     match tokio::time::timeout(TIMEOUT, both).await {
-        Ok((Ok(Some(policy)), Ok(Some(binding)))) => is_in_force(&policy, &binding),
-        Ok((Ok(_), Ok(_))) | Err(_) => false,
+        Ok((Ok(Some(policy)), Ok(Some(binding)))) => Some(is_in_force(&policy, &binding)),
+        Ok((Ok(_), Ok(_))) => Some(false),
+        Err(_) => None,
         Ok((Err(error), _) | (_, Err(error))) => {
             tracing::warn!(%error, "the ValidatingAdmissionPolicy can't be read");
-            false
+            None
         }
     }
 }

@@ -32,9 +32,12 @@ impl Teller {
         Self { metrics, announcer, said: None, unverified: None }
     }
 
-    /// Another role than before.
-    pub fn acts_as(&self, cluster_version: &ClusterVersion, role: Role, why: &str) {
+    /// Another role than before. One that a person named is no news to anybody.
+    pub fn acts_as(&self, cluster_version: &ClusterVersion, role: Role, why: &str, is_news: bool) {
         tracing::info!(role = role.as_str(), why, "the mode has been decided");
+        if !is_news {
+            return;
+        }
         let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
         self.announcer.announce(cluster_version, Announcement { reason: Reason::ModeChanged, note });
     }

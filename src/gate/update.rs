@@ -2,6 +2,8 @@
 
 use semver::Version;
 
+use crate::api::HistoryEntry;
+
 /// The kinds of update that the gate tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpdateType {
@@ -66,6 +68,15 @@ pub fn classify(current: &str, target: &str, previous: Option<&str>) -> UpdateTy
             if back_to_previous && same_minor(&target, &current) { UpdateType::Rollback } else { UpdateType::Downgrade }
         }
     }
+}
+
+/// From which version the update of the first of these history entries came, and how the two relate.
+#[must_use]
+pub fn classify_entry(history: &[HistoryEntry]) -> (&str, UpdateType) {
+    let [entry, older @ ..] = history else { return ("", UpdateType::Unknown) };
+    let from = older.first().map_or("", |entry| &entry.version);
+    let previous = older.iter().map(|entry| entry.version.as_str()).find(|version| *version != from);
+    (from, classify(from, &entry.version, previous))
 }
 
 /// Whether both are of one major.minor.

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, says};
@@ -38,9 +39,9 @@ async fn each_kind_of_write_is_made_once_although_another_writer_is_faster() {
             let version = format!("4.21.{last}");
             cluster.request_accepted(&version).await;
             let writes = cluster.operator_writes().await;
-            let lost =
+            let met_by =
                 |wanted: fn(&support::Write) -> bool| writes.iter().any(|write| write.code == 409 && wanted(write));
-            if lost(support::Write::is_record) && lost(support::Write::is_conditions) {
+            if met_by(support::Write::is_record) && met_by(support::Write::is_conditions) {
                 break;
             }
             assert!(since.elapsed() < support::DEADLINE, "no conflict on each kind of write after {last} requests");
@@ -57,6 +58,33 @@ async fn each_kind_of_write_is_made_once_although_another_writer_is_faster() {
     }
     let records = cluster.operator_writes().await.iter().filter(|write| write.is_record() && write.code == 200).count();
     assert_eq!(records, last - 1);
+}
+
+#[tokio::test]
+async fn a_failed_test_of_a_patch_is_a_422_and_a_version_that_has_passed_a_409() {
+    let cluster = support::cluster(fixtures::cluster()).await;
+    let seen = cluster.cluster_version().await;
+    let patch = |version: &Value, front: &Value| {
+        let steps = json!([
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "test", "path": "/status/history/0", "value": front},
+            {"op": "add", "path": "/status/history/0/acceptedRisks", "value": "none"},
+        ]);
+        Patch::Json::<()>(serde_json::from_value(steps).unwrap())
+    };
+    let api = cluster.cluster_versions();
+    let params = PatchParams::default();
+    let (version, front) = (&seen["metadata"]["resourceVersion"], &seen["status"]["history"][0]);
+    let refused =
+        async |version: &Value, front: &Value| match api.patch_status("version", &params, &patch(version, front)).await
+        {
+            Err(kube::Error::Api(status)) => status.code,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(refused(version, &fixtures::completed("4.21.0")).await, 422);
+    assert_eq!(refused(&json!("1"), front).await, 409);
+    api.patch_status("version", &params, &patch(version, front)).await.unwrap();
+    assert_eq!(refused(version, front).await, 422, "the entry is tested before the version is compared");
 }
 
 /// Refused with 403 (another admission policy), or with 422, which is also what a failed `test` gives.

@@ -90,6 +90,16 @@ async fn a_partial_entry_that_is_left_behind_is_closed_at_the_moment_the_new_one
     assert_eq!(history[2], fixtures::completed("4.21.1"));
 }
 
+#[tokio::test]
+async fn a_cluster_without_a_history_gets_its_first_entry() {
+    let mut cluster_version = fixtures::cluster_with_override();
+    cluster_version["status"].as_object_mut().unwrap().remove("history");
+    let cluster = support::cluster(cluster_version).await;
+    let _operator = Operator::start(&cluster, Options::mode("replace")).await;
+    let seen = cluster.request_accepted("4.21.2").await;
+    assert_eq!(versions_of_history(&seen), ["4.21.2"]);
+}
+
 /// The updater was faster, and has put its own entry for the request in front.
 async fn with_entry_in_front(fields: Value) -> (Cluster, Operator, Value) {
     let mut cluster_version = fixtures::cluster();

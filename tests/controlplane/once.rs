@@ -82,6 +82,22 @@ async fn an_operator_killed_at_any_moment_leaves_one_record() {
 }
 
 #[tokio::test]
+async fn an_operator_asked_to_stop_at_any_moment_finishes_its_write_and_leaves_one_record() {
+    let cluster = support::cluster(cluster_with_patches()).await;
+    let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    for patch in 2..10 {
+        let version = format!("4.21.{patch}");
+        ask(&cluster, &version).await;
+        tokio::time::sleep(Duration::from_micros(1500 * patch)).await;
+        assert_eq!(operator.terminate().await.code(), Some(0));
+        assert_eq!(cluster.lease().await.unwrap()["spec"]["holderIdentity"], json!(null));
+        operator = Operator::start(&cluster, Options::mode("replace")).await;
+        the_record(&cluster.accepted(&version).await, &version);
+    }
+}
+
+#[tokio::test]
 async fn two_replicas_make_one_record_and_the_other_goes_on_when_one_is_killed() {
     let cluster = support::cluster(cluster_with_patches()).await;
     let lease = |identity| {

@@ -41,6 +41,13 @@ async fn an_accepted_update_takes_two_writes_and_its_completion_none() {
     let first = (false, true, 200);
     assert_eq!(kinds(&cluster.operator_writes().await), [first, (true, false, 200), (false, true, 200)]);
 
+    let record = &cluster.operator_writes().await[1].request;
+    let steps: Vec<_> = record.as_array().unwrap().iter().map(|step| (&step["op"], &step["path"])).collect();
+    let literal =
+        [("replace", "/metadata/resourceVersion"), ("test", "/status/history/0"), ("add", "/status/history/0")];
+    assert_eq!(json!(steps), json!(literal));
+    assert_eq!(record[1]["value"], fixtures::completed("4.21.1"), "what was read is what is tested for");
+
     // The updater moves `desired`, later completes; neither says anything that isn't said already.
     cluster.put_status("updater", |status| status["desired"] = fixtures::release("4.21.2")).await;
     cluster

@@ -2,35 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{self, Cluster, Loosen, Operator, Options, condition, fixtures, repository, says};
-
-/// Takes a permission of `deploy/base` away, and gives it back when dropped.
-struct Unbound<'a>(&'a Cluster);
-
-impl<'a> Unbound<'a> {
-    fn role_binding(cluster: &'a Cluster, namespace: &str) -> Self {
-        cluster.control_plane.kubectl(&["delete", "rolebinding", support::NAME, "--namespace", namespace]);
-        Self(cluster)
-    }
-
-    /// The ClusterRole without ClusterOperators.
-    fn cluster_operators(cluster: &'a Cluster) -> Self {
-        let role = cluster.control_plane.kubectl(&["get", "clusterrole", support::NAME, "-o", "json"]);
-        let mut role: Value = serde_json::from_str(&role).unwrap();
-        let name = role["metadata"]["name"].clone();
-        role["metadata"] = json!({"name": name});
-        role["rules"].as_array_mut().unwrap().retain(|rule| rule["resources"][0] != "clusteroperators");
-        cluster.control_plane.apply_object(&role);
-        Self(cluster)
-    }
-}
-
-impl Drop for Unbound<'_> {
-    fn drop(&mut self) {
-        let base = repository("deploy/base").to_string_lossy().into_owned();
-        self.0.control_plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &base]);
-    }
-}
+use crate::support::{self, Loosen, Operator, Options, condition, fixtures, says};
 
 #[tokio::test]
 async fn a_config_map_that_vanishes_is_a_risk_until_it_comes_back() {
@@ -58,7 +30,7 @@ async fn a_config_map_that_vanishes_is_a_risk_until_it_comes_back() {
 async fn config_maps_that_may_not_be_read_are_a_risk_until_they_may() {
     let cluster = support::cluster(fixtures::cluster()).await;
     for namespace in ["openshift-config-managed", "openshift-config"] {
-        let unbound = Unbound::role_binding(&cluster, namespace);
+        let unbound = cluster.unbind_in(namespace);
         let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
         let seen = cluster.upgradeable("False", "AdminAckUnknown").await;
         let message = condition(&seen, "Upgradeable")["message"].as_str().unwrap().to_owned();
@@ -75,7 +47,7 @@ async fn cluster_operators_that_may_no_longer_be_read_are_a_risk_until_they_may(
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
-    let unbound = Unbound::cluster_operators(&cluster);
+    let unbound = cluster.unbind_resource("clusteroperators");
     // A permission is only asked for when a watch starts; a changed CRD ends the one that runs.
     let changed = cluster.loosen("clusteroperators", &[]).await;
     let seen = cluster.upgradeable("False", "ClusterOperatorUpgradeableUnknown").await;

@@ -17,8 +17,9 @@ use tokio::time::{Instant, interval};
 use super::audit::{self, Write};
 use super::control_plane::{ControlPlane, NAME, NAMESPACE};
 use super::cvo;
+use super::policy::Policy;
 use super::versions::Versions;
-use super::{eventually, fixtures, pretty};
+use super::{eventually, pretty};
 
 /// The admin-gates that the payload brings, and the admin-acks that the administrator gives.
 const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
@@ -34,27 +35,38 @@ pub struct Cluster {
     /// The administrator's client.
     pub client: Client,
     audit_mark: u64,
+    /// The ClusterVersion's resourceVersion at that mark.
+    version_mark: Option<String>,
     _turn: MutexGuard<'static, ()>,
 }
 
 /// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
-/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty.
+/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty. The policy isn't bound: a test that
+/// asks for a minor is most often about what the operator does then.
 pub async fn cluster(cluster_version: Value) -> Cluster {
     cluster_as("fixture", cluster_version).await
 }
 
 /// [`cluster`], its status written by this field manager.
 pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
+    clean_cluster(Policy::Unbound, manager, cluster_version).await
+}
+
+/// [`cluster`], behind the policy as `deploy/base` brings it.
+pub async fn cluster_behind_policy(cluster_version: Value) -> Cluster {
+    clean_cluster(Policy::Bound, "fixture", cluster_version).await
+}
+
+async fn clean_cluster(policy: Policy, manager: &str, cluster_version: Value) -> Cluster {
     let turn = TURN.lock().await;
     let control_plane = ControlPlane::get();
     let client = control_plane.client().await;
-    let mut cluster = Cluster { control_plane, client, audit_mark: 0, _turn: turn };
+    let mut cluster = Cluster { control_plane, client, audit_mark: 0, version_mark: None, _turn: turn };
     cluster.clean().await;
-    cluster.create("fixture", fixtures::cluster()).await;
-    cluster.open_the_door().await;
-    cluster.delete().await;
+    cluster.bring_about(policy).await;
     cluster.create(manager, cluster_version).await;
     cluster.audit_mark = audit::mark(&cluster.client, &control_plane.audit_log()).await;
+    cluster.version_mark = cluster.resource_version().await;
     cluster
 }
 
@@ -209,8 +221,23 @@ impl Cluster {
     }
 
     /// What anybody has asked the API server to write since this test's clean start, in the order of the answers.
+    ///
+    /// Others see what was written before its writer has the answer, and only then it is logged. So this waits for the
+    /// write that made the ClusterVersion what it is now.
     pub async fn writes(&self) -> Vec<Write> {
-        audit::writes_since(&self.client, &self.control_plane.audit_log(), self.audit_mark).await
+        let now = self.resource_version().await;
+        eventually("the write of the present ClusterVersion in the audit log", async || {
+            let writes = audit::writes_since(&self.client, &self.control_plane.audit_log(), self.audit_mark).await;
+            let is_last = |write: &Write| write.response["metadata"]["resourceVersion"].as_str() == now.as_deref();
+            let complete = now.is_none() || now == self.version_mark || writes.iter().any(is_last);
+            if complete { Ok(writes) } else { Err(format!("{} writes, none of {now:?}", writes.len())) }
+        })
+        .await
+    }
+
+    async fn resource_version(&self) -> Option<String> {
+        let object = self.cluster_versions().get_opt("version").await.expect("get the ClusterVersion");
+        object.and_then(|object| object.metadata.resource_version)
     }
 
     /// Those of [`Self::writes`] by which the operator meant the ClusterVersion.

@@ -70,17 +70,19 @@ impl ControlPlane {
     /// Runs kubectl as the administrator: its stdout, or what it said on stderr.
     pub fn try_kubectl<S: AsRef<str>>(&self, args: &[S]) -> Result<String, String> {
         let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
-        let output = Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(self.kubeconfig())
-            .args(&args)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("kubectl doesn't run: {error}"))?;
+        let output = self.kubectl_command().args(&args).output();
+        let output = output.map_err(|error| format!("kubectl doesn't run: {error}"))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+    }
+
+    /// kubectl as the administrator, for who wants more of it: its warnings are on stderr.
+    pub fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).stdin(Stdio::null());
+        command
     }
 
     /// Applies an object as the administrator, server-side and by force. Blocking, so that it also works while a panic
@@ -149,7 +151,7 @@ impl ControlPlane {
         self.write_operator_kubeconfig()
     }
 
-    fn apply(&self, how: &str, what: &Path) -> Result<(), String> {
+    pub(super) fn apply(&self, how: &str, what: &Path) -> Result<(), String> {
         self.try_kubectl(&["apply", "--server-side", how, &what.to_string_lossy()]).map(drop)
     }
 

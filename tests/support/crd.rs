@@ -29,18 +29,18 @@ const PROBE: &str = "schemaProbe";
 
 impl Cluster {
     /// Loosens the CRD of this plural until the result is restored.
-    pub async fn loosen(&self, plural: &str, changes: &[Loosen]) -> ChangedCrd<'_> {
+    pub async fn loosen(&self, plural: &str, how: &[Loosen]) -> ChangedCrd<'_> {
         let crds = self.crds();
         let mut object = crds.get(&format!("{plural}.config.openshift.io")).await.expect("the CRD");
         let original = serde_json::to_value(&object).expect("JSON");
         let schema = &mut object.data["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-        for change in changes {
+        for change in how {
             match change {
                 Loosen::UnknownFields(pointer) => {
                     at(schema, pointer)["x-kubernetes-preserve-unknown-fields"] = json!(true);
                 }
                 Loosen::AnyType(pointer) => {
-                    *at(schema, pointer) = json!({"x-kubernetes-preserve-unknown-fields": true})
+                    *at(schema, pointer) = json!({"x-kubernetes-preserve-unknown-fields": true});
                 }
                 Loosen::Field(pointer, name) => at(schema, pointer)["properties"][name] = json!({"type": "string"}),
             }

@@ -17,10 +17,12 @@ mod control_plane;
 mod crd;
 pub mod cvo;
 mod denial;
-mod door;
 pub mod fixtures;
 mod operator;
+mod policy;
+pub mod requests;
 mod rights;
+mod unbound;
 mod versions;
 mod waits;
 
@@ -30,10 +32,11 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub use audit::Write;
-pub use cluster::{Cluster, cluster, cluster_as};
+pub use cluster::{Cluster, cluster, cluster_as, cluster_behind_policy};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
 pub use crd::Loosen;
 pub use operator::{Operator, Options};
+pub use policy::Reply;
 pub use rights::Withheld;
 pub use versions::Versions;
 pub use waits::{entries, is_accepted, says, versions_of_history};

@@ -85,6 +85,11 @@ impl de::Error for FieldError {
         Self::new(format!("found {}, expected {expected}{hint}", describe(found)))
     }
 
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
+        let excerpt: String = found.chars().take(EXCERPT).collect();
+        Self::new(format!("found the string {excerpt:?}, expected one of {}", expected.join(", ")))
+    }
+
     fn missing_field(field: &'static str) -> Self {
         Self::new(format!("found no {field}, which every object has"))
     }
@@ -149,9 +154,25 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
+    /// A word out of a few, as an unnamed variant; anything else gets the error of a wrong type.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => {
+                let word: de::value::StrDeserializer<'de, FieldError> = text.as_str().into_deserializer();
+                visitor.visit_enum(word)
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map enum identifier ignored_any
+        tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -222,6 +243,21 @@ mod tests {
         let node = Node::from_yaml(yaml, 1).unwrap();
         let error = node.read::<ClusterVersion>().unwrap_err();
         assert_eq!((error.line, error.to_string().as_str()), (Some(line), text));
+    }
+
+    #[rstest]
+    #[case::another_word("Nobody", "spec.by: found the string \"Nobody\", expected one of Gate, Bridge, Force")]
+    #[case::no_word("[1]", "spec.by: found a list, expected enum AcceptedBy")]
+    fn a_word_out_of_a_few_is_read_or_refused(#[case] by: &str, #[case] text: &str) {
+        let yaml = |by: &str| {
+            format!(
+                "metadata: {{name: a}}\nspec: {{from: a, to: b, type: patch, image: c, overrides: [], acceptedRisks: d, \
+                 by: {by}, acceptedTime: e}}\nstatus: {{outcome: Abandoned}}\n"
+            )
+        };
+        let read = |by| Node::from_yaml(&yaml(by), 1).unwrap().read::<crate::api::UpdateRecord>();
+        assert_eq!(read("Bridge").unwrap().spec.by, crate::api::AcceptedBy::Bridge);
+        assert_eq!(read(by).unwrap_err().to_string(), text);
     }
 
     #[test]

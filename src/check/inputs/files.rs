@@ -142,6 +142,24 @@ mod tests {
         assert!(message.starts_with(expected), "{message}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_walked_once_through_its_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        for name in ["b.yaml", "a.JSON", "c.log", "d.yaml.gz", ".hidden.yaml", "e"] {
+            fs::write(inside.join(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path(), inside.join("circle")).unwrap();
+        std::os::unix::fs::symlink("nowhere", inside.join("dangling.yaml")).unwrap();
+        std::os::unix::fs::symlink("b.yaml", inside.join("link.yml")).unwrap();
+        let files = expand(folder.path()).unwrap();
+        let names: Vec<_> = files.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.JSON", "b.yaml", "link.yml"]);
+        assert!(files.iter().all(|(_, origin)| !origin.by_name));
+    }
+
     #[test]
     fn a_byte_order_mark_is_left_out() {
         assert_eq!(decode(b"\xef\xbb\xbfa: b", &origin()).unwrap(), "a: b");

@@ -1,4 +1,4 @@
-//! Picking the four kinds of object that matter out of whatever the inputs hold, by what they are and not by the
+//! Picking the few kinds of object that matter out of whatever the inputs hold, by what they are and not by the
 //! name of their file.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Inputs,
+    Inputs, Past,
     fields::FieldError,
     files::Origin,
     node::{Content, Node},
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     api::{
-        ClusterOperator, ClusterVersion,
-        names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, CONFIG_API_VERSION},
+        ClusterOperator, ClusterVersion, UpdateRecord,
+        names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, CONFIG_API_VERSION, RECORD_API_VERSION},
     },
     check::error::{Error, Place, escape},
     gate::{ConfigMapData, Source},
@@ -25,17 +25,38 @@ use crate::{
 const CLUSTER_VERSION_KIND: &str = "ClusterVersion";
 const CLUSTER_OPERATOR_KIND: &str = "ClusterOperator";
 const CONFIG_MAP_KIND: &str = "ConfigMap";
-/// What a file that holds none of these can't be of use for.
-pub const NEEDLES: [&str; 4] = [CLUSTER_VERSION_KIND, CLUSTER_OPERATOR_KIND, ADMIN_GATES.1, ADMIN_ACKS.1];
+const UPDATE_RECORD_KIND: &str = "UpdateRecord";
 
-/// Whether an object of that head can be one of those that matter; what the head doesn't tell can.
-pub fn matters(head: &Head<'_>) -> bool {
-    match head.kind {
-        None | Some(CLUSTER_VERSION_KIND | CLUSTER_OPERATOR_KIND) => true,
-        Some(CONFIG_MAP_KIND) => [ADMIN_GATES, ADMIN_ACKS].iter().any(|(namespace, name)| {
-            head.namespace.is_none_or(|given| given == *namespace) && head.name.is_none_or(|given| given == *name)
-        }),
-        Some(kind) => kind.ends_with("List"),
+/// What the inputs are read for. What doesn't matter to one of them may be broken as it likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// What the gate judges.
+    #[default]
+    Verdict,
+    /// What was let through.
+    History,
+}
+
+impl Purpose {
+    /// What a file that holds none of these can't be of use for: kinds, and names of `ConfigMap`s.
+    pub fn needles(self) -> &'static [&'static str] {
+        match self {
+            Self::Verdict => &[CLUSTER_VERSION_KIND, CLUSTER_OPERATOR_KIND, ADMIN_GATES.1, ADMIN_ACKS.1],
+            Self::History => &[CLUSTER_VERSION_KIND, UPDATE_RECORD_KIND],
+        }
+    }
+
+    /// Whether an object of that head can be one of those that matter; what the head doesn't tell can.
+    pub fn matters(self, head: &Head<'_>) -> bool {
+        match (head.kind, self) {
+            (None | Some(CLUSTER_VERSION_KIND), _)
+            | (Some(CLUSTER_OPERATOR_KIND), Self::Verdict)
+            | (Some(UPDATE_RECORD_KIND), Self::History) => true,
+            (Some(CONFIG_MAP_KIND), Self::Verdict) => [ADMIN_GATES, ADMIN_ACKS].iter().any(|(namespace, name)| {
+                head.namespace.is_none_or(|given| given == *namespace) && head.name.is_none_or(|given| given == *name)
+            }),
+            (Some(kind), _) => kind.ends_with("List"),
+        }
     }
 }
 
@@ -46,12 +67,15 @@ pub const AN_OBJECT: &str = "a ClusterVersion, or another Kubernetes object, wit
 /// What was found so far, and where.
 #[derive(Default)]
 pub struct Found {
+    /// What is looked for.
+    pub purpose: Purpose,
     /// With the whole object, since two clusters may well look the same to the gate.
     cluster_version: Option<((ClusterVersion, Value), Place)>,
     cluster_operators: BTreeMap<String, (ClusterOperator, Place)>,
     cluster_operators_given: bool,
     admin_gates: Option<(BTreeMap<String, String>, Place)>,
     admin_acks: Option<(BTreeMap<String, String>, Place)>,
+    update_records: BTreeMap<String, (UpdateRecord, Place)>,
     /// The first object of another kind, to tell what was found instead.
     other: Option<(String, Place)>,
 }
@@ -63,6 +87,11 @@ struct ConfigMap {
 }
 
 impl Found {
+    /// Nothing yet.
+    pub fn new(purpose: Purpose) -> Self {
+        Self { purpose, ..Self::default() }
+    }
+
     /// Takes what matters out of an object or a List. Entries of a typed List may leave out what they are, which
     /// `inherited` (apiVersion and kind) then tells. What lies about in a folder needs to be no object at all.
     pub fn take(&mut self, node: &Node, inherited: Option<(&str, &str)>, origin: &Origin) -> Result<(), Error> {
@@ -76,12 +105,18 @@ impl Found {
         };
         let Some(api_version) = text("apiVersion").or(inherited.map(|(api_version, _)| api_version)) else {
             let head = Head { kind: Some(kind), ..Head::default() };
-            let needed = origin.by_name || matters(&head);
+            let needed = origin.by_name || self.purpose.matters(&head);
             return if needed { Err(shape(format!("a {} without an apiVersion", escape(kind)))) } else { Ok(()) };
         };
         let metadata = |key: &str| node.get("metadata")?.get(key)?.text();
+        let head = Head { kind: Some(kind), ..Head::default() };
+        if !self.purpose.matters(&head) {
+            self.pass_over(Some(kind), || place);
+            return Ok(());
+        }
         match (api_version, kind) {
             (CONFIG_API_VERSION, CLUSTER_VERSION_KIND) => self.take_cluster_version(node, place),
+            (RECORD_API_VERSION, UPDATE_RECORD_KIND) => self.take_update_record(node, place),
             (CONFIG_API_VERSION, CLUSTER_OPERATOR_KIND) => self.take_cluster_operator(node, place),
             ("v1", CONFIG_MAP_KIND) => match (metadata("namespace"), metadata("name")) {
                 (Some(namespace), Some(name)) if (namespace, name) == ADMIN_GATES => {
@@ -148,6 +183,35 @@ impl Found {
         once(&mut slot, read, object, place)?;
         self.cluster_operators.extend(slot.map(|slot| (name, slot)));
         Ok(())
+    }
+
+    fn take_update_record(&mut self, node: &Node, place: Place) -> Result<(), Error> {
+        let name = node.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Node::text);
+        let name = name.unwrap_or_default().to_owned();
+        let object = format!("{UPDATE_RECORD_KIND} {}", escape(&name)).trim_end().to_owned();
+        let mut read: UpdateRecord =
+            node.read().map_err(|error| field_error(&error, &place, object.clone(), "updaterecord"))?;
+        // Two dumps may differ in what only the API server cares for.
+        (read.metadata.resource_version, read.metadata.managed_fields) = (None, None);
+        let mut slot = self.update_records.remove(&name);
+        once(&mut slot, read, object, place)?;
+        self.update_records.extend(slot.map(|slot| (name, slot)));
+        Ok(())
+    }
+
+    /// What there is to tell of the past. `whole` names the input where no single line is to blame.
+    pub fn finish_past(self, whole: &str) -> Result<Past, Error> {
+        if self.cluster_version.is_none() && self.update_records.is_empty() {
+            let (found, place) = match self.other {
+                Some((found, place)) => (found, place.to_string()),
+                None => ("no Kubernetes object".to_owned(), whole.to_owned()),
+            };
+            return Err(Error::NoHistory { place, found });
+        }
+        Ok(Past {
+            cluster_version: self.cluster_version.map(|((cluster_version, _), _)| cluster_version),
+            records: self.update_records.into_values().map(|(record, _)| record).collect(),
+        })
     }
 
     /// What the gate needs of it. `whole` names the input where no single line is to blame.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{
     files::Origin,
-    found::{Found, matters},
+    found::Found,
     node::{Node, SyntaxError},
     skim::Head,
     syntax,
@@ -66,7 +66,7 @@ fn read_object(
             namespace: metadata.namespace.as_deref(),
             name: metadata.name.as_deref(),
         };
-        if !matters(&plain) {
+        if !found.purpose.matters(&plain) {
             found.pass_over(plain.kind, || Place::new(&origin.name, line()));
             return Ok(());
         }

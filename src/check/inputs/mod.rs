@@ -20,16 +20,19 @@ use std::path::PathBuf;
 
 use super::error::{Error, Place, escape};
 use crate::{
-    api::{ClusterOperator, ClusterVersion},
+    api::{ClusterOperator, ClusterVersion, UpdateRecord},
     gate::{ConfigMapData, Source},
 };
 use files::Origin;
-use found::{Found, matters};
+use found::{Found, Purpose};
 use node::{Node, SyntaxError};
 use skim::{Head, Slice};
 
 /// A file that a person wrote is read to its end, so that every mistake in it is told; a larger one is skimmed.
 const READ_WHOLE: usize = 256 << 10;
+
+/// More entries than any cluster has that matter.
+const MANY_ENTRIES: usize = 10_000;
 
 /// What the gate looks at.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,23 +62,48 @@ impl Inputs {
     }
 }
 
-/// Reads files and folders.
+/// What tells of updates that were let through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// The object `version`, for its history.
+    pub cluster_version: Option<ClusterVersion>,
+    /// All UpdateRecords.
+    pub records: Vec<UpdateRecord>,
+}
+
+/// Reads what the gate looks at from files and folders.
 ///
 /// # Errors
 /// A path can't be read, something given by name is no object, or the paths don't hold one ClusterVersion.
 pub fn read(paths: &[PathBuf]) -> Result<Inputs, Error> {
-    let mut found = Found::default();
+    read_for(Purpose::Verdict, paths)?.finish(&names(paths))
+}
+
+/// Reads what tells of the past from files and folders.
+///
+/// # Errors
+/// A path can't be read, something given by name is no object, or the paths hold neither ClusterVersion nor records.
+pub fn read_past(paths: &[PathBuf]) -> Result<Past, Error> {
+    read_for(Purpose::History, paths)?.finish_past(&names(paths))
+}
+
+fn read_for(purpose: Purpose, paths: &[PathBuf]) -> Result<Found, Error> {
+    let mut found = Found::new(purpose);
     for path in paths {
         for (path, origin) in files::expand(path)? {
             read_bytes(&files::read(&path, &origin)?, &origin, &mut found)?;
         }
     }
-    let names: Vec<String> = paths.iter().map(|path| super::error::show_path(path)).collect();
-    found.finish(&names.join(", "))
+    Ok(found)
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| super::error::show_path(path)).collect::<Vec<_>>().join(", ")
 }
 
 fn read_bytes(bytes: &[u8], origin: &Origin, found: &mut Found) -> Result<(), Error> {
-    if !origin.by_name && !may_hold_what_matters(bytes) {
+    let needles = found.purpose.needles();
+    if !origin.by_name && !may_hold_what_matters(bytes, needles) {
         return Ok(());
     }
     let text = files::decode(bytes, origin)?;
@@ -90,7 +118,7 @@ fn read_bytes(bytes: &[u8], origin: &Origin, found: &mut Found) -> Result<(), Er
     documents.into_iter().try_for_each(|document| {
         match read_document(document, origin, text.len(), found) {
             // Whatever lies about in a folder may be broken, unless it is one of those that matter.
-            Err(Error::Syntax { .. }) if !origin.by_name && !names_what_matters(document.text) => Ok(()),
+            Err(Error::Syntax { .. }) if !origin.by_name && !names_what_matters(document.text, needles) => Ok(()),
             result => result,
         }
     })
@@ -134,7 +162,7 @@ fn read_outline(
     let place = |slice: Slice<'_>| Place::new(&origin.name, slice.line);
     let list = outline.head.kind.filter(|kind| kind.ends_with("List"));
     let (Some(list), Some(items)) = (list, &outline.items) else {
-        if matters(&outline.head) {
+        if found.purpose.matters(&outline.head) {
             return read_whole(document, origin, found);
         }
         found.pass_over(outline.head.kind, || place(document));
@@ -142,20 +170,26 @@ fn read_outline(
     };
     let Some(api_version) = outline.head.api_version else { return read_whole(document, origin, found) };
     let inherited = found.enter_list(api_version, list);
+    let (mut passed_over, mut left) = (None, Vec::new());
     for (slice, head) in items {
         let head = head.map(|head| Head { kind: head.kind.or(inherited.map(|(_, kind)| kind)), ..head });
-        if let Some(head) = head.filter(|head| !matters(head)) {
-            found.pass_over(head.kind, || place(*slice));
-            continue;
+        match head {
+            Some(head) if !found.purpose.matters(&head) => drop(passed_over.get_or_insert((*slice, head.kind))),
+            _ => left.push(*slice),
         }
+    }
+    if let Some((slice, kind)) = passed_over {
+        found.pass_over(kind, || place(slice));
+    }
+    // One parser for all is faster than one for each, and has a limit.
+    if left.len() > MANY_ENTRIES {
+        return read_whole(document, origin, found);
+    }
+    for slice in left {
         // An entry may lean on an anchor outside of it; the document as a whole decides then.
         let Ok(entry) = Node::from_yaml(slice.text, slice.line) else { return read_whole(document, origin, found) };
-        match &entry.content {
-            node::Content::List(nodes) => {
-                nodes.iter().try_for_each(|node| found.take(node, inherited, origin))?;
-            }
-            _ => return read_whole(document, origin, found),
-        }
+        let node::Content::List(nodes) = &entry.content else { return read_whole(document, origin, found) };
+        nodes.iter().try_for_each(|node| found.take(node, inherited, origin))?;
     }
     Ok(())
 }
@@ -165,23 +199,23 @@ fn syntax(error: &SyntaxError, format: &'static str, origin: &Origin) -> Error {
 }
 
 /// Whether bytes come anywhere near what matters: in plain letters, in UTF-16, or in escapes that could spell it.
-fn may_hold_what_matters(bytes: &[u8]) -> bool {
+fn may_hold_what_matters(bytes: &[u8], needles: &[&str]) -> bool {
     let escapes: [&[u8]; 4] = [b"\\u00", b"\\x", b"\\U", b"\\\n"];
     let holds = |needle: &[u8]| memchr::memmem::find(bytes, needle).is_some();
-    if found::NEEDLES.iter().any(|needle| holds(needle.as_bytes())) || escapes.into_iter().any(holds) {
+    if needles.iter().any(|needle| holds(needle.as_bytes())) || escapes.into_iter().any(holds) {
         return true;
     }
     memchr::memchr(0, bytes).is_some() && {
         let letters: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
-        found::NEEDLES.iter().any(|needle| memchr::memmem::find(&letters, needle.as_bytes()).is_some())
+        needles.iter().any(|needle| memchr::memmem::find(&letters, needle.as_bytes()).is_some())
     }
 }
 
 /// Whether a text that can't be read seems to hold an object that matters: by its kind, or a ConfigMap by its name.
-fn names_what_matters(text: &str) -> bool {
+fn names_what_matters(text: &str, needles: &[&str]) -> bool {
     let quotes = ['"', '\'', ' ', '\t'];
-    found::NEEDLES.iter().any(|needle| {
-        let key = if needle.starts_with("Cluster") { "kind" } else { "name" };
+    needles.iter().any(|needle| {
+        let key = if needle.starts_with(char::is_uppercase) { "kind" } else { "name" };
         text.match_indices(needle).any(|(at, _)| {
             let before = text[..at].trim_end_matches(quotes).strip_suffix(':');
             let after = &text[at + needle.len()..];

@@ -5,6 +5,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{
+    Found, Inputs,
+    files::Origin,
     node::{Content, Node},
     skim::{Head, Outline, Slice, documents, outline},
 };
@@ -201,11 +203,76 @@ proptest! {
         for ((slice, head), object) in items.iter().zip(parsed) {
             let read = Node::from_yaml(slice.text, slice.line).unwrap();
             let Content::List(entries) = &read.content else { panic!("{text}") };
-            prop_assert_eq!(format!("{:?}", entries), format!("{:?}", [object]), "{}", text);
+            let values: Vec<Value> = entries.iter().map(|entry| entry.read().unwrap()).collect();
+            prop_assert_eq!(values, vec![object.read::<Value>().unwrap()], "{}", text);
             if let Some(head) = head {
                 let text_of = |node: Option<&Node>| node.and_then(Node::text).map(str::to_owned);
                 prop_assert_eq!(head.kind.map(str::to_owned), text_of(object.get("kind")), "{}", text);
                 prop_assert_eq!(head.name.map(str::to_owned), text_of(object.get("metadata").unwrap().get("name")), "{}", text);
+            }
+        }
+    }
+}
+
+/// What a text holds, read to its end as a file that is given by name, or skimmed as one in a folder.
+fn read(text: &str, by_name: bool) -> Result<Inputs, crate::check::Error> {
+    let mut found = Found::default();
+    let origin = Origin { name: "a.yaml".to_owned(), by_name };
+    super::read_bytes(text.as_bytes(), &origin, &mut found)?;
+    found.finish("a.yaml")
+}
+
+/// Objects that matter, between others, in a text of several documents.
+fn cluster() -> impl Strategy<Value = String> {
+    let matters = (hostile_text(), hostile_text(), any::<bool>()).prop_map(|(message, gate, in_list)| {
+        let items = json!([
+            {"apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"},
+             "status": {"desired": {"version": "4.21.1"},
+                        "conditions": [{"message": message, "status": "False", "type": "Upgradeable"}]}},
+            {"apiVersion": "config.openshift.io/v1", "kind": "ClusterOperator", "metadata": {"name": "dns"}},
+            {"apiVersion": "v1", "data": {"ack-4.21-a": gate}, "kind": "ConfigMap",
+             "metadata": {"name": "admin-gates", "namespace": "openshift-config-managed"}},
+        ]);
+        if in_list { vec![items] } else { items.as_array().cloned().unwrap_or_default() }
+    });
+    (matters, prop::collection::vec(object(), 0..3)).prop_map(|(matters, others)| {
+        let mut text = String::new();
+        for object in matters.into_iter().chain(others) {
+            let object = match object {
+                Value::Array(items) => json!({"apiVersion": "v1", "items": items, "kind": "List"}),
+                object => object,
+            };
+            text += "---\n";
+            text += &serde_saphyr::to_string(&object).unwrap();
+        }
+        text
+    })
+}
+
+proptest! {
+    /// Whatever happens to a text: as long as the parser reads it, the skim reads the same, and nothing panics.
+    #[test]
+    fn a_text_that_was_tampered_with_is_skimmed_as_it_is_parsed(
+        text in cluster(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..4, 0_usize..9, hostile_line()), 0..3),
+    ) {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for (position, edit, indent, line) in edits {
+            let position = position.index(lines.len());
+            let indented = format!("{}{line}", " ".repeat(indent));
+            match edit {
+                0 => lines.insert(position, indented),
+                1 if lines.len() > 1 => drop(lines.remove(position)),
+                2 => lines[position] = format!("{}{}", " ".repeat(indent), lines[position].trim_start()),
+                _ => lines[position] += &line,
+            }
+        }
+        let text = lines.join("\n") + "\n";
+        let skimmed = read(&text, false);
+        if let Ok(parsed) = read(&text, true) {
+            match skimmed {
+                Ok(skimmed) => prop_assert_eq!(skimmed, parsed, "{}", text),
+                Err(error) => prop_assert!(false, "{}\n{}", error, text),
             }
         }
     }

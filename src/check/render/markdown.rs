@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NO_TARGETS, NOT_EVALUATED, findings, groups, name, why};
+use super::{NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, findings, groups, name, why};
 use crate::check::{error::acts_on_terminals, report::Report};
 
 /// The report as Markdown.
@@ -38,6 +38,12 @@ pub fn markdown(report: &Report) -> String {
     if !report.not_evaluated.is_empty() {
         let _ = writeln!(text, "\nNot evaluated: {}. {NOT_EVALUATED}", report.not_evaluated.join(", "));
     }
+    if let Some(gate) = &report.gate {
+        let _ = writeln!(text, "\n| {ON_THIS_CLUSTER} | |\n|---|---|");
+        for (title, value) in gate.lines() {
+            let _ = writeln!(text, "| {title} | {} |", escape(&value));
+        }
+    }
     text
 }
 
@@ -52,7 +58,7 @@ fn details(text: &mut String, report: &Report) {
 }
 
 /// A text that means itself: nothing in it is markup, and it stays on one line.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.trim_end().chars() {
         match character {

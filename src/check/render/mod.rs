@@ -5,10 +5,13 @@ mod markdown;
 mod table;
 mod wrap;
 
-pub use markdown::markdown;
-pub use table::table;
+pub use markdown::{escape as escape_markdown, markdown};
+pub use table::{BOLD, paragraph, table};
+pub use wrap::{pad, wrap};
 
 use std::fmt::Write as _;
+
+use serde::Serialize;
 
 use super::{
     Error, Report,
@@ -16,8 +19,8 @@ use super::{
     report::{FindingReport, TargetReport},
 };
 
-/// The report as JSON. Outside of strings there is nothing to escape but line breaks, which are JSON's own.
-pub fn json(report: &Report) -> Result<String, Error> {
+/// A report as JSON. Outside of strings there is nothing to escape but line breaks, which are JSON's own.
+pub fn json(report: &impl Serialize) -> Result<String, Error> {
     let plain = serde_json::to_string_pretty(report).map_err(std::io::Error::from)?;
     let mut text = String::with_capacity(plain.len() + 1);
     for character in plain.chars() {
@@ -32,8 +35,8 @@ pub fn json(report: &Report) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The report as YAML.
-pub fn yaml(report: &Report) -> Result<String, Error> {
+/// A report as YAML.
+pub fn yaml(report: &impl Serialize) -> Result<String, Error> {
     // Folded, an image or a message could no longer be searched for.
     let options = serde_saphyr::ser_options! { folded_wrap_chars: 1 << 20 };
     serde_saphyr::to_string_with_options(report, options).map_err(|error| std::io::Error::other(error).into())
@@ -43,6 +46,8 @@ pub fn yaml(report: &Report) -> Result<String, Error> {
 const NOT_EVALUATED: &str = "The input doesn't hold them; the conditions in the ClusterVersion stand in for them.";
 /// In place of updates.
 const NO_TARGETS: &str = "No update is asked for, and none is available.";
+/// Above what `check` says of who gates a live cluster.
+const ON_THIS_CLUSTER: &str = "On this cluster";
 /// In place of a message that says the same as the risks do.
 const AS_ABOVE: &str = "See the risks above.";
 

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    NO_TARGETS, NOT_EVALUATED, findings, groups, name, why,
+    NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, findings, groups, name, why,
     wrap::{pad, wrap},
 };
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     gate::release::digest,
 };
 
-const BOLD: Style = Style::new().bold();
+/// Titles.
+pub const BOLD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default();
@@ -38,7 +39,21 @@ pub fn table(report: &Report, width: usize) -> String {
         let sources = report.not_evaluated.join(", ");
         paragraph(&mut text, "", &format!("Not evaluated: {sources}. {NOT_EVALUATED}"), width);
     }
+    if let Some(gate) = &report.gate {
+        let _ = writeln!(text, "\n{BOLD}{ON_THIS_CLUSTER}{BOLD:#}");
+        for (title, value) in gate.lines() {
+            titled(&mut text, "  ", title, Style::new(), &value, width);
+        }
+    }
     text
+}
+
+/// A title, and its value in a column of its own.
+fn titled(text: &mut String, indent: &str, title: &str, style: Style, value: &str, width: usize) {
+    for (number, line) in wrap(value, width.saturating_sub(13)).into_iter().enumerate() {
+        let title = pad(&format!("{indent}{}", if number == 0 { title } else { "" }), 13);
+        let _ = writeln!(text, "{BOLD}{title}{BOLD:#}{style}{line}{style:#}");
+    }
 }
 
 fn header(text: &mut String, report: &Report, width: usize) {
@@ -60,10 +75,7 @@ fn header(text: &mut String, report: &Report, width: usize) {
         ),
     ];
     for (title, style, value) in rows.into_iter().chain(requested) {
-        for (number, line) in wrap(&value, width.saturating_sub(13)).into_iter().enumerate() {
-            let title = pad(if number == 0 { title } else { "" }, 13);
-            let _ = writeln!(text, "{BOLD}{title}{BOLD:#}{style}{line}{style:#}");
-        }
+        titled(text, "", title, style, &value, width);
     }
     for risk in &upgradeable.risks {
         text.push('\n');
@@ -119,7 +131,8 @@ fn details(text: &mut String, report: &Report, width: usize) {
     }
 }
 
-fn paragraph(text: &mut String, indent: &str, content: &str, width: usize) {
+/// A text below another, each of its lines indented.
+pub fn paragraph(text: &mut String, indent: &str, content: &str, width: usize) {
     for line in wrap(content, width.saturating_sub(indent.len())) {
         let _ = writeln!(text, "{}", format!("{indent}{line}").trim_end());
     }

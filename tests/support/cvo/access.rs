@@ -8,11 +8,8 @@ use kube::{Client, Config};
 use serde_json::json;
 
 use super::super::control_plane::{ControlPlane, repository};
+use super::engine::{MANAGER, NAMESPACE};
 
-/// Where the CVO and its Lease live.
-pub const NAMESPACE: &str = "openshift-cluster-version";
-/// Its ServiceAccount, and its field manager.
-pub const MANAGER: &str = "cluster-version-operator";
 /// How the audit log names it.
 pub const USER: &str = "system:serviceaccount:openshift-cluster-version:cluster-version-operator";
 

@@ -1,63 +1,20 @@
-//! The Lease by which CVOs know that there is only one of them, and others that there is one.
+//! The Lease of a CVO that isn't there any more, and of one that is.
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use kube::api::Api;
 
 use super::super::cluster::Cluster;
-use super::access::{MANAGER, NAMESPACE};
-
-const NAME: &str = "version";
-
-/// The Lease as this process renews it.
-pub(super) struct Renewal {
-    pub(super) api: Api<Lease>,
-    pub(super) duration: Duration,
-}
-
-impl Renewal {
-    pub(super) fn new(client: kube::Client, duration: Duration) -> Self {
-        Self { api: Api::namespaced(client, NAMESPACE), duration }
-    }
-
-    /// How often: five times while it lasts, as the real one.
-    pub(super) fn interval(&self) -> Duration {
-        self.duration / 5
-    }
-
-    pub(super) async fn renew(&self) {
-        write(&self.api, "stand-in", self.duration, Duration::ZERO).await;
-    }
-
-    /// What a process leaves behind that has the time to say goodbye: no holder, and a second to run.
-    pub(super) async fn release(&self) {
-        write(&self.api, "", Duration::from_secs(1), Duration::ZERO).await;
-    }
-}
+use super::engine::{LEASE, NAMESPACE, write_lease};
 
 /// Leaves the Lease of a CVO that renewed it so long ago, and isn't there any more.
 pub async fn leave_lease(cluster: &Cluster, duration: Duration, ago: Duration) {
     super::access::kubeconfig(cluster.control_plane); // which makes the namespace
-    write(&Api::namespaced(cluster.client.clone(), NAMESPACE), "gone", duration, ago).await;
+    write_lease(&Api::namespaced(cluster.client.clone(), NAMESPACE), "gone", duration, ago).await;
 }
 
 /// The CVO's Lease as it is now.
 pub async fn lease(cluster: &Cluster) -> Option<Lease> {
-    Api::<Lease>::namespaced(cluster.client.clone(), NAMESPACE).get_opt(NAME).await.expect("get the CVO's Lease")
-}
-
-async fn write(api: &Api<Lease>, holder: &str, duration: Duration, ago: Duration) {
-    let renewed = Timestamp::now() - SignedDuration::try_from(ago).expect("a duration that isn't absurd");
-    let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME},
-        "spec": {
-            "holderIdentity": holder,
-            "leaseDurationSeconds": duration.as_secs().max(1),
-            "renewTime": renewed.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
-        },
-    });
-    api.patch(NAME, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&lease)).await.expect("write the CVO's Lease");
+    Api::<Lease>::namespaced(cluster.client.clone(), NAMESPACE).get_opt(LEASE).await.expect("get the CVO's Lease")
 }

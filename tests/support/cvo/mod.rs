@@ -16,16 +16,10 @@
 //! It runs in a thread of its own, so a test that blocks doesn't slow it down.
 
 mod access;
+mod engine;
 mod lease;
-mod payload;
-mod preconditions;
-mod process;
-mod status;
-mod upgradeable;
-mod worker;
 
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use kube::api::{Api, DynamicObject};
 use kube::config::Kubeconfig;
@@ -35,51 +29,11 @@ use tokio::time::timeout;
 
 use super::audit::Write;
 use super::cluster::Cluster;
-use payload::Registry;
-use status::Release;
-use worker::{Command, Setup, Wish, Worker};
+use engine::{Command, Engine, Registry, Wish};
 
-pub use access::{MANAGER, NAMESPACE, USER};
+pub use access::USER;
+pub use engine::{MANAGER, NAMESPACE, Params, Profile};
 pub use lease::{lease, leave_lease};
-
-/// Which release's CVO it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Overrides block patch updates too.
-    V4_21,
-    /// They don't any more; conditions are named as in 4.21.
-    V4_22,
-    /// As 4.22, with the names of today.
-    Main,
-}
-
-/// What a test may turn.
-#[derive(Clone, Copy, Debug)]
-pub struct Params {
-    /// How long until it tries again what failed.
-    pub retry: Duration,
-    /// How long until it sees a change of what `Upgradeable` depends on, if [`Cvo::catch_up`] doesn't make it look.
-    /// Later releases than 4.21 see the end of an update at once.
-    pub lag: Duration,
-    /// How long its Lease lasts, in whole seconds; none for no Lease at all.
-    pub lease: Option<Duration>,
-    /// How long until each step of an update (hand-over, completion) happens by itself; none for never.
-    pub complete_after: Option<Duration>,
-    /// The version in the history that it runs from; none for `status.desired`.
-    pub release: Option<&'static str>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            retry: Duration::from_secs(15),
-            lag: Duration::from_millis(100),
-            lease: Some(Duration::from_secs(137)),
-            complete_after: None,
-            release: None,
-        }
-    }
-}
 
 /// A running stand-in. Dropped, it is killed, and its Lease stays as it was.
 pub struct Cvo {
@@ -93,20 +47,11 @@ impl Cvo {
     /// Starts one on a ClusterVersion that has a status, and waits until it has settled.
     pub async fn start(cluster: &Cluster, profile: Profile, params: Params) -> Self {
         let now = cluster.cluster_version().await;
-        let registry = Registry::default();
-        let list = |name: &str| now["status"][name].as_array().into_iter().flatten();
-        let conditional = list("conditionalUpdates").map(|update| &update["release"]);
-        let known =
-            list("history").chain(list("availableUpdates")).chain(conditional).chain([&now["status"]["desired"]]);
-        known.map(Release::of).for_each(|release| registry.publish(&release.image, &release.version));
-        let runs = list("history").map(Release::of).find(|release| Some(&*release.version) == params.release);
-        let release = runs.unwrap_or_else(|| Release::of(&now["status"]["desired"]));
-        assert!(!release.image.is_empty(), "a CVO needs a release to run from, in status.desired");
-
+        let engine = Engine::new(&now, profile, params);
+        let registry = engine.registry();
         let kubeconfig = access::kubeconfig(cluster.control_plane);
         let (commands, inbox) = mpsc::unbounded_channel();
-        let setup = Setup { profile, params, registry: registry.clone(), release };
-        let thread = std::thread::spawn(move || run(kubeconfig, setup, inbox));
+        let thread = std::thread::spawn(move || run(kubeconfig, engine, inbox));
         let api = cluster.cluster_versions();
         let cvo = Self { api, registry, commands: Some(commands), thread: Some(thread) };
         cvo.settled().await;
@@ -209,10 +154,10 @@ impl Drop for Cvo {
     }
 }
 
-fn run(kubeconfig: Kubeconfig, setup: Setup, inbox: mpsc::UnboundedReceiver<Command>) {
+fn run(kubeconfig: Kubeconfig, engine: Engine, inbox: mpsc::UnboundedReceiver<Command>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let client = access::client(kubeconfig).await;
-        Worker::new(client.clone(), setup).run(client, inbox).await;
+        engine.run(client, inbox).await;
     });
 }

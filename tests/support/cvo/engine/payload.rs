@@ -11,7 +11,7 @@ use super::preconditions::{self, summarize};
 
 /// The release images that can be pulled, by digest, or by pullspec where a test publishes a tag.
 #[derive(Clone, Default)]
-pub(super) struct Registry(Arc<Mutex<BTreeMap<String, Payload>>>);
+pub struct Registry(Arc<Mutex<BTreeMap<String, Payload>>>);
 
 #[derive(Clone)]
 struct Payload {
@@ -20,16 +20,16 @@ struct Payload {
 }
 
 impl Registry {
-    pub(super) fn publish(&self, image: &str, version: &str) {
+    pub fn publish(&self, image: &str, version: &str) {
         let payload = Payload { version: version.to_owned(), verifiable: digest(image).is_some() };
         self.lock().insert(key(image), payload);
     }
 
-    pub(super) fn withdraw(&self, image: &str) {
+    pub fn withdraw(&self, image: &str) {
         self.lock().remove(&key(image));
     }
 
-    pub(super) fn set_verifiable(&self, image: &str, verifiable: bool) {
+    pub fn set_verifiable(&self, image: &str, verifiable: bool) {
         let mut payloads = self.lock();
         payloads.get_mut(&key(image)).expect("a published image").verifiable = verifiable;
     }

@@ -14,16 +14,15 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::access::MANAGER;
 use super::lease::Renewal;
 use super::payload::Registry;
 use super::process::{Outcome, Process};
 use super::status::Release;
 use super::upgradeable::{Inputs, Upgradeable};
-use super::{Params, Profile};
+use super::{MANAGER, Params, Profile};
 
 /// What a test wants of the loop. The sender is told when it is done.
-pub(super) enum Wish {
+pub enum Wish {
     /// It has seen this resource version of the ClusterVersion, and has nothing to write.
     Settle(u64),
     /// The release that it applies takes over.
@@ -43,7 +42,7 @@ pub(super) enum Wish {
 }
 
 /// A wish, and whom to tell.
-pub(super) type Command = (Wish, oneshot::Sender<()>);
+pub type Command = (Wish, oneshot::Sender<()>);
 
 /// What it needs from the start.
 pub(super) struct Setup {

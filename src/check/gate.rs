@@ -1,0 +1,316 @@
+//! Who gates a live cluster, and what the bridge would do with the update that is asked for: pure, from what was read.
+//!
+//! The decisions are the operator's own ([`role`] and [`decide`]); what is made here are their words for a person.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    controller::{Bridging, CvoLease, Evidence, Mode, Refusal, Role, decide, role},
+    gate::Snapshot,
+};
+
+/// What a live cluster shows beside the sources of the verdict; `None` for what can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The Lease of the cluster-version operator.
+    pub cvo: CvoLease,
+    /// Whether our operator renews its Lease.
+    pub running: Option<bool>,
+    /// Whether its Deployment is there.
+    pub installed: Option<bool>,
+    /// Whether the policy of the door and its binding that denies are there.
+    pub policy: Option<bool>,
+}
+
+/// Who gates the cluster. A null is something that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateReport {
+    /// How mode `auto` would act: `replace`, `guard`, `bridge`, or `undecided`.
+    pub mode: &'static str,
+    /// Why so.
+    pub why: &'static str,
+    /// The policy that refuses at the door, with a binding that denies.
+    pub policy_installed: Option<bool>,
+    /// The operator's Deployment, or any sign of life of it.
+    pub operator_installed: Option<bool>,
+    /// The operator renews its Lease.
+    pub operator_running: Option<bool>,
+    /// What the bridge would do with the request; null in the other modes.
+    pub bridge: Option<BridgeReport>,
+}
+
+/// What the bridge would do with `spec.desiredUpdate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BridgeReport {
+    /// `letsThrough`, `leavesBlocked`, `nothingToDo` or `unknown`.
+    pub decision: &'static str,
+    /// The first condition that doesn't hold, in one word; null with `letsThrough`.
+    pub reason: Option<&'static str>,
+    /// The same as a sentence.
+    pub message: String,
+}
+
+impl GateReport {
+    /// What the operator in mode `auto` would make of a cluster that it hasn't seen before.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, seen: &Surroundings) -> Self {
+        let (role, why) = first_role(snapshot, seen.cvo);
+        Self {
+            mode: role.as_str(),
+            why,
+            policy_installed: seen.policy,
+            operator_installed: if seen.running == Some(true) { Some(true) } else { seen.installed },
+            operator_running: seen.running,
+            bridge: (role == Role::Bridge).then(|| BridgeReport::new(snapshot, seen.policy)),
+        }
+    }
+
+    /// Titles and what stands beside them, for the formats that people read.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let policy = match self.policy_installed {
+            Some(true) => "installed: minor and major updates are refused at the door",
+            Some(false) => "not installed, or it doesn't deny: nothing is refused at the door",
+            None => "can't be read with these rights",
+        };
+        let operator = match (self.operator_running, self.operator_installed) {
+            (Some(true), _) => "running",
+            (Some(false), Some(true)) => "installed, but not running: its Lease isn't renewed",
+            (Some(false), Some(false)) => "not installed",
+            (Some(false), None) => "not running; whether it is installed can't be read with these rights",
+            (None, Some(true)) => "installed; whether it runs can't be read with these rights",
+            _ => "can't be read with these rights",
+        };
+        let mut lines = vec![
+            ("Mode", format!("{}: {}", self.mode, self.why)),
+            ("Policy", policy.to_owned()),
+            ("Operator", operator.to_owned()),
+        ];
+        lines.extend(self.bridge.as_ref().map(|bridge| ("Bridge", bridge.message.clone())));
+        lines
+    }
+}
+
+/// The role that mode `auto` begins with. Whoever may not read the CVO's Lease still knows it where the Lease doesn't
+/// matter.
+fn first_role(snapshot: &Snapshot, lease: CvoLease) -> (Role, &'static str) {
+    let with = |lease| {
+        let evidence = Evidence {
+            lease,
+            contradicted: false,
+            ungated_for: None,
+            vacant_after: Duration::MAX,
+            before: Role::Undecided,
+        };
+        role(Mode::Auto, &snapshot.cluster_version, &evidence)
+    };
+    let (found, why) = with(lease);
+    let [fresh, stale, absent] = [CvoLease::Fresh, CvoLease::Stale, CvoLease::Absent].map(with);
+    if found == Role::Undecided && fresh == stale && stale == absent { fresh } else { (found, why) }
+}
+
+impl BridgeReport {
+    fn new(snapshot: &Snapshot, policy: Option<bool>) -> Self {
+        let asked = asked_for(snapshot);
+        let told = |decision, reason: Option<Refusal>, message| Self {
+            decision,
+            reason: reason.map(Refusal::as_str),
+            message,
+        };
+        match (decide(snapshot, policy.unwrap_or(true)), policy) {
+            (Ok(bridging), Some(_)) => {
+                let message = format!("{}; the bridge would let it through.", blocks(&name(&bridging)));
+                told("letsThrough", None, message)
+            }
+            (Ok(bridging), None) => {
+                let blocks = blocks(&name(&bridging));
+                let message = format!("{blocks}; the bridge would let it through if the policy is installed.");
+                told("unknown", Some(Refusal::NoPolicy), message)
+            }
+            (Err(refusal @ Refusal::NoRequest), Some(false)) => {
+                let message =
+                    format!("{} It would let none through: {}", refusal.message(), Refusal::NoPolicy.message());
+                told("nothingToDo", Some(refusal), message)
+            }
+            (Err(refusal @ Refusal::NoRequest), _) => {
+                let message = format!(
+                    "{} It would let through what is blocked for overrides alone and stays within the minor.",
+                    refusal.message()
+                );
+                told("nothingToDo", Some(refusal), message)
+            }
+            (Err(refusal), _) if !refusal.holds_back() => {
+                told("nothingToDo", Some(refusal), format!("It would leave {asked} alone: {}", refusal.message()))
+            }
+            (Err(refusal), _) => {
+                let message = if is_about_its_refusal(refusal) {
+                    format!("{}; the bridge would leave it so: {}", blocks(&asked), refusal.message())
+                } else {
+                    format!("It would not let {asked} through: {}", refusal.message())
+                };
+                told("leavesBlocked", Some(refusal), message)
+            }
+        }
+    }
+}
+
+/// Whether this speaks of a request that the CVO is known to block.
+fn is_about_its_refusal(refusal: Refusal) -> bool {
+    match refusal {
+        Refusal::OtherPrecondition
+        | Refusal::NotPatch
+        | Refusal::Blocked
+        | Refusal::Unfinished
+        | Refusal::NoPolicy
+        | Refusal::NoCvo => true,
+        Refusal::NoRequest
+        | Refusal::UnknownFields
+        | Refusal::Architecture
+        | Refusal::Forced
+        | Refusal::Invalid
+        | Refusal::NotRefused
+        | Refusal::MessageUnreadable
+        | Refusal::MessageOfAnother
+        | Refusal::NoOverrides => false,
+    }
+}
+
+fn blocks(version: &str) -> String {
+    format!("The cluster-version operator blocks {version}")
+}
+
+fn name(bridging: &Bridging) -> String {
+    bridging.judgement.release.version.clone()
+}
+
+/// What the request names, its version where it has one.
+fn asked_for(snapshot: &Snapshot) -> String {
+    let request = snapshot.cluster_version.spec.desired_update.as_ref();
+    let named = request.map(|request| if request.version.is_empty() { &request.image } else { &request.version });
+    named.filter(|named| !named.is_empty()).map_or_else(|| "the request".to_owned(), Clone::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::ClusterVersion,
+        gate::{Authority, Source},
+    };
+
+    const DIGEST: &str = "r@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn snapshot(request: &Value, accepted: &Value, managers: &Value) -> Snapshot {
+        let cluster_version = ClusterVersion::from_value(json!({
+            "metadata": {"managedFields": managers},
+            "spec": {"desiredUpdate": request, "overrides": [{"kind": "A", "name": "a", "unmanaged": true}]},
+            "status": {
+                "desired": {"version": "4.21.1", "image": "one"},
+                "history": [{"state": "Completed", "version": "4.21.1", "image": "one"}],
+                "availableUpdates": [{"version": "4.21.2", "image": DIGEST}],
+                "conditions": [accepted],
+            },
+        }));
+        Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            cluster_version: cluster_version.unwrap(),
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Shared,
+            targets: Vec::new(),
+        }
+    }
+
+    fn cvo() -> Value {
+        json!([{"manager": "cluster-version-operator",
+                "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"ReleaseAccepted\"}": {"f:status": {}}}}}}])
+    }
+
+    fn refused(version: &str) -> Value {
+        // Only the patch is one that the cluster knows.
+        let image = if version == "4.21.2" { DIGEST.to_owned() } else { DIGEST.replace(":0", ":1") };
+        let message = format!(
+            "Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": Precondition \
+             \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text"
+        );
+        json!({"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message})
+    }
+
+    fn fine() -> Value {
+        json!({"type": "ReleaseAccepted", "status": "True", "reason": "PayloadLoaded", "message": ""})
+    }
+
+    fn seen(cvo: CvoLease, policy: Option<bool>) -> Surroundings {
+        Surroundings { cvo, running: Some(true), installed: Some(true), policy }
+    }
+
+    #[rstest]
+    #[case::nobody(json!([]), CvoLease::Absent, "replace")]
+    #[case::a_running_cvo(json!([]), CvoLease::Fresh, "bridge")]
+    #[case::a_cvo_that_writes(cvo(), CvoLease::Absent, "bridge")]
+    #[case::no_right_to_read_and_no_other_sign(json!([]), CvoLease::Unknown, "undecided")]
+    #[case::no_right_to_read_and_no_need(cvo(), CvoLease::Unknown, "bridge")]
+    fn the_mode_is_what_auto_would_begin_with(#[case] managers: Value, #[case] lease: CvoLease, #[case] mode: &str) {
+        let report = GateReport::new(&snapshot(&json!(null), &fine(), &managers), &seen(lease, Some(true)));
+        assert_eq!(report.mode, mode);
+        assert_eq!(report.bridge.is_some(), mode == "bridge");
+    }
+
+    #[rstest]
+    #[case::through(json!({"version": "4.21.2"}), refused("4.21.2"), Some(true), "letsThrough", None,
+        "The cluster-version operator blocks 4.21.2; the bridge would let it through.")]
+    #[case::no_policy(json!({"version": "4.21.2"}), refused("4.21.2"), Some(false), "leavesBlocked", Some("NoPolicy"),
+        "The cluster-version operator blocks 4.21.2; the bridge would leave it so: The ValidatingAdmissionPolicy upgrade-gate,")]
+    #[case::policy_not_known(json!({"version": "4.21.2"}), refused("4.21.2"), None, "unknown", Some("NoPolicy"),
+        "The cluster-version operator blocks 4.21.2; the bridge would let it through if the policy is installed.")]
+    #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(true), "leavesBlocked", Some("NotPatch"),
+        "The cluster-version operator blocks 4.22.0; the bridge would leave it so: The update leaves the minor")]
+    #[case::by_image(json!({"image": DIGEST}), refused("4.21.2"), Some(true), "letsThrough", None,
+        "The cluster-version operator blocks 4.21.2;")]
+    #[case::another(json!({"version": "4.21.3"}), refused("4.21.2"), Some(true), "leavesBlocked", Some("MessageOfAnother"),
+        "It would not let 4.21.3 through: The message of ReleaseAccepted doesn't name")]
+    #[case::accepted(json!({"version": "4.21.2"}), fine(), Some(true), "nothingToDo", Some("NotRefused"),
+        "It would leave 4.21.2 alone: The cluster-version operator doesn't refuse")]
+    #[case::nothing(json!(null), fine(), Some(true), "nothingToDo", Some("NoRequest"),
+        "No update is asked for. It would let through what is blocked for overrides alone")]
+    #[case::nothing_and_no_policy(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),
+        "No update is asked for. It would let none through: The ValidatingAdmissionPolicy")]
+    fn the_bridge_says_what_it_would_do(
+        #[case] request: Value,
+        #[case] accepted: Value,
+        #[case] policy: Option<bool>,
+        #[case] decision: &str,
+        #[case] reason: Option<&str>,
+        #[case] message: &str,
+    ) {
+        let report = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen(CvoLease::Fresh, policy));
+        let bridge = report.bridge.unwrap();
+        assert_eq!((bridge.decision, bridge.reason), (decision, reason));
+        assert!(bridge.message.starts_with(message), "{}", bridge.message);
+    }
+
+    #[rstest]
+    #[case(Some(true), None, "running")]
+    #[case(Some(false), Some(true), "installed, but not running")]
+    #[case(Some(false), Some(false), "not installed")]
+    #[case(None, Some(true), "installed; whether it runs can't be read")]
+    #[case(None, None, "can't be read")]
+    #[case(Some(false), None, "not running; whether")]
+    fn what_is_installed_is_told(
+        #[case] running: Option<bool>,
+        #[case] installed: Option<bool>,
+        #[case] expected: &str,
+    ) {
+        let seen = Surroundings { cvo: CvoLease::Absent, running, installed, policy: None };
+        let lines = GateReport::new(&snapshot(&json!(null), &fine(), &json!([])), &seen).lines();
+        assert!(lines[2].1.starts_with(expected), "{lines:?}");
+        assert!(lines[1].1.starts_with("can't be read"), "{lines:?}");
+    }
+}

@@ -1,0 +1,167 @@
+//! The plan on its own: a table of what is written when, and laws that hold on any input, absent, null, empty and odd
+//! values included. The API server is stood in for by two small functions that store what a write asks for.
+
+mod generated;
+mod laws;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::ClusterVersion,
+    gate::{Authority, Source, Target, evaluate},
+};
+
+const LONG_AGO: &str = "2026-01-01T00:00:00Z";
+
+/// A Snapshot of this object in which no other source says anything.
+fn snapshot(object: &Value) -> Snapshot {
+    let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
+    Snapshot {
+        now: "2026-02-03T04:05:06.789Z".parse().unwrap(),
+        targets: Target::requested(&cluster_version).into_iter().collect(),
+        cluster_version,
+        cluster_operators: Source::NotServed,
+        admin_gates: Source::Read(Some([].into())),
+        admin_acks: Source::Read(Some([].into())),
+        authority: Authority::Sole,
+    }
+}
+
+fn planned(object: &Value, role: Role, recording: Recording) -> Vec<Write> {
+    let snapshot = snapshot(object);
+    gate_writes(&snapshot, &evaluate(&snapshot), role, recording)
+}
+
+/// The object as the API server would store it.
+fn stored(object: &Value, write: &Write) -> Value {
+    let mut object = object.clone();
+    match write {
+        Write::History(patch) => json_patch::patch(&mut object, patch).unwrap(),
+        Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => {
+            panic!("the gate itself doesn't write {write:?}")
+        }
+        Write::Conditions(configuration) => {
+            assert_eq!(configuration["metadata"]["resourceVersion"], object["metadata"]["resourceVersion"]);
+            if !object["status"]["conditions"].is_array() {
+                object["status"]["conditions"] = json!([]);
+            }
+            let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+            for applied in configuration["status"]["conditions"].as_array().unwrap() {
+                match conditions.iter_mut().find(|condition| condition["type"] == applied["type"]) {
+                    Some(condition) => condition.as_object_mut().unwrap().extend(applied.as_object().unwrap().clone()),
+                    None => conditions.push(applied.clone()),
+                }
+            }
+        }
+    }
+    let before: u64 = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+    object["metadata"]["resourceVersion"] = json!((before + 1).to_string());
+    object
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+/// A cluster at 4.21.1 whose conditions are as they should be, with these changes (merged) and this request.
+fn cluster(overrides: bool, request: &Value) -> Value {
+    let mut object = json!({
+        "metadata": {"name": "version", "resourceVersion": "7"},
+        "spec": {"channel": "stable-4.21"},
+        "status": {
+            "desired": {"version": "4.21.1", "image": "one"},
+            "availableUpdates": [{"version": "4.21.2", "image": "two"}, {"version": "4.22.0", "image": "three"}],
+            "history": [{"state": "Completed", "version": "4.21.1", "image": "one", "completionTime": LONG_AGO}],
+        },
+    });
+    if overrides {
+        object["spec"]["overrides"] = json!([{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}]);
+    }
+    for write in planned(&object, Role::Replace, Recording::Possible) {
+        object = stored(&object, &write);
+    }
+    object["spec"]["desiredUpdate"] = request.clone();
+    object
+}
+
+#[rstest]
+#[case::at_rest(cluster(false, &json!(null)), &[])]
+#[case::at_rest_under_overrides(cluster(true, &json!(null)), &[])]
+#[case::a_request_for_what_runs(cluster(true, &json!({"version": "4.21.1"})), &[])]
+#[case::a_patch_without_risk(cluster(false, &json!({"version": "4.21.2"})), &["conditions"])]
+#[case::a_patch_under_overrides(cluster(true, &json!({"version": "4.21.2"})), &["history", "conditions"])]
+#[case::a_minor_under_overrides(cluster(true, &json!({"version": "4.22.0"})), &["conditions"])]
+#[case::a_minor_that_is_forced(cluster(true, &json!({"version": "4.22.0", "force": true})), &["history", "conditions"])]
+#[case::a_version_that_nobody_knows(cluster(true, &json!({"version": "4.21.9", "force": true})), &["conditions"])]
+#[case::a_preflight(cluster(true, &json!({"version": "4.21.2", "mode": "Preflight"})), &[])]
+fn what_is_written(#[case] object: Value, #[case] expected: &[&str]) {
+    let writes = planned(&object, Role::Replace, Recording::Possible);
+    assert_eq!(writes.iter().map(|write| write.kind().as_str()).collect::<Vec<_>>(), expected);
+    assert_eq!(planned(&object, Role::Observe, Recording::Possible), []);
+}
+
+#[test]
+fn a_cluster_version_without_status_is_not_written() {
+    let object = json!({"metadata": {"resourceVersion": "1"}, "spec": {"desiredUpdate": {"version": "4.21.2"}}});
+    assert_eq!(planned(&object, Role::Replace, Recording::Possible), []);
+}
+
+#[rstest]
+#[case::it_cannot_be_written(Recording::Failing, "Unknown", "RetrievePayload")]
+#[case::somebody_takes_it_back(Recording::TakenBack, "True", "PayloadLoaded")]
+fn without_a_record_only_the_conditions_are_written(
+    #[case] recording: Recording,
+    #[case] status: &str,
+    #[case] reason: &str,
+) {
+    let object = cluster(true, &json!({"version": "4.21.2"}));
+    let writes = planned(&object, Role::Replace, recording);
+    assert_eq!(writes.iter().map(|write| write.kind().as_str()).collect::<Vec<_>>(), ["conditions"]);
+    let stored = stored(&object, &writes[0]);
+    let accepted = condition(&stored, "ReleaseAccepted").unwrap();
+    assert_eq!((&accepted["status"], &accepted["reason"]), (&json!(status), &json!(reason)));
+    assert_eq!(planned(&stored, Role::Replace, recording), []);
+}
+
+#[test]
+fn both_conditions_are_applied_with_all_their_fields_and_nothing_else() {
+    let object = cluster(true, &json!({"version": "4.22.0"}));
+    let writes = planned(&object, Role::Replace, Recording::Possible);
+    let [Write::Conditions(configuration)] = &writes[..] else { panic!("{writes:?}") };
+    let message = |index: usize| configuration["status"]["conditions"][index]["message"].clone();
+    let expected = json!({
+        "apiVersion": "config.openshift.io/v1",
+        "kind": "ClusterVersion",
+        "metadata": {"name": "version", "resourceVersion": "8"},
+        "status": {"conditions": [
+            {"type": "Upgradeable", "status": "False", "reason": "ClusterVersionOverrides", "message": message(0),
+             "lastTransitionTime": "2026-02-03T04:05:06Z"},
+            {"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message(1),
+             "lastTransitionTime": "2026-02-03T04:05:06Z"},
+        ]},
+    });
+    assert_eq!(configuration, &expected);
+    assert!(message(0).as_str().unwrap().contains("ClusterImagePolicy openshift"));
+    assert!(message(1).as_str().unwrap().contains("version=\"4.22.0\""));
+}
+
+#[test]
+fn a_word_of_somebody_else_is_replaced_and_only_a_flip_moves_the_time() {
+    let mut object = cluster(true, &json!(null));
+    let closed = json!({"type": "Upgradeable", "status": "False", "reason": "ClusterVersionOverridesSet",
+                        "message": "no", "lastTransitionTime": LONG_AGO});
+    let open = json!({"type": "Upgradeable", "status": "True", "reason": "AsExpected", "lastTransitionTime": LONG_AGO});
+    for (before, expected) in [(closed, LONG_AGO), (open, "2026-02-03T04:05:06Z")] {
+        object["status"]["conditions"][0] = before;
+        let writes = planned(&object, Role::Replace, Recording::Possible);
+        let after = stored(&object, &writes[0]);
+        let upgradeable = condition(&after, "Upgradeable").unwrap();
+        assert_eq!(
+            (&upgradeable["status"], &upgradeable["reason"]),
+            (&json!("False"), &json!("ClusterVersionOverrides"))
+        );
+        assert_eq!(upgradeable["lastTransitionTime"], expected);
+    }
+}

@@ -1,0 +1,114 @@
+//! The history as a table for a terminal, and as Markdown for a ticket, with what `check` renders by.
+
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::{History, Update};
+use crate::{
+    api::{AcceptedBy, Outcome},
+    check::render::{BOLD, escape_markdown, pad, paragraph, wrap},
+};
+
+/// In place of updates.
+const NONE: &str = "No update is known to have gone ahead with an accepted risk.";
+const HEADINGS: [&str; 7] = ["VERSION", "FROM", "TYPE", "BY", "ACCEPTED", "COMPLETED", "VERIFIED"];
+/// Columns whose texts may be long: they share what the others leave.
+const VERSIONS: usize = 2;
+/// Characters of a time to the minute, and to the day.
+const MINUTE: usize = 16;
+const DAY: usize = 10;
+
+/// The history as text of at most `width` columns.
+pub fn table(history: &History, width: usize) -> String {
+    let mut text = String::new();
+    if history.updates.is_empty() {
+        paragraph(&mut text, "", NONE, width);
+        return text;
+    }
+    let rows = |length| history.updates.iter().map(|update| cells(update, length)).collect::<Vec<_>>();
+    let mut rows_shown = rows(MINUTE);
+    let mut widths = widths(&rows_shown);
+    if widths.iter().sum::<usize>() + 2 * (HEADINGS.len() - 1) > width {
+        rows_shown = rows(DAY);
+        widths = self::widths(&rows_shown);
+        let others = widths[VERSIONS..].iter().sum::<usize>() + 2 * (HEADINGS.len() - 1);
+        let share = width.saturating_sub(others);
+        // Each gets half, and what the other doesn't need.
+        let (first, second) = (widths[0], widths[1]);
+        widths[0] = first.min((share / 2).max(share.saturating_sub(second)));
+        widths[1] = second.min(share.saturating_sub(widths[0]));
+        widths[0] = widths[0].max(HEADINGS[0].len());
+        widths[1] = widths[1].max(HEADINGS[1].len());
+    }
+    let _ = writeln!(text, "{BOLD}{}{BOLD:#}", line(&HEADINGS.map(str::to_owned), &widths));
+    for (update, cells) in history.updates.iter().zip(rows_shown) {
+        let wrapped: Vec<Vec<String>> = cells.iter().zip(widths).map(|(cell, width)| wrap(cell, width)).collect();
+        for number in 0..wrapped.iter().map(Vec::len).max().unwrap_or(0) {
+            let part = wrapped.iter().map(|lines| lines.get(number).cloned().unwrap_or_default());
+            let _ = writeln!(text, "{}", line(&part.collect::<Vec<_>>(), &widths));
+        }
+        paragraph(&mut text, "  ", &update.accepted_risks, width);
+    }
+    text
+}
+
+/// The history as Markdown.
+pub fn markdown(history: &History) -> String {
+    let mut text = String::from("## Updates that went ahead with an accepted risk\n\n");
+    if history.updates.is_empty() {
+        let _ = writeln!(text, "{NONE}");
+        return text;
+    }
+    let _ = writeln!(text, "| Version | From | Type | By | Accepted | Completed | Verified | What was accepted |");
+    let _ = writeln!(text, "|---|---|---|---|---|---|---|---|");
+    for update in &history.updates {
+        let cells = cells(update, usize::MAX).map(|cell| escape_markdown(&cell));
+        let _ = writeln!(text, "| {} | {} |", cells.join(" | "), escape_markdown(&update.accepted_risks));
+    }
+    text
+}
+
+/// The columns of an update; of its times, so many characters.
+fn cells(update: &Update, length: usize) -> [String; HEADINGS.len()] {
+    let known = |text: Option<&str>| text.unwrap_or("-").replace('\n', "\\n");
+    let time = |text: Option<&str>| match text {
+        Some(text) if length == usize::MAX => text.to_owned(),
+        Some(text) => text.replacen('T', " ", 1).chars().take(length).collect(),
+        None => "-".to_owned(),
+    };
+    let completed = match update.outcome {
+        Outcome::Completed => time(update.completed_time.as_deref()),
+        Outcome::Pending => "pending".to_owned(),
+        Outcome::Abandoned => "abandoned".to_owned(),
+    };
+    [
+        known(update.version.as_deref().or(update.image.as_deref())),
+        known(update.from.as_deref()),
+        update.update_type.replace('\n', "\\n"),
+        known(update.by.map(by)),
+        time(update.when()),
+        completed,
+        known(update.verified.map(|verified| if verified { "true" } else { "false" })),
+    ]
+}
+
+fn by(by: AcceptedBy) -> &'static str {
+    match by {
+        AcceptedBy::Gate => "Gate",
+        AcceptedBy::Bridge => "Bridge",
+        AcceptedBy::Force => "Force",
+    }
+}
+
+fn widths(rows: &[[String; HEADINGS.len()]]) -> [usize; HEADINGS.len()] {
+    std::array::from_fn(|column| {
+        let widest = rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+        widest.max(HEADINGS[column].len())
+    })
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| pad(cell, *width)).collect();
+    padded.join("  ").trim_end().to_owned()
+}

@@ -1,0 +1,59 @@
+//! `check` on a live cluster says who gates it, and what the bridge would do: beside a stock CVO, before the operator is
+//! there.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{
+    self, Cluster, Operator, Options,
+    cvo::{self, Cvo, Params, Profile},
+    eventually, fixtures,
+};
+
+fn gate(cluster: &Cluster) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
+        .args(["check", "-o", "json", "--kubeconfig"])
+        .arg(cluster.control_plane.kubeconfig())
+        .env_clear()
+        .output()
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    answer["gate"].clone()
+}
+
+#[tokio::test]
+async fn check_foretells_what_the_bridge_does() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    let version = "4.21.2";
+    cluster.request_blocked(version, &["ClusterVersionOverridesSet"]).await;
+
+    let told = gate(&cluster);
+    assert_eq!((&told["mode"], &told["policyInstalled"]), (&Value::from("bridge"), &Value::from(false)), "{told:#}");
+    assert_eq!((&told["operatorInstalled"], &told["operatorRunning"]), (&Value::from(true), &Value::from(false)));
+    assert_eq!(
+        (&told["bridge"]["decision"], &told["bridge"]["reason"]),
+        (&Value::from("leavesBlocked"), &Value::from("NoPolicy"))
+    );
+
+    cluster.guard_the_door().await;
+    let told = gate(&cluster);
+    assert_eq!(told["policyInstalled"], true, "{told:#}");
+    let message = "The cluster-version operator blocks 4.21.2; the bridge would let it through.";
+    assert_eq!(
+        (&told["bridge"]["decision"], &told["bridge"]["message"]),
+        (&Value::from("letsThrough"), &Value::from(message))
+    );
+
+    let _operator = Operator::start(&cluster, Options::mode("auto")).await;
+    cvo.complete().await;
+    let told = eventually("check sees the operator, and the update", async || {
+        let told = gate(&cluster);
+        let done = told["operatorRunning"] == true && told["bridge"]["reason"] == "Forced";
+        if done { Ok(told) } else { Err(format!("{told:#}")) }
+    })
+    .await;
+    assert_eq!(told["bridge"]["decision"], "nothingToDo");
+}

@@ -1,0 +1,275 @@
+//! The policy at the door of a real API server: what it refuses, what it lets through, and in which words. That it
+//! agrees with the core on any edit is for `generated`.
+
+mod generated;
+mod kubectl;
+mod size;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{Cluster, Reply, cluster_behind_policy, fixtures};
+
+/// [`fixtures::cluster`] with this in the spec, and this as its `Upgradeable`.
+fn cluster_with(spec: &Value, upgradeable: Option<(&str, &str, &str)>) -> Value {
+    let mut cluster = fixtures::cluster();
+    cluster["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    if let Some((status, reason, message)) = upgradeable {
+        let conditions = cluster["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(fixtures::condition("Upgradeable", status, reason, message));
+    }
+    cluster
+}
+
+fn overrides() -> Value {
+    json!({"overrides": [fixtures::policy_override()]})
+}
+
+fn an_override(unmanaged: bool) -> Value {
+    json!({"kind": "A", "group": "b", "namespace": "", "name": "c", "unmanaged": unmanaged})
+}
+
+/// A request by version, which is how a merge patch by hand looks.
+fn asking(version: &str) -> Value {
+    json!({"spec": {"desiredUpdate": {"version": version}}})
+}
+
+/// How a reply reads in a table: denied, warned or passed.
+fn verdict(reply: &Reply) -> &'static str {
+    assert!(reply.is_denied() || reply.code == 200, "{reply:?}");
+    match (reply.is_denied(), reply.warnings.is_empty()) {
+        (true, true) => "denied",
+        (false, false) => "warned",
+        (false, true) => "passed",
+        (true, false) => panic!("{reply:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_three_rows_of_the_mission() {
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    for (version, expected) in [("4.21.2", "warned"), ("4.22.0", "denied"), ("5.0.0", "denied")] {
+        let by_version = json!({"version": version});
+        let by_image = json!({"image": fixtures::image(version)});
+        let by_both = json!({"version": version, "image": fixtures::image(version)});
+        for request in [by_version, by_image, by_both] {
+            let reply = cluster.dry_run(&json!({"spec": {"desiredUpdate": request}})).await;
+            assert_eq!(verdict(&reply), expected, "{request}");
+        }
+        let written = cluster.try_patch(asking(version)).await;
+        assert_eq!(written.is_ok(), expected == "warned", "not in dry run: {version}");
+    }
+}
+
+/// The digest counts, whatever the version says; and the gate refuses a version that isn't the digest's.
+#[tokio::test]
+async fn a_request_is_what_its_digest_is_known_to_be() {
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let mirrored = |version: &str| fixtures::image(version).replace("registry.example.com", "mirror.example.com:5000");
+    for (version, image, expected) in [
+        ("", mirrored("4.22.0"), "denied"),
+        ("", mirrored("4.21.2"), "warned"),
+        ("4.21.2", fixtures::image("4.22.0"), "denied"),
+        ("4.22.0", fixtures::image("4.21.2"), "warned"),
+        ("4.22.0", fixtures::image("4.22.9"), "denied"),
+        ("", fixtures::image("4.22.9"), "warned"),
+    ] {
+        let request = json!({"spec": {"desiredUpdate": {"version": version, "image": image}}});
+        assert_eq!(verdict(&cluster.dry_run(&request).await), expected, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn overrides_and_a_minor_in_one_request_are_refused() {
+    let cluster = cluster_behind_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
+    let mut both = asking("4.22.0");
+    assert_eq!(verdict(&cluster.dry_run(&both).await), "passed");
+    both["spec"]["overrides"] = json!([fixtures::policy_override()]);
+    assert_eq!(verdict(&cluster.dry_run(&both).await), "denied");
+    both["spec"]["overrides"][0]["unmanaged"] = json!(false);
+    assert_eq!(verdict(&cluster.dry_run(&both).await), "passed");
+}
+
+#[rstest]
+#[case::nothing_said(None, "passed")]
+#[case::true_(Some("True"), "passed")]
+#[case::unknown(Some("Unknown"), "passed")]
+#[case::false_(Some("False"), "denied")]
+#[tokio::test]
+async fn a_minor_is_refused_while_upgradeable_is_false(#[case] status: Option<&str>, #[case] expected: &str) {
+    let upgradeable = status.map(|status| (status, "Reason", "message"));
+    let cluster = cluster_behind_policy(cluster_with(&json!({}), upgradeable)).await;
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), expected);
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.21.2")).await), "passed");
+}
+
+/// The minor that stands in the spec was asked for before the gate closed.
+#[rstest]
+#[case::a_label(json!({"metadata": {"labels": {"a": "b"}}}))]
+#[case::the_channel(json!({"spec": {"channel": "eus-4.22"}}))]
+#[case::one_more_override(json!({"spec": {"overrides": [fixtures::policy_override(), an_override(true)]}}))]
+#[case::no_overrides(json!({"spec": {"overrides": null}}))]
+#[case::managed_again(json!({"spec": {"overrides": [an_override(false)]}}))]
+#[case::the_same_request(asking("4.22.0"))]
+#[case::the_same_in_other_words(json!({"spec": {"desiredUpdate": {"image": "", "architecture": "", "force": false}}}))]
+#[case::the_same_forced(json!({"spec": {"desiredUpdate": {"force": true}}}))]
+#[case::cleared(json!({"spec": {"desiredUpdate": null}}))]
+#[case::emptied(json!({"spec": {"desiredUpdate": {"version": ""}}}))]
+#[tokio::test]
+async fn an_edit_that_asks_for_nothing_new_passes(#[case] edit: Value) {
+    let mut spec = overrides();
+    spec["desiredUpdate"] = json!({"version": "4.22.0"});
+    let cluster = cluster_behind_policy(cluster_with(&spec, Some(("False", "MultipleReasons", "no")))).await;
+    let reply = cluster.dry_run(&edit).await;
+    assert_eq!(verdict(&reply), "passed", "{reply:?}");
+}
+
+#[tokio::test]
+async fn removing_the_overrides_takes_effect_once_upgradeable_follows() {
+    let cluster =
+        cluster_behind_policy(cluster_with(&overrides(), Some(("False", "ClusterVersionOverrides", "")))).await;
+    let mut both = asking("4.22.0");
+    both["spec"]["overrides"] = json!(null);
+    assert_eq!(verdict(&cluster.dry_run(&both).await), "denied");
+
+    cluster.set_overrides(json!(null)).await;
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "denied");
+    cluster.put_status("cluster-version-operator", |status| status["conditions"] = json!([])).await;
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "passed");
+}
+
+/// Whoever writes status, as a PUT of all of it, and back to what the spec asks for.
+#[tokio::test]
+async fn the_status_is_nobodys_request() {
+    let mut spec = overrides();
+    spec["desiredUpdate"] = json!({"version": "4.22.0", "force": true});
+    let cluster = cluster_behind_policy(cluster_with(&spec, Some(("False", "Reason", "")))).await;
+    cluster
+        .put_status("cluster-version-operator", |status| {
+            status["desired"] = fixtures::release("4.20.0");
+            status["availableUpdates"] = json!(null);
+        })
+        .await;
+    cluster.patch_status("upgrade-gate", json!({"conditions": []})).await;
+    let seen = cluster.cluster_version().await;
+    assert_eq!(seen["status"]["availableUpdates"], json!(null));
+    let reply = cluster.dry_run_put(&seen).await;
+    assert_eq!(verdict(&reply), "passed", "a PUT of what is there: {reply:?}");
+}
+
+#[rstest]
+#[case::minor(json!({"version": "4.22.0"}))]
+#[case::major(json!({"version": "5.0.0"}))]
+#[case::unknown(json!({"version": "", "image": "registry.example.com/other@sha256:0123"}))]
+#[tokio::test]
+async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Value) {
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "Reason", "")))).await;
+    let mut forced = json!({"spec": {"desiredUpdate": target}});
+    forced["spec"]["desiredUpdate"]["force"] = json!(true);
+    assert_eq!(verdict(&cluster.dry_run(&forced).await), "passed");
+
+    // A patch update that was forced; then a merge patch, which leaves the force where it is.
+    cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.2", "force": true}}})).await;
+    let carried = cluster.dry_run(&json!({"spec": {"desiredUpdate": target}})).await;
+    assert_eq!(verdict(&carried), "denied");
+    assert!(carried.message.contains("oc adm upgrade --clear"), "{}", carried.message);
+    assert_eq!(verdict(&cluster.dry_run(&forced).await), "denied", "said once more, it still may be left over");
+
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    assert_eq!(verdict(&cluster.dry_run(&forced).await), "passed");
+}
+
+#[tokio::test]
+async fn a_left_over_force_counts_although_the_gate_is_open() {
+    let spec = json!({"desiredUpdate": {"version": "4.21.2", "force": true}});
+    let cluster = cluster_behind_policy(cluster_with(&spec, Some(("True", "AsExpected", "")))).await;
+    for (version, expected) in
+        [("4.22.0", "denied"), ("5.0.0", "denied"), ("latest", "denied"), ("4.21.0", "passed"), ("4.21.9", "passed")]
+    {
+        assert_eq!(verdict(&cluster.dry_run(&asking(version)).await), expected, "{version}");
+    }
+    // `oc adm upgrade` writes the whole value, and with it takes the force away.
+    let whole = json!({"architecture": "", "version": "4.22.0", "image": fixtures::image("4.22.0"), "force": false});
+    assert_eq!(verdict(&cluster.dry_run(&json!({"spec": {"desiredUpdate": whole}})).await), "passed");
+    // Emptied by hand, the request leaves a force as well.
+    cluster.patch(json!({"spec": {"desiredUpdate": {"version": ""}}})).await;
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "denied");
+}
+
+#[tokio::test]
+async fn a_denial_is_one_line_and_says_what_to_do() {
+    let message = "Two of them:\n* first\r\n* second\n";
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", message)))).await;
+    let reply = cluster.dry_run(&asking("4.22.0")).await;
+    assert_eq!(
+        reply.message,
+        "clusterversions.config.openshift.io \"version\" is forbidden: ValidatingAdmissionPolicy 'upgrade-gate' with \
+         binding 'upgrade-gate' denied request: The minor update from 4.21.1 to 4.22.0 is not allowed. Overrides prevent \
+         minor and major updates: ClusterImagePolicy.config.openshift.io openshift. Remove them from spec.overrides or \
+         set unmanaged: false, then ask again; patch updates stay allowed. The cluster says Upgradeable=False \
+         (MultipleReasons); ask again once it no longer does. Its reason: Two of them: * first * second"
+    );
+}
+
+#[rstest]
+#[case::plain("a")]
+#[case::wide("🙂")]
+#[case::broken("\n")]
+#[tokio::test]
+async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
+    let message = unit.repeat(100_000);
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", &message)))).await;
+    let reply = cluster.dry_run(&asking("4.22.0")).await;
+    assert_eq!(verdict(&reply), "denied");
+    assert!(
+        reply.message.contains("denied request: The minor update from 4.21.1 to 4.22.0 is not allowed."),
+        "{reply:?}"
+    );
+    assert!(reply.message.len() < 5500, "{reply:?}");
+}
+
+#[tokio::test]
+async fn null_is_no_error() {
+    let mut object = cluster_with(&overrides(), None);
+    object["status"]["availableUpdates"] = json!(null);
+    let cluster = cluster_behind_policy(object).await;
+    assert_eq!(
+        verdict(
+            &cluster.dry_run(&json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}})).await
+        ),
+        "warned"
+    );
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "denied");
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.21.2")).await), "warned");
+}
+
+/// Whatever the status lacks, which after an installation is everything.
+#[tokio::test]
+async fn without_a_status_nothing_can_be_told() {
+    let mut object = cluster_with(&overrides(), None);
+    object.as_object_mut().unwrap().remove("status");
+    let cluster = cluster_behind_policy(object).await;
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "warned");
+}
+
+#[tokio::test]
+async fn warnings_tell_what_was_let_through() {
+    let cluster: Cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let patch = cluster.dry_run(&asking("4.21.2")).await.warnings;
+    assert_eq!(
+        patch,
+        ["299 - \"Validation failed for ValidatingAdmissionPolicy 'upgrade-gate-warnings' with binding \
+          'upgrade-gate-warnings': Overrides don't stop this patch update from 4.21.1 to 4.21.2. That it leaves alone what \
+          they name is recorded as an accepted risk: ClusterImagePolicy.config.openshift.io openshift. Minor and major \
+          updates stay prevented until they are removed.\""]
+    );
+    let unknown =
+        cluster.dry_run(&json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}})).await;
+    assert_eq!(
+        unknown.warnings,
+        ["299 - \"Validation failed for ValidatingAdmissionPolicy 'upgrade-gate-warnings' with binding \
+          'upgrade-gate-warnings': Nothing on this cluster knows yet which version registry.example.com/a@sha256:01 is, so \
+          it isn't known whether this is a patch, a minor or a major update. The gate decides once it is known: see the \
+          condition ReleaseAccepted, for instance with oc adm upgrade.\""]
+    );
+}

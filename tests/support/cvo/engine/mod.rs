@@ -1,0 +1,101 @@
+//! The stand-in without the harness of the tests: a client and a few parameters are all that it needs, so the demo runs
+//! it as a program of its own (`examples/stand-in-cvo.rs`).
+
+mod lease;
+mod payload;
+mod preconditions;
+mod process;
+mod status;
+mod upgradeable;
+mod worker;
+
+use std::time::Duration;
+
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+pub use lease::write as write_lease;
+pub use payload::Registry;
+pub use worker::{Command, Wish};
+
+/// Its ServiceAccount, and its field manager.
+pub const MANAGER: &str = "cluster-version-operator";
+/// Where it and its Lease live.
+pub const NAMESPACE: &str = "openshift-cluster-version";
+/// The name of its Lease.
+pub const LEASE: &str = "version";
+
+/// Which release's CVO it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Overrides block patch updates too.
+    V4_21,
+    /// They don't any more; conditions are named as in 4.21.
+    V4_22,
+    /// As 4.22, with the names of today.
+    Main,
+}
+
+/// What a test may turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Params {
+    /// How long until it tries again what failed.
+    pub retry: Duration,
+    /// How long until it sees a change of what `Upgradeable` depends on, if [`Cvo::catch_up`] doesn't make it look.
+    /// Later releases than 4.21 see the end of an update at once.
+    pub lag: Duration,
+    /// How long its Lease lasts, in whole seconds; none for no Lease at all.
+    pub lease: Option<Duration>,
+    /// How long until each step of an update (hand-over, completion) happens by itself; none for never.
+    pub complete_after: Option<Duration>,
+    /// The version in the history that it runs from; none for `status.desired`.
+    pub release: Option<&'static str>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(15),
+            lag: Duration::from_millis(100),
+            lease: Some(Duration::from_secs(137)),
+            complete_after: None,
+            release: None,
+        }
+    }
+}
+
+/// What runs against a ClusterVersion, once it has a client.
+pub struct Engine {
+    setup: worker::Setup,
+}
+
+impl Engine {
+    /// For a ClusterVersion as it is now. The registry starts with all the releases that it knows.
+    ///
+    /// # Panics
+    ///
+    /// When it has no release to run from.
+    pub fn new(now: &Value, profile: Profile, params: Params) -> Self {
+        let registry = Registry::default();
+        let list = |name: &str| now["status"][name].as_array().into_iter().flatten();
+        let conditional = list("conditionalUpdates").map(|update| &update["release"]);
+        let known =
+            list("history").chain(list("availableUpdates")).chain(conditional).chain([&now["status"]["desired"]]);
+        known.map(status::Release::of).for_each(|release| registry.publish(&release.image, &release.version));
+        let runs = list("history").map(status::Release::of).find(|release| Some(&*release.version) == params.release);
+        let release = runs.unwrap_or_else(|| status::Release::of(&now["status"]["desired"]));
+        assert!(!release.image.is_empty(), "a CVO needs a release to run from, in status.desired");
+        Self { setup: worker::Setup { profile, params, registry, release } }
+    }
+
+    /// Where its release images come from.
+    pub fn registry(&self) -> Registry {
+        self.setup.registry.clone()
+    }
+
+    /// Runs until told to stop, or until nobody is left to tell.
+    pub async fn run(self, client: Client, inbox: mpsc::UnboundedReceiver<Command>) {
+        worker::Worker::new(client.clone(), self.setup).run(client, inbox).await;
+    }
+}
