@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::{
     apply::ApplyError,
     operator_status::OperatorWrite,
-    plan::{Kind, Recording, Write},
+    plan::{Conditions, Kind, Recording, Write},
 };
 use crate::{
-    api::{self, Condition},
+    api::{Condition, ConditionStatus},
     gate::Snapshot,
 };
 
@@ -38,16 +38,18 @@ pub struct Pace {
     paused: Option<Instant>,
     /// The waits that have been waited for.
     woken: Option<Instant>,
-    /// What was written on an object, the newest last.
-    wrote_conditions: Option<(Object, Vec<Said>)>,
+    /// The conditions as they should be and were, when they last were.
+    stood: Option<(Object, Said)>,
+    /// What was written on that object, the newest last.
+    wrote_conditions: Vec<Said>,
     wrote_record: Option<(Object, i64)>,
     wrote_operator: Option<(Said, Instant)>,
 }
 
 /// The object that was written to, by its uid.
 type Object = String;
-/// The conditions, but for their times.
-type Said = Vec<Condition>;
+/// Status, reason and message of the conditions.
+type Said = Vec<(ConditionStatus, String, String)>;
 
 /// Failures of one kind of write in a row, and until when they keep the next try away.
 #[derive(Debug)]
@@ -88,13 +90,12 @@ impl Pace {
         let metadata = &snapshot.cluster_version.metadata;
         match write {
             Write::Conditions(configuration) => {
-                let known = self.wrote_conditions.take().filter(|(uid, _)| *uid == metadata.uid);
-                let mut said = known.map(|(_, said)| said).unwrap_or_default();
                 let now = planned(configuration);
-                said.retain(|before| *before != now);
-                said.push(now);
-                said.drain(..said.len().saturating_sub(REMEMBERED));
-                self.wrote_conditions = Some((metadata.uid.clone(), said));
+                let is_new = self.stood.as_ref().is_none_or(|(uid, _)| *uid != metadata.uid);
+                self.wrote_conditions.retain(|before| !is_new && *before != now);
+                self.wrote_conditions.push(now.clone());
+                self.wrote_conditions.drain(..self.wrote_conditions.len().saturating_sub(REMEMBERED));
+                self.stood = Some((metadata.uid.clone(), now));
             }
             Write::History(_) => self.wrote_record = Some((metadata.uid.clone(), metadata.generation)),
             Write::Operator(OperatorWrite::Create(_)) => self.wrote_operator = None,
@@ -116,7 +117,13 @@ impl Pace {
         self.backoffs.push(Backoff { kind, failures, until, why: error.to_string() });
     }
 
-    /// Nothing is left to write.
+    /// The conditions stand as they should be, whoever wrote them.
+    pub fn stands(&mut self, snapshot: &Snapshot, conditions: &Conditions) {
+        let said = [&conditions.upgradeable, &conditions.release_accepted].map(said).to_vec();
+        self.stood = Some((snapshot.cluster_version.metadata.uid.clone(), said));
+    }
+
+    /// Nothing is left to write, other than what has to wait.
     pub fn settled(&mut self) {
         let now = Instant::now();
         self.backoffs.retain(|backoff| now < backoff.until);
@@ -126,24 +133,23 @@ impl Pace {
     #[must_use]
     pub fn is_repeated(&self, write: &Write) -> bool {
         match (write, &self.wrote_operator) {
-            (Write::Operator(OperatorWrite::Status(status)), Some((last, at))) => {
-                at.elapsed() < CONTENDED && *last == planned(status)
+            (Write::Operator(OperatorWrite::Status(status)), Some((said, at))) => {
+                at.elapsed() < CONTENDED && *said == planned(status)
             }
             _ => false,
         }
     }
 
-    /// Whether that write has been made before, and somebody took it back: conditions that were written are to be
-    /// written again, and they aren't ours as they are, or the record for this very request is gone.
+    /// Whether somebody takes back what that write is for: the very conditions that stood last are to be written
+    /// again, or earlier ones while those that stood last don't; or the record for this very request is gone. A verdict
+    /// that is new is no contention, whoever else writes, nor is one that goes back and forth by itself.
     #[must_use]
     pub fn is_contended(&self, write: &Write, snapshot: &Snapshot) -> bool {
         match write {
-            Write::Conditions(configuration) => self.wrote_conditions.as_ref().is_some_and(|(uid, wrote)| {
+            Write::Conditions(configuration) => self.stood.as_ref().is_some_and(|(uid, stood)| {
                 let planned = planned(configuration);
-                let last = wrote.last();
-                // One that goes back and forth by itself is told from one that is fought over.
-                let stands = last != Some(&planned) && last.is_some_and(|last| shows(snapshot, last));
-                *uid == snapshot.cluster_version.metadata.uid && wrote.contains(&planned) && !stands
+                let earlier = || self.wrote_conditions.contains(&planned) && !shows(snapshot, stood);
+                *uid == snapshot.cluster_version.metadata.uid && (*stood == planned || earlier())
             }),
             Write::History(_) => self.has_recorded(snapshot),
             Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
@@ -197,54 +203,114 @@ impl Pace {
 }
 
 fn planned(configuration: &Value) -> Said {
-    let mut conditions: Vec<Condition> =
+    let conditions: Vec<Condition> =
         serde_json::from_value(configuration["status"]["conditions"].clone()).unwrap_or_default();
-    for condition in &mut conditions {
-        condition.last_transition_time.clear();
-    }
-    conditions
+    conditions.iter().map(said).collect()
 }
 
 /// Whether the object says so now.
-fn shows(snapshot: &Snapshot, said: &[Condition]) -> bool {
-    let status = snapshot.cluster_version.status.as_ref();
-    let now = |kind: &str| api::find(status.map_or(&[][..], |status| &status.conditions), kind);
-    said.iter().all(|said| {
-        now(&said.kind)
-            .is_some_and(|now| (now.status, &now.reason, &now.message) == (said.status, &said.reason, &said.message))
-    })
+fn shows(snapshot: &Snapshot, words: &[(ConditionStatus, String, String)]) -> bool {
+    let conditions = snapshot.cluster_version.status.iter().flat_map(|status| &status.conditions);
+    let now: Vec<_> = conditions.map(said).collect();
+    words.iter().all(|word| now.contains(word))
+}
+
+fn said(condition: &Condition) -> (ConditionStatus, String, String) {
+    (condition.status, condition.reason.clone(), condition.message.clone())
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        api::ClusterVersion,
-        gate::{Authority, Source},
-    };
 
-    fn snapshot(message: &str) -> Snapshot {
-        let conditions = json!([{"type": "Upgradeable", "status": "False", "reason": "R", "message": message}]);
-        Snapshot {
-            now: jiff::Timestamp::UNIX_EPOCH,
-            cluster_version: ClusterVersion::from_value(
-                json!({"metadata": {"uid": "a"}, "status": {"conditions": conditions}}),
-            )
-            .unwrap(),
-            cluster_operators: Source::NotServed,
-            admin_gates: Source::NotServed,
-            admin_acks: Source::NotServed,
-            authority: Authority::Sole,
-            targets: Vec::new(),
-        }
+    fn record() -> Write {
+        Write::History(json_patch::Patch(Vec::new()))
     }
 
     fn conditions(message: &str) -> Write {
-        let now = format!("{:?}", Instant::now());
-        let condition = json!({"type": "Upgradeable", "status": "False", "reason": "R", "message": message, "lastTransitionTime": now});
-        Write::Conditions(json!({"status": {"conditions": [condition]}}))
+        let condition = |kind| json!({"type": kind, "status": "False", "reason": "R", "message": message});
+        Write::Conditions(json!({"status": {"conditions": [condition("Upgradeable"), condition("ReleaseAccepted")]}}))
+    }
+
+    fn standing(message: &str) -> Conditions {
+        let condition = Condition {
+            status: ConditionStatus::False,
+            reason: "R".to_owned(),
+            message: message.to_owned(),
+            ..Condition::default()
+        };
+        Conditions { upgradeable: condition.clone(), release_accepted: condition }
+    }
+
+    fn request(uid: &str, generation: i64) -> Snapshot {
+        let mut snapshot = crate::gate::testing::snapshot(crate::api::ClusterVersion::default());
+        snapshot.cluster_version.metadata.uid = uid.to_owned();
+        snapshot.cluster_version.metadata.generation = generation;
+        snapshot
+    }
+
+    fn waits(pace: &Pace, kind: Kind) -> bool {
+        pace.failing().iter().any(|(failing, _)| *failing == kind)
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_over_once() {
+        let mut pace = Pace::default();
+        assert!(pace.due().now_or_never().is_none());
+        pace.failed(Kind::Conditions, &ApplyError::Gone);
+        assert!(waits(&pace, Kind::Conditions));
+        pace.due().await;
+        assert!(!waits(&pace, Kind::Conditions));
+        assert!(pace.due().now_or_never().is_none(), "what is over doesn't come again, or the loop never rests");
+    }
+
+    #[test]
+    fn a_failed_record_keeps_only_records_away() {
+        let mut pace = Pace::default();
+        pace.failed(Kind::History, &ApplyError::Gone);
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Failing);
+        assert!(waits(&pace, Kind::History) && !waits(&pace, Kind::Conditions));
+        pace.settled();
+        assert!(waits(&pace, Kind::History), "a record that waits isn't settled");
+        pace.wrote(&record(), &request("a", 1));
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+    }
+
+    #[test]
+    fn the_same_conditions_again_are_contention_and_others_are_not() {
+        let mut pace = Pace::default();
+        let cluster = request("a", 1);
+        assert!(!pace.is_contended(&conditions("a"), &cluster));
+        pace.wrote(&conditions("a"), &cluster);
+        assert!(pace.is_contended(&conditions("a"), &cluster));
+        assert!(!pace.is_contended(&conditions("b"), &cluster));
+        assert!(!pace.is_contended(&conditions("a"), &request("b", 1)), "another object, that was created anew");
+        // Another replica wrote what this one would have written, and was right.
+        pace.stands(&cluster, &standing("b"));
+        assert!(!pace.is_contended(&conditions("a"), &showing("b")));
+        assert!(pace.is_contended(&conditions("b"), &cluster));
+    }
+
+    #[test]
+    fn a_record_that_is_taken_back_is_written_once_more_and_then_waits() {
+        let mut pace = Pace::default();
+        pace.wrote(&record(), &request("a", 1));
+        assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
+        assert!(pace.is_contended(&record(), &request("a", 1)) && pace.may_contend());
+        assert_eq!(pace.recording(&request("a", 1)), Recording::TakenBack);
+        assert!(!pace.may_contend());
+        assert_eq!(pace.recording(&request("a", 2)), Recording::Possible, "a new request");
+    }
+
+    fn showing(message: &str) -> Snapshot {
+        let mut snapshot = request("a", 1);
+        let condition = standing(message).upgradeable;
+        snapshot.cluster_version.status =
+            Some(crate::api::Status { conditions: vec![condition], ..crate::api::Status::default() });
+        snapshot
     }
 
     /// Makes the write if it may be made now.
@@ -259,7 +325,7 @@ mod tests {
     /// How often they are written in ten minutes against somebody who takes them back within ten milliseconds.
     async fn fight(wanted: impl Fn(usize) -> Write) -> usize {
         let (mut pace, mut writes) = (Pace::default(), 0);
-        let rival = snapshot("theirs");
+        let rival = showing("theirs");
         let start = Instant::now();
         while start.elapsed() < Duration::from_mins(10) {
             writes += usize::from(write(&mut pace, &wanted(writes), &rival));
@@ -280,34 +346,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_verdict_that_goes_back_and_forth_is_no_fight() {
-        let mut pace = Pace::default();
-        let mut seen = snapshot("");
+        let (mut pace, mut seen) = (Pace::default(), showing(""));
         for turn in 0..20 {
             let message = if turn % 2 == 0 { "overrides" } else { "none" };
             assert!(write(&mut pace, &conditions(message), &seen), "turn {turn}");
-            seen = snapshot(message);
+            seen = showing(message);
         }
         assert!(!pace.contends());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_record_that_is_taken_back_is_written_once_a_minute_for_each_request() {
-        let (mut pace, seen) = (Pace::default(), snapshot(""));
-        let history = Write::History(json_patch::Patch(Vec::new()));
-        assert!(write(&mut pace, &history, &seen));
-        assert!(write(&mut pace, &history, &seen), "one edit is put right at once");
-        assert!(!write(&mut pace, &history, &seen));
-        assert_eq!(pace.recording(&seen), Recording::TakenBack);
-        let mut next = seen.clone();
-        next.cluster_version.metadata.generation = 2;
-        assert!(write(&mut pace, &history, &next), "a new request never waits");
-        tokio::time::advance(Duration::from_secs(61)).await;
-        assert!(write(&mut pace, &history, &next));
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn the_same_word_on_ourselves_is_written_once_a_minute() {
-        let (mut pace, seen) = (Pace::default(), snapshot(""));
+        let (mut pace, seen) = (Pace::default(), showing(""));
         let Write::Conditions(status) = conditions("well") else { unreachable!() };
         let word = Write::Operator(OperatorWrite::Status(status));
         assert!(!pace.is_repeated(&word));
@@ -321,17 +371,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_keeps_its_kind_away_for_ever_longer_and_no_other() {
+    async fn failures_keep_the_next_try_away_for_ever_longer() {
         let mut pace = Pace::default();
         let start = Instant::now();
         for failures in 0..40 {
             pace.failed(Kind::History, &ApplyError::Refused("no".into()));
             pace.due().await;
-            assert!(pace.failing().is_empty(), "after {failures} failures");
+            assert!(!waits(&pace, Kind::History), "after {failures} failures");
         }
         // 0.1 s doubled seven times, then ten seconds each.
         assert!(start.elapsed() > Duration::from_secs(330), "{:?}", start.elapsed());
-        pace.failed(Kind::Record, &ApplyError::Stale("no".into()));
-        assert_eq!(pace.failing(), [(Kind::Record, "the object has changed since it was read: no".to_owned())]);
     }
 }
