@@ -176,9 +176,12 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
     cluster.operator_rests_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(cluster.records().await, Vec::<Value>::new());
-    let upgradeable = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
-    let message = upgradeable["message"].as_str().unwrap();
-    assert!(message.contains("is not let through: The update leaves the minor, which overrides prevent."), "{message}");
+    let available = cluster.own_condition("Available", "True", "AsExpected").await;
+    let message = available["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("is not let through: The update leaves the minor, which overrides prevent."),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -280,8 +283,8 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
     holds_back(&operator, "NoPolicy").await;
     let degraded = cluster.own_condition("Degraded", "True", "PolicyMissing").await;
     assert!(degraded["message"].as_str().unwrap().contains("Apply deploy/ again."), "{degraded}");
-    let upgradeable = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
-    assert!(upgradeable["message"].as_str().unwrap().contains("is not let through: The ValidatingAdmissionPolicy"));
+    let available = cluster.own_condition("Available", "True", "AsExpected").await;
+    assert!(available["message"].as_str().unwrap().contains("is not let through: The ValidatingAdmissionPolicy"));
     cvo.settled().await;
     cluster.operator_settles().await;
     // Bound on trial, then bound to a policy that isn't there: that is no more than nothing.
