@@ -120,7 +120,11 @@ impl Pace {
     /// The conditions stand as they should be, whoever wrote them.
     pub fn stands(&mut self, snapshot: &Snapshot, conditions: &Conditions) {
         let said = [&conditions.upgradeable, &conditions.release_accepted].map(said).to_vec();
-        self.stood = Some((snapshot.cluster_version.metadata.uid.clone(), said));
+        let uid = &snapshot.cluster_version.metadata.uid;
+        if self.stood.as_ref().is_none_or(|(known, _)| known != uid) {
+            self.wrote_conditions.clear();
+        }
+        self.stood = Some((uid.clone(), said));
     }
 
     /// Nothing is left to write, other than what has to wait.

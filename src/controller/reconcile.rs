@@ -153,11 +153,12 @@ impl Gate {
                 restored: &self.restored,
             };
             let writes = plan::plan(&situation);
-            // A write that waits for its next try isn't in the plan either.
-            let mut kinds = failing.iter().map(|(kind, _)| *kind).chain(writes.iter().map(Write::kind));
-            if self.role == Role::Replace && !kinds.any(|kind| kind == plan::Kind::Conditions) {
+            if self.role == Role::Replace {
                 let conditions = plan::conditions(snapshot, &verdict, recording);
-                self.pace.stands(snapshot, &conditions);
+                let wanted = [&conditions.upgradeable, &conditions.release_accepted];
+                if wanted.iter().all(|wanted| snapshot.cluster_version.condition(&wanted.kind) == Some(*wanted)) {
+                    self.pace.stands(snapshot, &conditions);
+                }
             }
             self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {

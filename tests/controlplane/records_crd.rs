@@ -132,12 +132,12 @@ async fn a_record_is_admitted(#[case] change: Value, #[case] expected: Result<()
     for (field, value) in change.as_object().unwrap() {
         record["spec"][field] = value.clone();
     }
-    let client = ControlPlane::get().client().await;
+    let (cluster, _) = turn().await;
     let request = http::Request::post("/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords?dryRun=All")
         .header("Content-Type", "application/json")
         .body(serde_json::to_vec(&record).unwrap())
         .unwrap();
-    match (client.request::<UpdateRecord>(request).await, expected) {
+    match (cluster.client.request::<UpdateRecord>(request).await, expected) {
         (Ok(_), Ok(())) => {}
         (outcome, Err(part)) => refused(outcome, part),
         (outcome, Ok(())) => panic!("{outcome:?}"),
