@@ -12,7 +12,7 @@ mod operator_status;
 mod ownership;
 mod pace;
 mod patch;
-mod plan;
+pub mod plan;
 mod reconcile;
 mod records;
 #[cfg(test)]
