@@ -26,6 +26,8 @@ use crate::api::{
 /// After the first failure of a watch, and then twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// ClusterOperators in one answer: a list of a thousand is held in pieces, and one of most clusters comes as a whole.
+const PAGE: u32 = 100;
 
 /// An object off the wire: enough metadata for the watch, and what `T` keeps of the rest.
 #[derive(Clone, Debug)]
@@ -201,7 +203,7 @@ pub fn start(client: &Client, changes: &mpsc::Sender<Change>) -> JoinSet<()> {
     ));
     tasks.spawn(watch(
         Api::all_with(client.clone(), &cluster_operators()),
-        watcher::Config::default(),
+        watcher::Config::default().page_size(PAGE),
         changes.clone(),
         Change::ClusterOperators,
     ));
