@@ -35,7 +35,7 @@ pub use audit::Write;
 pub use cluster::{Cluster, cluster, cluster_as, cluster_behind_policy};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
 pub use crd::Loosen;
-pub use operator::{Operator, Options};
+pub use operator::{Operator, Options, binary};
 pub use policy::Reply;
 pub use rights::Withheld;
 pub use versions::Versions;
