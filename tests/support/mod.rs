@@ -22,6 +22,7 @@ mod operator;
 mod policy;
 pub mod requests;
 mod rights;
+mod steps;
 mod unbound;
 mod versions;
 mod waits;
@@ -38,6 +39,7 @@ pub use crd::Loosen;
 pub use operator::{Operator, Options, binary};
 pub use policy::Reply;
 pub use rights::Withheld;
+pub use steps::Steps;
 pub use versions::Versions;
 pub use waits::{entries, is_accepted, says, versions_of_history};
 

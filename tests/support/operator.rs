@@ -165,6 +165,13 @@ impl Operator {
         Some(Duration::from_millis(ticks.sum::<u64>() * 10)) // 100 ticks a second, as on every Linux
     }
 
+    /// Its resident memory in bytes, where the system tells (`/proc`).
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub async fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
