@@ -17,6 +17,7 @@ mod control_plane;
 mod crd;
 pub mod cvo;
 mod denial;
+pub mod faults;
 pub mod fixtures;
 mod operator;
 mod policy;

@@ -1,6 +1,6 @@
 //! Choices that look random and are the same for the same seed, so that a run can be had again.
 
-/// A seeded sequence of choices (SplitMix64, Steele et al. 2014).
+/// A seeded sequence of choices (`SplitMix64`, Steele et al. 2014).
 #[derive(Clone, Debug)]
 pub struct Steps(u64);
 
