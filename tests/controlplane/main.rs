@@ -17,6 +17,7 @@ mod conflicts;
 mod contention;
 mod crd;
 mod events;
+mod faults;
 mod gates;
 mod harness;
 mod history;
