@@ -56,9 +56,9 @@ pub enum RunError {
     /// A listener can't be had.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// A listener has failed.
-    #[error("serving {0} has failed: {1}")]
-    Listener(&'static str, std::io::Error),
+    /// A listener has ended.
+    #[error("serving {0} has ended")]
+    Listener(&'static str),
     /// Leader election.
     #[error(transparent)]
     Leader(#[from] LeaderError),
@@ -81,7 +81,7 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
 
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::default());
-    let mut probes = std::pin::pin!(server::serve_probes(config.probes, health.clone()).await?);
+    let mut probes = server::serve_probes(config.probes, health.clone()).await?;
     let mut serving = server::serve_metrics(config.metrics, config.metrics_tls.clone(), metrics.clone()).await?;
 
     let (sender, mut incoming) = mpsc::channel(256);
@@ -105,8 +105,8 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
             }
             _ = resync.tick() => gate.due = true,
             () = gate.pace.due() => gate.due = true,
-            failed = &mut probes => failed.map_err(|error| RunError::Listener("probes", error))?,
-            failed = &mut serving => failed.map_err(|error| RunError::Listener("metrics", error))?,
+            _ = &mut probes => return Err(RunError::Listener("probes")),
+            _ = &mut serving => return Err(RunError::Listener("metrics")),
         }
         // One look at everything that has come in, rather than one a change.
         while let Ok(change) = incoming.try_recv() {

@@ -14,7 +14,7 @@ const OURS: [&str; 2] = ["Upgradeable", "ReleaseAccepted"];
 /// What is wrong with these versions, the oldest first; empty where nothing is.
 pub fn broken(versions: &[Value]) -> Vec<String> {
     let steps = versions.windows(2).filter(|pair| pair[0]["metadata"]["uid"] == pair[1]["metadata"]["uid"]);
-    steps.flat_map(|pair| broken_by(&pair[0], &pair[1])).chain(versions.iter().flat_map(doubled)).collect()
+    steps.flat_map(|pair| broken_by(&pair[0], &pair[1])).chain(versions.iter().filter_map(doubled)).collect()
 }
 
 /// What is wrong with the step from one version to the next.

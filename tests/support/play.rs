@@ -24,6 +24,7 @@ pub enum Step {
 
 /// What was done so far, and so what must be.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the cluster")]
 pub struct Play {
     overridden: bool,
     operator_blocks: bool,
