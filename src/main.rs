@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry};
+use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry, text};
 
 /// The package's version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
@@ -150,7 +150,7 @@ fn print(text: &[u8], code: ExitCode) -> ExitCode {
 
 fn fail(code: u8, message: &str) -> ExitCode {
     // Where standard error is closed as well there is nobody left to tell.
-    let _ = writeln!(anstream::stderr(), "error: {message}");
+    let _ = writeln!(anstream::stderr(), "error: {}", text::escape(message));
     ExitCode::from(code)
 }
 
