@@ -34,6 +34,7 @@ mod records_crd;
 mod removal;
 mod requests;
 mod rest;
+mod sizes;
 mod sources;
 mod stand_in;
 mod versions;
