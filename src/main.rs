@@ -84,8 +84,16 @@ fn parse(arguments: Vec<OsString>) -> Cli {
             .bin_name(name);
     }
     let commands: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let matches = command.clone().get_matches_from(plugin::arguments(arguments, &commands));
+    let hides = arguments.iter().any(|argument| argument.to_string_lossy().chars().any(text::is_hidden));
+    let matches = command.clone().try_get_matches_from(plugin::arguments(arguments, &commands));
+    let matches = matches.unwrap_or_else(|error| if hides { complain(&error) } else { error.exit() });
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Says what is wrong with arguments in which something hides: a shell may have put the name of a file in their place.
+fn complain(error: &clap::Error) -> ! {
+    let _ = write!(anstream::stderr(), "{}", text::escape_lines(&error.render().to_string()));
+    std::process::exit(error.exit_code())
 }
 
 fn run(args: &config::RunArgs) -> ExitCode {

@@ -304,7 +304,8 @@ impl Gate {
         let again = match error {
             ApplyError::Stale(_) => failures <= STALE,
             ApplyError::Invalid(_) => failures <= 1,
-            ApplyError::Owned(_) | ApplyError::Gone
+            ApplyError::Owned(_)
+            | ApplyError::Gone
             | ApplyError::Refused(_)
             | ApplyError::TooLarge(_)
             | ApplyError::Unanswered(_) => false,

@@ -68,7 +68,9 @@ async fn a_thousand_reasons_are_cut_and_counted_and_the_verdict_holds() {
     let message = text(&seen, "Upgradeable");
     assert!(message.len() <= LIMITS.0, "{} bytes", message.len());
     assert_eq!(message.matches("\n* ").count() + left_out(&message), 1001, "{message}");
-    assert!(message.contains("Deployment.apps somewhere/deployment-0000") && message.contains("patch updates stay allowed"));
+    assert!(
+        message.contains("Deployment.apps somewhere/deployment-0000") && message.contains("patch updates stay allowed")
+    );
     assert!(message.contains("\n* ClusterOperatorUpgradeable-operator-0020: "), "{message}");
 
     let seen = cluster.request_blocked("4.22.0", &["MultipleReasons", "1001 reasons"]).await;
@@ -127,7 +129,8 @@ async fn an_object_without_room_is_said_once_and_no_loop_and_written_once_there_
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     let degraded = cluster.own_condition("Degraded", "True", "ConditionsNotWritten").await;
     assert!(degraded["message"].as_str().unwrap().contains("too large"), "{degraded}");
-    let failures = || operator.metric("upgrade_gate_writes_total{kind=\"conditions\",result=\"too_large\"}").unwrap_or(0.0);
+    let failures =
+        || operator.metric("upgrade_gate_writes_total{kind=\"conditions\",result=\"too_large\"}").unwrap_or(0.0);
     eventually("a few tries", async || if failures() >= 4.0 { Ok(()) } else { Err(failures().to_string()) }).await;
     let (tries, since) = (failures(), std::time::Instant::now());
     eventually("one more try", async || if failures() > tries { Ok(()) } else { Err(String::new()) }).await;

@@ -58,7 +58,8 @@ impl Reader<'_> {
     fn line_of(&mut self, object: &str) -> usize {
         let (before, line) = self.counted;
         let at = object.as_ptr().addr() - self.text.as_ptr().addr();
-        let lines = self.text.as_bytes().get(before..at).map_or(0, |between| memchr::memchr_iter(b'\n', between).count());
+        let lines =
+            self.text.as_bytes().get(before..at).map_or(0, |between| memchr::memchr_iter(b'\n', between).count());
         self.counted = (at, line + lines);
         line + lines
     }

@@ -1,0 +1,44 @@
+//! Any text as the message by which a cluster-version operator refuses a patch update: the bridge forces it only where
+//! the message, read once more and otherwise, names this release and nothing but overrides against it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use upgrade_gate::{api::ClusterVersion, controller::decide, gate::Authority};
+use upgrade_gate_fuzz::snapshot;
+
+const IMAGE: &str = "r@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+
+fuzz_target!(|message: &str| {
+    let condition = json!({"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message});
+    let cluster_version = ClusterVersion::from_value(json!({
+        "metadata": {"resourceVersion": "1"},
+        "spec": {
+            "desiredUpdate": {"version": "4.21.2"},
+            "overrides": [{"kind": "Deployment", "name": "a", "unmanaged": true}],
+        },
+        "status": {
+            "desired": {"version": "4.21.1", "image": "current"},
+            "history": [{"state": "Completed", "version": "4.21.1", "image": "current"}],
+            "conditions": [condition],
+        },
+    }))
+    .expect("a ClusterVersion");
+    if decide(&snapshot(cluster_version, Authority::Shared, &[]), true).is_err() {
+        return;
+    }
+    let (head, body) = message.split_once(": ").expect("a body");
+    let version = head.strip_prefix("Preconditions failed for payload loaded version=\"4.21.2\" image=\"");
+    let image = version.and_then(|rest| rest.strip_suffix('"')).expect("the release that was asked for");
+    assert!(image.contains("@sha256:") && image.len() >= "@sha256:".len() + 64 && IMAGE.len() > 64);
+    let mut blocked_by_overrides = false;
+    for line in body.lines() {
+        let Some(item) = line.strip_prefix("* ").unwrap_or(line).strip_prefix("Precondition \"") else { continue };
+        if item.starts_with("ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\":") {
+            blocked_by_overrides = true;
+        } else if line.starts_with("* ") {
+            assert!(item.starts_with("ClusterVersionRecommendedUpdate\" failed because of \""), "forced past {line:?}");
+        }
+    }
+    assert!(blocked_by_overrides, "forced without overrides");
+});
