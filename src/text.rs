@@ -39,6 +39,11 @@ pub fn escape_lines(text: &str) -> String {
 }
 
 fn push_escaped(escaped: &mut String, text: &str) {
+    // Almost every text; a thousand operators' are looked at in each turn.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        escaped.push_str(text);
+        return;
+    }
     for character in text.chars() {
         if is_hidden(character) {
             escaped.extend(character.escape_default());

@@ -19,6 +19,7 @@ mod crd;
 mod events;
 mod gates;
 mod harness;
+mod hidden;
 mod history;
 mod leader;
 mod manifests;
