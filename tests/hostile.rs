@@ -18,7 +18,6 @@ use upgrade_gate::{
         Authority, Snapshot, Source, Target, evaluate,
         message::{self, MESSAGE_LIMIT, RECORD_LIMIT},
     },
-    text::is_hidden,
 };
 
 /// Colours, a window's title, a bell, a line drawn over, C1, a text turned around, no width, a tag.
@@ -28,8 +27,10 @@ fn gate(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_upgrade-gate")).args(arguments).current_dir(folder).output().unwrap()
 }
 
+/// What must not be shown as it is: control characters, and the others of [`HOSTILE`].
 fn hidden(text: &str) -> Option<char> {
-    text.chars().find(|character| *character != '\n' && is_hidden(*character))
+    let hides = |character: char| character.is_control() || "\u{202e}\u{2066}\u{200b}\u{e0041}".contains(character);
+    text.chars().find(|character| *character != '\n' && hides(*character))
 }
 
 /// A cluster of which every text is this one, as far as a text may stand there.

@@ -34,10 +34,7 @@ fuzz_target!(|texts: (&str, &str, &str, &str)| {
     if let Some(digest) = digest(image) {
         assert!(same_image(image, &format!("mirror.example.com/release@{digest}")), "{digest}");
     }
-    assert_eq!(
-        same_release((current, image), (target, other)),
-        same_release((target, other), (current, image))
-    );
+    assert_eq!(same_release((current, image), (target, other)), same_release((target, other), (current, image)));
 
     let object = json!({
         "spec": {"overrides": [{"kind": "Deployment", "name": other, "unmanaged": true}],

@@ -2,7 +2,6 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use upgrade_gate::text::is_hidden;
 
 use crate::support::{self, Operator, Options, condition, entries, fixtures};
 
@@ -11,7 +10,8 @@ const HOSTILE: &str = "a\u{1b}[31m\u{1b}]0;x\u{7}\r\u{9b}2J\u{202e}\u{200b}b";
 
 fn assert_shown(what: &str, text: &Value) {
     let text = text.as_str().unwrap_or_else(|| panic!("{what} is no text: {text}"));
-    let hidden = text.chars().find(|character| *character != '\n' && is_hidden(*character));
+    let hides = |character: char| character.is_control() || "\u{202e}\u{200b}".contains(character);
+    let hidden = text.chars().find(|character| *character != '\n' && hides(*character));
     assert_eq!(hidden, None, "{what}: {text:?}");
 }
 
