@@ -26,10 +26,10 @@ fuzz_target!(|message: &str| {
     if decide(&snapshot(cluster_version, Authority::Shared, &[]), true).is_err() {
         return;
     }
-    let (head, body) = message.split_once("\": ").expect("a body");
-    let image = head.strip_prefix("Preconditions failed for payload loaded version=\"4.21.2\" image=\"");
-    let (_, digest) = image.and_then(|image| image.rsplit_once("@sha256:")).expect("the release, by its digest");
-    assert_eq!(digest.len(), 64, "{message:?}");
+    let head = message.strip_prefix("Preconditions failed for payload loaded version=\"4.21.2\" image=\"");
+    let (image, body) = head.and_then(|rest| rest.split_once("\": ")).expect("the release that was asked for");
+    let (name, digest) = image.split_once("@sha256:").expect("a digest");
+    assert!(digest.len() == 64 && !name.contains([' ', '"', '\\']), "{image:?}");
     let mut blocked_by_overrides = false;
     for line in body.lines() {
         let Some(item) = line.strip_prefix("* ").unwrap_or(line).strip_prefix("Precondition \"") else { continue };
