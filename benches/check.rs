@@ -1,8 +1,17 @@
 //! What reading a large dump costs: `cargo bench --bench check`. The answers are held right by `tests/check_large.rs`.
 
-use std::{fs, hint::black_box, path::PathBuf, time::Duration};
+mod sizes;
+
+use std::{
+    fs,
+    hint::black_box,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::json;
+use sizes::REAL;
 use upgrade_gate::check::read_files;
 
 const BYTES: usize = 50 << 20;
@@ -61,6 +70,49 @@ fn reading(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| bencher.iter(|| black_box(read_files(&paths).is_ok())));
     }
     group.finish();
+
+    let Ok(folder) = tempfile::tempdir() else { return };
+    if must_gather(folder.path()).is_err() {
+        return;
+    }
+    let paths = [folder.path().to_owned()];
+    let mut group = criterion.benchmark_group("check");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1));
+    group.bench_function("a must-gather of 700 files, 110 MB", |bencher| {
+        bencher.iter(|| black_box(read_files(&paths).is_ok()));
+    });
+    group.finish();
+}
+
+/// What a must-gather of a cluster of real size holds: two files to read, many to look into, and logs to pass by.
+fn must_gather(folder: &Path) -> std::io::Result<()> {
+    let write = |file: String, text: &str| {
+        let path = folder.join("must-gather.local.1/image").join(file);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, text)
+    };
+    let yaml = |object: &serde_json::Value| serde_saphyr::to_string(object).map_err(std::io::Error::other);
+    let mut cluster = sizes::cluster_version(REAL);
+    cluster["apiVersion"] = json!("config.openshift.io/v1");
+    cluster["kind"] = json!("ClusterVersion");
+    cluster["metadata"] = json!({"name": "version"});
+    let operators: Vec<_> = (0..REAL.operators).map(|number| sizes::cluster_operator(number, 4096)).collect();
+    let list = |kind: &str, items| json!({"apiVersion": "config.openshift.io/v1", "kind": kind, "items": items});
+    let config = "cluster-scoped-resources/config.openshift.io";
+    write(format!("{config}/clusterversions.yaml"), &yaml(&list("ClusterVersionList", vec![cluster]))?)?;
+    write(format!("{config}/clusteroperators.yaml"), &yaml(&list("ClusterOperatorList", operators))?)?;
+    let objects: String = (0..6).fold(String::new(), |text, number| text + "- " + &config_map(number));
+    let log = "2026-01-01T00:00:00.000000000Z I0101 00:00:00.000000 1 controller.go:100] Reconciled\n".repeat(6_000);
+    for number in 0..600 {
+        write(
+            format!("namespaces/ns-{number}/core/configmaps.yaml"),
+            &format!("apiVersion: v1\nitems:\n{objects}kind: List\n"),
+        )?;
+        if number % 6 == 0 {
+            write(format!("namespaces/ns-{number}/pods/one/one/one/logs/current.log"), &log)?;
+        }
+    }
+    Ok(())
 }
 
 criterion_group!(benches, reading);

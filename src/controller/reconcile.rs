@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use kube::Client;
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use super::{
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
     plan::{self, Situation, Write},
+    records::RecordWrite,
     refusal::Refusal,
     surroundings,
     telling::Teller,
@@ -164,27 +166,32 @@ impl Gate {
             if !matches!(self.role, Role::Replace | Role::Undecided) {
                 self.teller.look_on(snapshot, &verdict, self.role);
             }
-            let Some(write) = self.next(writes) else { return any };
+            let batch = self.next(writes);
             // The lease may have run out while something was asked.
-            if !self.leader.may_write() {
+            if batch.is_empty() || !self.leader.may_write() {
                 return any;
             }
-            match self.writer.apply(&write).await {
-                Ok(answer) => {
-                    any = true;
-                    failures = 0;
-                    self.teller.metrics.wrote(write.kind().as_str(), "ok");
-                    self.written(&write, &verdict, recording);
-                    self.observed.take_answer(answer);
-                    self.after_force(&write);
-                }
-                Err(error) => {
-                    self.teller.metrics.wrote(write.kind().as_str(), error.category());
-                    failures += 1;
-                    if !self.recover(&write, error, failures).await {
-                        return any;
+            let answers = join_all(batch.iter().map(|write| self.writer.apply(write))).await;
+            let mut goes_on = true;
+            for (write, answer) in batch.iter().zip(answers) {
+                match answer {
+                    Ok(answer) => {
+                        any = true;
+                        failures = 0;
+                        self.teller.metrics.wrote(write.kind().as_str(), "ok");
+                        self.written(write, &verdict, recording);
+                        self.observed.take_answer(answer);
+                        self.after_force(write);
+                    }
+                    Err(error) => {
+                        self.teller.metrics.wrote(write.kind().as_str(), error.category());
+                        failures += 1;
+                        goes_on &= self.recover(write, error, failures).await;
                     }
                 }
+            }
+            if !goes_on {
+                return any;
             }
         }
         self.pace.pause();
@@ -192,16 +199,25 @@ impl Gate {
         any
     }
 
-    /// The first write that may be made now.
-    fn next(&mut self, writes: Vec<Write>) -> Option<Write> {
+    /// The first write that may be made now. The record of an accepted risk and its place in the history go
+    /// together: neither lets the update through, that is the conditions' part, and each is made up for from the other.
+    fn next(&mut self, writes: Vec<Write>) -> Vec<Write> {
         if writes.is_empty() {
             self.pace.settled();
-            return None;
         }
-        writes.into_iter().find(|write| {
+        let mut writes = writes.into_iter().filter(|write| {
             let (snapshot, ..) = self.observed.all();
             !self.pace.is_repeated(write) && (!self.pace.is_contended(write, snapshot) || self.contend())
-        })
+        });
+        let Some(first) = writes.next() else { return Vec::new() };
+        if !matches!(first, Write::Record(RecordWrite::Create(_))) {
+            return vec![first];
+        }
+        // The history in front: the connection that is open serves what is waited for.
+        match writes.next() {
+            Some(history @ Write::History(_)) => vec![history, first],
+            _ => vec![first],
+        }
     }
 
     /// Looks who gates here. Returns whether the role has changed.

@@ -26,6 +26,12 @@ use crate::api::{
 /// After the first failure of a watch, and then twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// ClusterOperators in one answer: a list of a thousand is held in pieces, and one of most clusters comes as a whole.
+const PAGE: u32 = 100;
+
+/// After so many seconds a watch begins anew where it left off, and a little later where not even its end has come: for
+/// no longer a connection that has died silently hides what happens. It costs the server ten small requests a minute.
+const WATCH_SECONDS: u32 = 30;
 
 /// An object off the wire: enough metadata for the watch, and what `T` keeps of the rest.
 #[derive(Clone, Debug)]
@@ -201,7 +207,7 @@ pub fn start(client: &Client, changes: &mpsc::Sender<Change>) -> JoinSet<()> {
     ));
     tasks.spawn(watch(
         Api::all_with(client.clone(), &cluster_operators()),
-        watcher::Config::default(),
+        watcher::Config::default().page_size(PAGE),
         changes.clone(),
         Change::ClusterOperators,
     ));
@@ -236,7 +242,8 @@ async fn watch<T>(
     };
     let mut waits = backoff();
     loop {
-        let mut events = watcher(api.clone(), config.clone()).backoff(backoff()).boxed();
+        let config = config.clone().timeout(WATCH_SECONDS);
+        let mut events = watcher(api.clone(), config).backoff(backoff()).boxed();
         while let Some(event) = events.next().await {
             let seen = seen(event);
             let refused = matches!(seen, Seen::Failed(Failure::NotServed | Failure::Refused(_)));

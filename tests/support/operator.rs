@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
@@ -58,6 +58,7 @@ impl Options {
 /// A running operator. Dropped, it is killed; when its test panics, its log is printed.
 pub struct Operator {
     process: Child,
+    started: Instant,
     identity: &'static str,
     log: NamedTempFile,
     health: SocketAddr,
@@ -77,7 +78,9 @@ impl Operator {
 
         let log = NamedTempFile::new().expect("a temporary file");
         let stream = || Stdio::from(File::options().append(true).open(log.path()).expect("the log"));
-        let process = mortal(env!("CARGO_BIN_EXE_upgrade-gate"))
+        let mut command = mortal(&binary());
+        let started = Instant::now();
+        let process = command
             .args(&args)
             .env_clear() // the developer's environment isn't the Deployment's
             .envs(container.env.unwrap_or_default().into_iter().filter_map(|variable| {
@@ -98,7 +101,7 @@ impl Operator {
             .stderr(stream())
             .spawn()
             .expect("start the operator");
-        Self { process, identity: options.identity, log, health, metrics }
+        Self { process, started, identity: options.identity, log, health, metrics }
     }
 
     /// Waits until it says that it is ready.
@@ -144,12 +147,29 @@ impl Operator {
         std::fs::read_to_string(self.log.path()).expect("the operator's log")
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// How long it has kept a processor busy so far, where the system tells (`/proc`).
     pub fn busy(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
         let (_, fields) = stat.rsplit_once(") ")?;
         let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or_default());
         Some(Duration::from_millis(ticks.sum::<u64>() * 10)) // 100 ticks a second, as on every Linux
+    }
+
+    /// Its resident memory in bytes, where the system tells (`/proc`).
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
     }
 
     /// Asks it to stop (SIGTERM) and waits until it has.
@@ -220,6 +240,11 @@ fn set_flag(args: &mut Vec<String>, flag: &str) {
         Some(arg) => flag.clone_into(arg),
         None => args.push(flag.to_owned()),
     }
+}
+
+/// The operator's binary: what was built with the tests, or what `UPGRADE_GATE_BINARY` names, such as one out of an image.
+pub fn binary() -> String {
+    std::env::var("UPGRADE_GATE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_upgrade-gate").to_owned())
 }
 
 /// A command that the kernel kills when this process is killed, where the system knows how.

@@ -1,0 +1,74 @@
+//! Kinds of request: what is done to which resource.
+
+use http::{Method, Uri};
+
+/// A kind of request, or several where a part is left open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// As in `clusterversions/status`; none means any.
+    resource: Option<String>,
+    /// Whether it is a watch; none means either.
+    watch: Option<bool>,
+    /// Whether it writes; none means either.
+    write: Option<bool>,
+}
+
+impl Kind {
+    /// Every request.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Writes to this resource.
+    pub fn write(resource: &str) -> Self {
+        Self { resource: Some(resource.to_owned()), watch: Some(false), write: Some(true) }
+    }
+
+    /// Lists and single objects of this resource.
+    pub fn read(resource: &str) -> Self {
+        Self { resource: Some(resource.to_owned()), watch: Some(false), write: Some(false) }
+    }
+
+    /// Watches of this resource.
+    pub fn watch(resource: &str) -> Self {
+        Self { resource: Some(resource.to_owned()), watch: Some(true), write: Some(false) }
+    }
+
+    /// All watches.
+    pub fn watches() -> Self {
+        Self { resource: None, watch: Some(true), write: Some(false) }
+    }
+
+    /// All writes.
+    pub fn writes() -> Self {
+        Self { resource: None, watch: Some(false), write: Some(true) }
+    }
+
+    /// Whether the other one, which is of one request, is of this kind.
+    pub fn covers(&self, other: &Self) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<&T>, is: Option<&T>) -> bool {
+            wanted.is_none() || wanted == is
+        }
+        fits(self.resource.as_ref(), other.resource.as_ref())
+            && fits(self.watch.as_ref(), other.watch.as_ref())
+            && fits(self.write.as_ref(), other.write.as_ref())
+    }
+
+    /// That of one request.
+    pub(super) fn of(method: &Method, uri: &Uri) -> Self {
+        let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+        // /api/v1 or /apis/GROUP/VERSION, then perhaps namespaces/NAME, then RESOURCE, and perhaps NAME and SUBRESOURCE.
+        let after_version = parts.get(if parts.first() == Some(&"api") { 2 } else { 3 }..).unwrap_or_default();
+        let object = match after_version {
+            ["namespaces", _, rest @ ..] if !rest.is_empty() => rest,
+            all => all,
+        };
+        let resource = match object {
+            [resource, _, subresource, ..] => format!("{resource}/{subresource}"),
+            [resource, ..] => (*resource).to_owned(),
+            [] => String::new(),
+        };
+        let watch = uri.query().unwrap_or_default().split('&').any(|pair| pair == "watch=true");
+        Self { resource: Some(resource), watch: Some(watch), write: Some(method != Method::GET) }
+    }
+}

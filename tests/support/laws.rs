@@ -1,0 +1,102 @@
+//! What must hold of every version that a ClusterVersion ever had, whatever went wrong: checked on all of them, as a
+//! watch beside the operator's own saw them, and on the writes in the API server's audit log.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::audit::Write;
+use super::{NAMESPACE, condition};
+
+/// The condition types that are the gate's to write.
+const OURS: [&str; 2] = ["Upgradeable", "ReleaseAccepted"];
+
+/// What is wrong with these versions, the oldest first; empty where nothing is.
+pub fn broken(versions: &[Value]) -> Vec<String> {
+    let steps = versions.windows(2).filter(|pair| pair[0]["metadata"]["uid"] == pair[1]["metadata"]["uid"]);
+    steps.flat_map(|pair| broken_by(&pair[0], &pair[1])).chain(versions.iter().flat_map(doubled)).collect()
+}
+
+/// What is wrong with the step from one version to the next.
+fn broken_by(before: &Value, after: &Value) -> Vec<String> {
+    let at = after["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    let mut broken = Vec::new();
+    // A write of the gate names the version that it read, so what it says is about the spec of the version before.
+    let accepted = condition(after, "ReleaseAccepted");
+    let asked = before["spec"]["desiredUpdate"]["version"].as_str().unwrap_or_default();
+    let leaves_minor = !asked.is_empty() && !asked.starts_with("4.21.");
+    let overridden = before["spec"]["overrides"].as_array().is_some_and(|overrides| !overrides.is_empty());
+    let forced = before["spec"]["desiredUpdate"]["force"] == true;
+    let newly = accepted != condition(before, "ReleaseAccepted");
+    if newly && leaves_minor && overridden && !forced && accepted["status"] == "True" {
+        broken.push(format!("{at}: {asked} is accepted under an override: {accepted}"));
+    }
+    if newly && accepted["status"] == "True" && overridden && !asked.is_empty() && !forced && !leaves_minor {
+        let history = after["status"]["history"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let recorded = |entry: &Value| entry["version"] == asked && entry["acceptedRisks"].is_string();
+        let is_current = after["status"]["desired"]["version"] == asked;
+        if !is_current && accepted["message"].to_string().contains(asked) && !history.iter().any(recorded) {
+            broken.push(format!("{at}: {asked} goes ahead without its record"));
+        }
+    }
+    let records = |object: &Value| -> BTreeSet<(String, String)> {
+        let entries = object["status"]["history"].as_array().into_iter().flatten();
+        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        entries
+            .filter(|entry| entry["acceptedRisks"].is_string())
+            .map(|entry| (text(entry, "startedTime"), text(entry, "acceptedRisks")))
+            .collect()
+    };
+    for lost in records(before).difference(&records(after)) {
+        broken.push(format!("{at}: the record of {lost:?} is lost"));
+    }
+    broken
+}
+
+/// Two entries in front that are about one request.
+fn doubled(object: &Value) -> Option<String> {
+    let [first, second, ..] = object["status"]["history"].as_array()?.as_slice() else { return None };
+    let same = |field: &str| first[field] == second[field];
+    (same("version") && same("image") && first["state"] == "Partial")
+        .then(|| format!("two entries for one request: {first} and {second}"))
+}
+
+/// What the operator changed of what isn't its own, by its successful writes to the ClusterVersion.
+pub fn trespasses(versions: &[Value], writes: &[Write]) -> Vec<String> {
+    let user = format!("system:serviceaccount:{NAMESPACE}:upgrade-gate");
+    let own = |write: &&Write| write.user == user && write.code == 200 && write.resource.starts_with("clusterversions");
+    let at = |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+    writes
+        .iter()
+        .filter(own)
+        .filter_map(|write| {
+            let position = versions.iter().position(|version| at(version) == at(&write.response))?;
+            let (before, after) = (versions.get(position.checked_sub(1)?)?, &versions[position]);
+            (others(before) != others(after))
+                .then(|| format!("the operator changed what isn't its own, by {}", write.request))
+        })
+        .collect()
+}
+
+/// The object without what the gate may write, and without what the API server writes.
+fn others(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"] = Value::Null;
+    let Some(status) = object["status"].as_object_mut() else { return object };
+    status.remove("history");
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        conditions.retain(|condition| !OURS.iter().any(|kind| condition["type"] == *kind));
+    }
+    object
+}
+
+/// Asserts all of them.
+///
+/// # Panics
+///
+/// With what is broken.
+pub fn hold(context: &str, versions: &[Value], writes: &[Write]) {
+    let mut broken = broken(versions);
+    broken.extend(trespasses(versions, writes));
+    assert!(broken.is_empty(), "{context}: {broken:#?}");
+}
