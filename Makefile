@@ -8,7 +8,7 @@ help: ## Show the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 # The last line is for the CRD that we bring to clusters that aren't OpenShift: ours and theirs are interchangeable.
-TESTS := --lib --bins --examples --test cases --test check_errors --test check_large --test check_live --test manifests \
+TESTS := --lib --bins --examples --test cases --test check_errors --test check_large --test check_live --test hostile --test manifests \
 	--test policy --test readme
 .PHONY: test
 test: controlplane ## Check formatting, lints and docs, and run all tests
@@ -18,6 +18,11 @@ test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo test --locked $(TESTS)
 	hack/test-controlplane
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::
+
+# A minute for each target, or FUZZ_SECONDS; it builds what it needs, which takes some minutes the first time.
+.PHONY: fuzz
+fuzz: ## Fuzz what reads input, a minute for each target (FUZZ_SECONDS=60)
+	@hack/fuzz
 
 .PHONY: demo
 demo: ## Show on a real API server what the operator does

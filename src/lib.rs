@@ -38,3 +38,4 @@ pub mod metrics;
 pub mod plugin;
 pub mod server;
 pub mod telemetry;
+pub mod text;

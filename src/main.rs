@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry};
+use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry, text};
 
 /// The package's version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
@@ -84,8 +84,16 @@ fn parse(arguments: Vec<OsString>) -> Cli {
             .bin_name(name);
     }
     let commands: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let matches = command.clone().get_matches_from(plugin::arguments(arguments, &commands));
+    let hides = arguments.iter().any(|argument| argument.to_string_lossy().chars().any(text::is_hidden));
+    let matches = command.clone().try_get_matches_from(plugin::arguments(arguments, &commands));
+    let matches = matches.unwrap_or_else(|error| if hides { complain(&error) } else { error.exit() });
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Says what is wrong with arguments in which something hides: a shell may have put the name of a file in their place.
+fn complain(error: &clap::Error) -> ! {
+    let _ = write!(anstream::stderr(), "{}", text::escape_lines(&error.render().to_string()));
+    std::process::exit(error.exit_code())
 }
 
 fn run(args: &config::RunArgs) -> ExitCode {
@@ -150,7 +158,7 @@ fn print(text: &[u8], code: ExitCode) -> ExitCode {
 
 fn fail(code: u8, message: &str) -> ExitCode {
     // Where standard error is closed as well there is nobody left to tell.
-    let _ = writeln!(anstream::stderr(), "error: {message}");
+    let _ = writeln!(anstream::stderr(), "error: {}", text::escape(message));
     ExitCode::from(code)
 }
 

@@ -1,4 +1,7 @@
-//! Logs, to stderr: one line a decision, as text or JSON.
+//! Logs, to stderr: one line a decision, as text or JSON. What a cluster says can neither act on the terminal that shows
+//! them nor begin a line of its own.
+
+use std::io::{self, Write};
 
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -7,17 +10,60 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, text};
 
 /// Starts logging. Libraries are kept at warnings whatever the level: below, they log requests, which is where
 /// tokens would show.
 pub fn init(format: LogFormat, level: LevelFilter) {
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("upgrade_gate", level);
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let escape = match format {
+        LogFormat::Text => text::escape,
+        LogFormat::Json => text::escape_json,
+    };
+    let lines = fmt::layer().with_writer(move || Lines { escape, out: io::stderr() });
     // A second initialisation, in a test, keeps the first.
     let _ = match format {
         LogFormat::Text => registry.with(lines.with_target(false).with_ansi(false)).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_target(false)).try_init(),
     };
+}
+
+/// Writes each line, which comes in one piece, with everything hidden in it escaped.
+struct Lines<W> {
+    escape: fn(&str) -> String,
+    out: W,
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        self.out.write_all(((self.escape)(line) + "\n").as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::text(text::escape, "a\u{1b}[2J\nb\u{202e}c\n", "a\\u{1b}[2J\\nb\\u{202e}c\n")]
+    #[case::json(text::escape_json, "{\"a\": \"\u{9b}\u{202e}\"}\n", "{\"a\": \"\\u009b\\u202e\"}\n")]
+    fn a_line_stays_one_line_and_hides_nothing(
+        #[case] escape: fn(&str) -> String,
+        #[case] line: &str,
+        #[case] expected: &str,
+    ) {
+        let mut written = Vec::new();
+        Lines { escape, out: &mut written }.write_all(line.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
+    }
 }

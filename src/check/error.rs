@@ -3,6 +3,8 @@
 
 use std::{fmt, io, path::Path};
 
+use crate::text::escape;
+
 /// A line of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -169,37 +171,4 @@ fn advice_on_reading(error: &io::Error) -> &'static str {
 /// A path as it is shown.
 pub fn show_path(path: &Path) -> String {
     escape(&path.display().to_string())
-}
-
-/// A text from outside, on one line and without anything that a terminal would act on.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if acts_on_terminals(character) {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
-}
-
-/// Control characters, and those that turn the direction of the text around them or can't be seen.
-#[must_use]
-pub fn acts_on_terminals(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escape;
-
-    #[test]
-    fn nothing_that_a_terminal_would_act_on_is_shown_as_it_is() {
-        assert_eq!(escape("a\u{1b}[2Jb\u{9b}c\u{202e}d\ne"), "a\\u{1b}[2Jb\\u{9b}c\\u{202e}d\\ne");
-        assert_eq!(escape("4.21.1 – é 中"), "4.21.1 – é 中");
-    }
 }

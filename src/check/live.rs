@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     args::InputArgs,
-    error::{Error, escape, show_path},
+    error::{Error, show_path},
     gate::Surroundings,
     inputs::{Inputs, Past},
 };
@@ -23,6 +23,7 @@ use crate::{
     config::ClusterArgs,
     controller::{CvoLease, cvo_lease, policy, self_lease},
     gate::{ConfigMapData, Source},
+    text::escape,
 };
 
 /// How long one read may take; a person is waiting.

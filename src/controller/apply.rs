@@ -39,6 +39,9 @@ pub enum ApplyError {
     /// The server refuses, and will again.
     #[error("the API server refuses the write: {0}; compare the permissions with deploy/base")]
     Refused(String),
+    /// The object would be larger than the server can keep, whatever is written.
+    #[error("the object has become too large for the API server: {0}; take out of it what nobody needs")]
+    TooLarge(String),
     /// The server is in trouble or out of reach; the write may have landed.
     #[error("the API server didn't answer the write: {0}")]
     Unanswered(String),
@@ -54,6 +57,7 @@ impl ApplyError {
             Self::Owned(_) => "owned",
             Self::Gone => "gone",
             Self::Refused(_) => "refused",
+            Self::TooLarge(_) => "too_large",
             Self::Unanswered(_) => "unanswered",
         }
     }
@@ -183,6 +187,11 @@ fn refusal(status: &Status) -> ApplyError {
         409 => ApplyError::Stale(message),
         422 => ApplyError::Invalid(message),
         404 => ApplyError::Gone,
+        413 => ApplyError::TooLarge(message),
+        // etcd's word, or that of the client by which the server talks to it.
+        500 if message.contains("request is too large") || message.contains("message larger than max") => {
+            ApplyError::TooLarge(message)
+        }
         429 | 500.. => ApplyError::Unanswered(message),
         _ => ApplyError::Refused(message),
     }

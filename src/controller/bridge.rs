@@ -11,9 +11,7 @@ use crate::{
         names::{condition, precondition, reason},
     },
     gate::{
-        Decision, Judgement, Origin, Snapshot, Target, UpdateType, evaluate,
-        release::{digest, same_image},
-        update::same_minor,
+        Decision, Judgement, Origin, Snapshot, Target, UpdateType, evaluate, release::same_image, update::same_minor,
     },
 };
 
@@ -117,13 +115,14 @@ fn has_unknown_fields(request: &Value) -> bool {
     })
 }
 
-/// Whether the reference ends in a digest as registries write it: upper case means something else to them.
+/// Whether this is a reference that ends in a digest as registries write it: upper case means something else to them.
 fn is_pinned(image: &str) -> bool {
-    digest(image).is_some_and(|found| {
-        image.ends_with(&found)
-            && found
-                .strip_prefix("sha256:")
-                .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    image.split_once("@sha256:").is_some_and(|(name, hex)| {
+        let names = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:[]".contains(&byte);
+        !name.is_empty()
+            && name.bytes().all(names)
+            && hex.len() == 64
+            && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
@@ -265,6 +264,8 @@ mod tests {
     #[case::a_tag_in_both(&[(REQUEST, json!({"image": "r:tag"})), told("4.21.2", "r:tag", &[OVERRIDES])], Refusal::MessageOfAnother)]
     #[case::upper_case(&[(REQUEST, json!({"image": TWO.replace("sha256:2", "sha256:A")})), told("4.21.2", &TWO.replace("sha256:2", "sha256:A"), &[OVERRIDES])], Refusal::MessageOfAnother)]
     #[case::short_digest(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r@sha256:22", &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::no_name_before_the_digest(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", &TWO[TWO.find('@').unwrap()..], &[OVERRIDES])], Refusal::MessageOfAnother)]
+    #[case::no_reference(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", &format!(": of `a` {TWO}"), &[OVERRIDES])], Refusal::MessageOfAnother)]
     #[case::another_blocks_too(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRollback", "LowDesiredVersion")])], Refusal::OtherPrecondition)]
     #[case::another_reason(&[told("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::OtherPrecondition)]
     #[case::recommendation_alone(&[told("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], Refusal::OtherPrecondition)]

@@ -127,8 +127,8 @@ fn update(cluster_version: &ClusterVersion, request: &Judgement) -> String {
     let name = if request.release.version.is_empty() { &request.release.image } else { &request.release.version };
     format!(
         "Update from {} to {} ({})",
-        message::quote(&cluster_version.desired().version),
-        message::quote(name),
+        message::quote_name(&cluster_version.desired().version),
+        message::quote_name(name),
         request.update_type.as_str()
     )
 }

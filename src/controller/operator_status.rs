@@ -68,9 +68,8 @@ fn conditions(situation: &Situation<'_>) -> [Condition; 4] {
         [] => said("Degraded", false, reason::AS_EXPECTED, "Everything that is needed can be read and written.".into()),
         [(reason, message)] => said("Degraded", true, reason, message.clone()),
         several => {
-            let bullets: Vec<String> =
-                several.iter().map(|(reason, message)| format!("* {reason}: {message}")).collect();
-            said("Degraded", true, reason::MULTIPLE_REASONS, bullets.join("\n"))
+            let bullets = several.iter().map(|(reason, message)| format!("* {reason}: {message}"));
+            said("Degraded", true, reason::MULTIPLE_REASONS, message::lines(bullets, message::MESSAGE_LIMIT))
         }
     };
     [

@@ -107,14 +107,19 @@ impl Pace {
         self.backoffs.retain(|backoff| backoff.kind != write.kind());
     }
 
-    /// A write has failed: the next one of its kind waits, for twice as long each time.
-    pub fn failed(&mut self, kind: Kind, error: &ApplyError) {
+    /// A write has failed: the next one of its kind waits, for twice as long each time. Returns whether it failed for
+    /// another reason than the last time.
+    pub fn failed(&mut self, kind: Kind, error: &ApplyError) -> bool {
         let longest = if matches!(error, ApplyError::Stale(_)) { LONGEST_WAIT_STALE } else { LONGEST_WAIT };
         let position = self.backoffs.iter().position(|backoff| backoff.kind == kind);
-        let failures = position.map_or(0, |position| self.backoffs.swap_remove(position).failures);
+        let before = position.map(|position| self.backoffs.swap_remove(position));
+        let failures = before.as_ref().map_or(0, |before| before.failures);
         let wait = FIRST_WAIT.saturating_mul(1 << failures.min(10)).min(longest);
         let (failures, until) = (failures.saturating_add(1), Instant::now() + wait);
-        self.backoffs.push(Backoff { kind, failures, until, why: error.to_string() });
+        let why = error.to_string();
+        let is_news = before.is_none_or(|before| before.why != why);
+        self.backoffs.push(Backoff { kind, failures, until, why });
+        is_news
     }
 
     /// The conditions stand as they should be, whoever wrote them.
@@ -372,6 +377,19 @@ mod tests {
         pace.wrote(&word, &seen);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(!pace.is_repeated(&word));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_goes_on_is_news_once() {
+        let mut pace = Pace::default();
+        let too_large = ApplyError::TooLarge("etcdserver: request is too large".to_owned());
+        assert!(pace.failed(Kind::Conditions, &too_large));
+        pace.due().await;
+        assert!(!pace.failed(Kind::Conditions, &too_large));
+        assert!(pace.failed(Kind::Record, &too_large), "of another kind");
+        assert!(pace.failed(Kind::Conditions, &ApplyError::Gone), "for another reason");
+        pace.wrote(&conditions("a"), &request("a", 1));
+        assert!(pace.failed(Kind::Conditions, &ApplyError::Gone), "after it went well");
     }
 
     #[tokio::test(start_paused = true)]

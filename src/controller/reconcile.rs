@@ -320,7 +320,11 @@ impl Gate {
         let again = match error {
             ApplyError::Stale(_) => failures <= STALE,
             ApplyError::Invalid(_) => failures <= 1,
-            ApplyError::Owned(_) | ApplyError::Gone | ApplyError::Refused(_) | ApplyError::Unanswered(_) => false,
+            ApplyError::Owned(_)
+            | ApplyError::Gone
+            | ApplyError::Refused(_)
+            | ApplyError::TooLarge(_)
+            | ApplyError::Unanswered(_) => false,
         };
         if again && kind.is_on_cluster_version() {
             match self.writer.read().await {
@@ -340,8 +344,9 @@ impl Gate {
         if matches!(error, ApplyError::Gone) && kind.is_on_cluster_version() {
             return false;
         }
-        tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
-        self.pace.failed(kind, &error);
+        if self.pace.failed(kind, &error) {
+            tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
+        }
         // A server that doesn't answer answers nothing else either; what it refuses mustn't keep the rest back.
         !matches!(error, ApplyError::Unanswered(_))
     }

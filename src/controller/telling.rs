@@ -109,7 +109,7 @@ impl Teller {
             let note = format!(
                 "The update to {} was forced by upgrade-gate and went ahead without a verified signature: the image \
                  stopped being verifiable between the refusal and the force.",
-                message::quote(&record.spec.to)
+                message::quote_name(&record.spec.to)
             );
             tracing::warn!("{note}");
             self.announcer.announce(cluster_version, Announcement { reason: Reason::ForcedUnverified, note });

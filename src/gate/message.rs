@@ -1,12 +1,15 @@
-//! Every sentence that an administrator reads, and how texts from the cluster are quoted in them: control
-//! characters escaped, and long ones cut with a count of what is missing, so that no write fails for its size.
+//! Every sentence that an administrator reads, and how texts from the cluster are quoted in them: what is hidden is
+//! escaped, what is long cut with a count of what is missing, so that no write fails for its size.
 
 use std::fmt::Write as _;
 
 use semver::Version;
 
 use super::{Decision, Finding, Judgement, Risk, Target, release::updates};
-use crate::api::{ClusterVersion, Condition, ConditionStatus, Override, Release, names};
+use crate::{
+    api::{ClusterVersion, Condition, ConditionStatus, Override, Release, names},
+    text::{cut, escape, escape_lines, is_hidden},
+};
 
 /// Where OpenShift's own documentation starts.
 pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/openshift_container_platform/";
@@ -20,45 +23,71 @@ pub const CONTENTION: &str = "Another writer takes back what upgrade-gate writes
 /// What a finding begins with that would have blocked, had nobody forced it.
 pub const FORCED: &str = "Forced through: ";
 
-/// Bytes of one text from the cluster, an operator's message for instance, within a message of ours.
+/// Bytes of a whole message. `metav1.Condition` admits no more; the lists of conditions on ClusterVersion and
+/// ClusterOperator set no limit today, and a message of this size is a fiftieth of what etcd takes for an object.
+pub const MESSAGE_LIMIT: usize = 32 << 10;
+/// Bytes of what an entry of the history says of accepted risks: in a hundred entries that is half of what etcd takes.
+pub const RECORD_LIMIT: usize = 8 << 10;
+/// Bytes of one text from the cluster, an operator's message for instance, or of a list of names, within a message.
 const QUOTE_LIMIT: usize = 4 << 10;
-/// Bytes of a list, and of a whole message.
-const MESSAGE_LIMIT: usize = 32 << 10;
+/// Bytes of a name, a version, an image or a reason.
+const NAME_LIMIT: usize = 1 << 10;
+/// Bytes of a link; what is longer is none that anybody follows.
+const URL_LIMIT: usize = 2 << 10;
+/// Bytes that are worth showing of one of several items that don't fit as they are.
+const SHARE: usize = 1 << 10;
+/// Bytes of the count of items that are left out, at most.
+const COUNT: usize = 32;
 
-/// A text from the cluster, fit to be shown: control characters other than line breaks escaped, long ones cut.
+/// A text from the cluster, fit to be shown: everything hidden but line breaks escaped, long ones cut.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len().min(QUOTE_LIMIT));
-    for (position, character) in text.char_indices() {
-        if quoted.len() >= QUOTE_LIMIT {
-            let _ = write!(quoted, "… ({} bytes more)", text.len() - position);
-            break;
-        }
-        match character {
-            '\n' => quoted.push('\n'),
-            control if control.is_control() => quoted.extend(control.escape_default()),
-            other => quoted.push(other),
-        }
-    }
-    quoted
+    cut(escape_lines(text), QUOTE_LIMIT)
 }
 
-/// As many items as fit, joined, and a count of those that don't.
-fn join(items: impl IntoIterator<Item = String>, separator: &str) -> String {
-    let mut joined = String::new();
+/// A name from the cluster, fit to be shown: on one line, everything hidden escaped, long ones cut.
+#[must_use]
+pub fn quote_name(text: &str) -> String {
+    cut(escape(text), NAME_LIMIT)
+}
+
+/// As many names as fit, and a count of those that don't.
+fn list(names: impl Iterator<Item = String>) -> String {
+    let mut listed = String::new();
     let mut left_out = 0_usize;
-    for item in items {
-        if left_out > 0 || joined.len() + item.len() > MESSAGE_LIMIT {
+    for name in names {
+        if left_out > 0 || listed.len() + name.len() > QUOTE_LIMIT {
             left_out += 1;
             continue;
         }
-        if !joined.is_empty() {
-            joined.push_str(separator);
+        if !listed.is_empty() {
+            listed.push_str(", ");
         }
-        joined.push_str(&item);
+        listed.push_str(&name);
     }
     if left_out > 0 {
-        let _ = write!(joined, "{separator}and {left_out} more");
+        let _ = write!(listed, ", and {left_out} more");
+    }
+    listed
+}
+
+/// Items below each other, within so many bytes: each gets its share, the first ones what the others leave, and
+/// those for which nothing is left are counted.
+#[must_use]
+pub fn lines(items: impl ExactSizeIterator<Item = String>, limit: usize) -> String {
+    let room = limit.saturating_sub(COUNT);
+    let mut joined = String::new();
+    let mut items = items;
+    while items.len() > 0 && (joined.is_empty() || joined.len() + SHARE < room) {
+        let Some(item) = items.next() else { break };
+        if !joined.is_empty() {
+            joined.push('\n');
+        }
+        let left = room.saturating_sub(joined.len());
+        joined.push_str(&cut(item, left.saturating_sub(items.len() * (SHARE + 1)).max(SHARE.min(left))));
+    }
+    if items.len() > 0 {
+        let _ = write!(joined, "\nand {} more", items.len());
     }
     joined
 }
@@ -74,13 +103,13 @@ fn override_name(entry: &Override) -> String {
     }
     name.push_str(if entry.namespace.is_empty() { " " } else { "/" });
     name.push_str(&entry.name);
-    quote(&name).replace('\n', "\\n")
+    quote_name(&name)
 }
 
 /// The unmanaged overrides, in the order of the spec.
 #[must_use]
 pub fn overrides(cluster_version: &ClusterVersion) -> String {
-    join(cluster_version.unmanaged_overrides().map(override_name), ", ")
+    list(cluster_version.unmanaged_overrides().map(override_name))
 }
 
 pub(super) fn overrides_risk(cluster_version: &ClusterVersion) -> String {
@@ -119,19 +148,19 @@ pub(super) fn unreadable(what: &str, why: &str) -> String {
 }
 
 pub(super) fn cluster_operator(name: &str, condition: &Condition) -> String {
-    format!("ClusterOperator {} prevents minor and major updates: {}", quote(name), reason_and_message(condition))
+    format!("ClusterOperator {} prevents minor and major updates: {}", quote_name(name), reason_and_message(condition))
 }
 
 pub(super) fn veto(condition: &Condition) -> String {
-    format!("{}=False: {}", quote(&condition.kind), reason_and_message(condition))
+    format!("{}=False: {}", quote_name(&condition.kind), reason_and_message(condition))
 }
 
 fn reason_and_message(condition: &Condition) -> String {
     match (condition.reason.as_str(), condition.message.as_str()) {
         ("", "") => "it gives no reason.".to_owned(),
-        (reason, "") => format!("{}, without a message.", quote(reason)),
+        (reason, "") => format!("{}, without a message.", quote_name(reason)),
         ("", message) => quote(message),
-        (reason, message) => format!("{}: {}", quote(reason), quote(message)),
+        (reason, message) => format!("{}: {}", quote_name(reason), quote(message)),
     }
 }
 
@@ -146,7 +175,7 @@ pub(super) fn gates_without_current(current: &str, error: &semver::Error) -> Str
     format!(
         "The current version \"{}\" isn't a semantic version ({error}), so nobody can tell which administrator \
          acknowledgements a minor update needs.",
-        quote(current)
+        quote_name(current)
     )
 }
 
@@ -154,7 +183,7 @@ pub(super) fn gate_without_minor(key: &str) -> String {
     let (namespace, name) = names::ADMIN_GATES;
     format!(
         "Gate \"{}\" in ConfigMap {namespace}/{name} doesn't say which minor it is for: a key reads ack-4.21-something.",
-        quote(key)
+        quote_name(key)
     )
 }
 
@@ -162,7 +191,7 @@ pub(super) fn gate_without_text(key: &str) -> String {
     let (namespace, name) = names::ADMIN_GATES;
     format!(
         "Gate \"{}\" in ConfigMap {namespace}/{name} doesn't say what is to be acknowledged: its value is empty.",
-        quote(key)
+        quote_name(key)
     )
 }
 
@@ -171,16 +200,16 @@ pub(super) fn gate(key: &str, text: &str) -> String {
     format!(
         "{} When that is settled, acknowledge it: set \"{}\" to \"true\" in ConfigMap {namespace}/{name}.",
         quote(text),
-        quote(key)
+        quote_name(key)
     )
 }
 
 /// The first https URL of a text, without the punctuation that ends a sentence.
 pub(super) fn first_https_url(text: &str) -> Option<&str> {
     let start = text.find("https://")?;
-    let url = text[start..].split(|c: char| c.is_whitespace() || c.is_control() || "<>\"'`".contains(c)).next()?;
+    let url = text[start..].split(|c: char| c.is_whitespace() || is_hidden(c) || "<>\"'`".contains(c)).next()?;
     let url = url.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}']);
-    (url.len() > "https://".len()).then_some(url)
+    ("https://".len() + 1..=URL_LIMIT).contains(&url.len()).then_some(url)
 }
 
 pub(super) fn updating(progressing: &Condition) -> String {
@@ -190,14 +219,16 @@ pub(super) fn updating(progressing: &Condition) -> String {
 }
 
 pub(super) fn multiple_risks(risks: &[Risk]) -> String {
+    let head = format!("{} reasons prevent minor and major updates:\n", risks.len());
     let bullets = risks.iter().map(|risk| format!("* {}: {}", risk.name, risk.message));
-    format!("{} reasons prevent minor and major updates:\n{}", risks.len(), join(bullets, "\n"))
+    let bullets = lines(bullets, MESSAGE_LIMIT - head.len());
+    head + &bullets
 }
 
 pub(super) fn invalid_current(current: &str, error: &semver::Error) -> String {
     format!(
         "The current version \"{}\" isn't a semantic version ({error}), so the target can't be compared with it.",
-        quote(current)
+        quote_name(current)
     )
 }
 
@@ -206,12 +237,12 @@ pub(super) fn invalid_target(target: &Release, error: &semver::Error) -> String 
         return format!(
             "Nothing on this cluster knows which version {} is: it is in neither status.availableUpdates nor \
              status.conditionalUpdates nor status.history. Name the version as well.",
-            quote(&target.image)
+            quote_name(&target.image)
         );
     }
     format!(
         "The requested version \"{}\" isn't a semantic version ({error}), so it can't be compared with the current one.",
-        quote(&target.version)
+        quote_name(&target.version)
     )
 }
 
@@ -245,7 +276,7 @@ pub(super) fn retarget(target: &Version, completed: &Version, current: &Version)
 }
 
 pub(super) fn recommendation_missing(target: &str) -> String {
-    format!("Update {} is conditional, and whether it is recommended hasn't been evaluated.", quote(target))
+    format!("Update {} is conditional, and whether it is recommended hasn't been evaluated.", quote_name(target))
 }
 
 pub(super) fn not_recommended(target: &str, recommended: &Condition) -> String {
@@ -254,16 +285,16 @@ pub(super) fn not_recommended(target: &str, recommended: &Condition) -> String {
         ConditionStatus::False => "is not recommended",
         ConditionStatus::Unknown => "may not be recommended",
     };
-    format!("Update {} {verb}: {}", quote(target), reason_and_message(recommended))
+    format!("Update {} {verb}: {}", quote_name(target), reason_and_message(recommended))
 }
 
 pub(super) fn no_channel(target: &str) -> String {
-    let target = if target.is_empty() { "the requested image".to_owned() } else { quote(target) };
+    let target = if target.is_empty() { "the requested image".to_owned() } else { quote_name(target) };
     format!("No channel is set, so nobody can tell whether {target} is recommended.")
 }
 
 pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> String {
-    let target = if target.is_empty() { "The requested image".to_owned() } else { quote(target) };
+    let target = if target.is_empty() { "The requested image".to_owned() } else { quote_name(target) };
     match retrieved {
         Some(retrieved) if retrieved.status == ConditionStatus::True => {
             format!(
@@ -279,35 +310,40 @@ pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> Str
 }
 
 fn name_of(release: &Release) -> String {
-    quote(if release.version.is_empty() { &release.image } else { &release.version })
+    quote_name(if release.version.is_empty() { &release.image } else { &release.version })
 }
 
 pub(super) fn version_mismatch(target: &Target, known: &str) -> String {
     format!(
         "The request names version {}, but its image {} is known to be {}. Ask for one of the two.",
-        quote(&target.version),
-        quote(&target.image),
-        quote(known)
+        quote_name(&target.version),
+        quote_name(&target.image),
+        quote_name(known)
     )
 }
 
 pub(super) fn no_image(target: &Target, cluster_version: &ClusterVersion) -> String {
-    let available = join(updates(cluster_version).map(|release| quote(&release.version)), ", ");
+    let available = list(updates(cluster_version).map(|release| quote_name(&release.version)));
     let available = if available.is_empty() { "no updates".to_owned() } else { available };
     let architecture = if target.architecture.is_empty() {
         String::new()
     } else {
-        format!(" for architecture {}", quote(&target.architecture))
+        format!(" for architecture {}", quote_name(&target.architecture))
     };
     format!(
         "No image is known for version {}{architecture}: available are {available}. Ask for one of these, or name the image.",
-        quote(&target.version)
+        quote_name(&target.version)
     )
 }
 
 /// A finding as the CVO words one, so that whoever reads the history of either finds the same two names.
 fn finding(finding: &Finding) -> String {
-    format!("Precondition \"{}\" failed because of \"{}\": {}", finding.name, quote(&finding.reason), finding.message)
+    format!(
+        "Precondition \"{}\" failed because of \"{}\": {}",
+        finding.name,
+        quote_name(&finding.reason),
+        finding.message
+    )
 }
 
 /// The text of `acceptedRisks` in the history; empty when nothing was accepted.
@@ -317,7 +353,7 @@ pub fn accepted_risks(judgement: &Judgement) -> String {
         let forced = if risk.forced { FORCED } else { "" };
         format!("{forced}{}", finding(risk))
     });
-    join(risks, "\n")
+    lines(risks, RECORD_LIMIT)
 }
 
 /// The message of `ReleaseAccepted` for a request.
@@ -327,14 +363,13 @@ pub fn release_accepted(judgement: &Judgement) -> String {
     match judgement.decision() {
         Decision::Allowed => payload_loaded(release),
         Decision::Blocked => {
-            let failures = join(
-                judgement.failures.iter().map(|failure| match judgement.failed_step {
-                    Some(super::Step::PreconditionChecks) => format!("* {}", finding(failure)),
-                    _ => format!("* {}", failure.message),
-                }),
-                "\n",
-            );
-            format!("{} is not accepted:\n{failures}", payload(release))
+            let head = format!("{} is not accepted:\n", payload(release));
+            let failures = judgement.failures.iter().map(|failure| match judgement.failed_step {
+                Some(super::Step::PreconditionChecks) => format!("* {}", finding(failure)),
+                _ => format!("* {}", failure.message),
+            });
+            let failures = lines(failures, MESSAGE_LIMIT - head.len());
+            head + &failures
         }
     }
 }
@@ -346,7 +381,7 @@ pub fn payload_loaded(release: &Release) -> String {
 }
 
 fn payload(release: &Release) -> String {
-    format!("Release version=\"{}\" image=\"{}\"", quote(&release.version), quote(&release.image))
+    format!("Release version=\"{}\" image=\"{}\"", quote_name(&release.version), quote_name(&release.image))
 }
 
 /// The message of `ReleaseAccepted` while the record of an accepted risk can't be written.

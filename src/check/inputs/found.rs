@@ -18,8 +18,9 @@ use crate::{
         ClusterOperator, ClusterVersion, UpdateRecord,
         names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, CONFIG_API_VERSION, RECORD_API_VERSION},
     },
-    check::error::{Error, Place, escape},
+    check::error::{Error, Place},
     gate::{ConfigMapData, Source},
+    text::escape,
 };
 
 const CLUSTER_VERSION_KIND: &str = "ClusterVersion";

@@ -18,10 +18,11 @@ mod skim_tests;
 
 use std::path::PathBuf;
 
-use super::error::{Error, Place, escape};
+use super::error::{Error, Place};
 use crate::{
     api::{ClusterOperator, ClusterVersion, UpdateRecord},
     gate::{ConfigMapData, Source},
+    text::escape,
 };
 use files::Origin;
 use found::{Found, Purpose};

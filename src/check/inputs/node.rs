@@ -75,6 +75,9 @@ impl Node {
     /// Reads one JSON object that starts on line `first`. JSON's reader doesn't tell lines, and only a mistake
     /// needs them: see [`Node::with_lines_of`].
     pub fn from_json(text: &str, first: usize) -> Result<Self, SyntaxError> {
+        if values(text) > MAX_NODES {
+            return Err(SyntaxError { line: first, problem: format!("more than {MAX_NODES} values in one object") });
+        }
         let value: Value = serde_json::from_str(text).map_err(|error| SyntaxError::json(&error, first))?;
         Ok(Self::from_value(value, first))
     }
@@ -142,6 +145,12 @@ impl SyntaxError {
         let problem = problem.strip_suffix(&suffix).unwrap_or(&problem).to_owned();
         Self { line: first + error.line().max(1) - 1, problem }
     }
+}
+
+/// The values in a JSON text, at most: before each of them stands the start of a list or mapping, or a comma. Its reader
+/// has no limit; where texts are full of commas, that of YAML counts anew.
+fn values(text: &str) -> usize {
+    1 + text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
 impl<'de> Deserialize<'de> for Node {

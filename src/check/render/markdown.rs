@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, findings, groups, name, why};
-use crate::check::{error::acts_on_terminals, report::Report};
+use crate::{check::report::Report, text::is_hidden};
 
 /// The report as Markdown.
 pub fn markdown(report: &Report) -> String {
@@ -64,7 +64,7 @@ pub fn escape(text: &str) -> String {
         match character {
             '\n' => escaped.push_str("<br>"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '#' => escaped.extend(['\\', character]),
-            control if acts_on_terminals(control) => {
+            control if is_hidden(control) => {
                 escaped.push('\\');
                 escaped.extend(control.escape_default());
             }
@@ -82,7 +82,7 @@ fn link(url: &str) -> String {
             '<' | '>' | '|' | '\\' | '`' | ' ' => {
                 let _ = write!(link, "%{:02X}", u32::from(character));
             }
-            control if acts_on_terminals(control) => {}
+            control if is_hidden(control) => {}
             other => link.push(other),
         }
     }

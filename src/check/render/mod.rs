@@ -9,37 +9,33 @@ pub use markdown::{escape as escape_markdown, markdown};
 pub use table::{BOLD, paragraph, table};
 pub use wrap::{pad, wrap};
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::{
     Error, Report,
-    error::acts_on_terminals,
     report::{FindingReport, TargetReport},
 };
+use crate::text;
 
-/// A report as JSON. Outside of strings there is nothing to escape but line breaks, which are JSON's own.
+/// A report as JSON.
 pub fn json(report: &impl Serialize) -> Result<String, Error> {
-    let plain = serde_json::to_string_pretty(report).map_err(std::io::Error::from)?;
-    let mut text = String::with_capacity(plain.len() + 1);
-    for character in plain.chars() {
-        if character != '\n' && acts_on_terminals(character) {
-            // All of them are of the first plane, where four digits are enough.
-            let _ = write!(text, "\\u{:04x}", u32::from(character));
-        } else {
-            text.push(character);
-        }
-    }
-    text.push('\n');
-    Ok(text)
+    Ok(text::escape_json(&plain_json(report)?))
 }
 
 /// A report as YAML.
 pub fn yaml(report: &impl Serialize) -> Result<String, Error> {
     // Folded, an image or a message could no longer be searched for.
     let options = serde_saphyr::ser_options! { folded_wrap_chars: 1 << 20 };
-    serde_saphyr::to_string_with_options(report, options).map_err(|error| std::io::Error::other(error).into())
+    let yaml = serde_saphyr::to_string_with_options(report, options).map_err(std::io::Error::other)?;
+    if yaml.chars().any(|character| character != '\n' && text::is_hidden(character)) {
+        // The serializer escapes control characters only, and most styles of YAML can't; JSON is YAML too, and can.
+        return Ok(text::escape_json_as_yaml(&plain_json(report)?));
+    }
+    Ok(yaml)
+}
+
+fn plain_json(report: &impl Serialize) -> Result<String, Error> {
+    Ok(serde_json::to_string_pretty(report).map_err(std::io::Error::from)? + "\n")
 }
 
 /// What stands in for the sources that weren't given.

@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::check::error::escape;
+use crate::text::escape;
 
 /// A text as lines of at most `width` columns. Its own line breaks stay, the lines of a bullet hang under it, and a
 /// word that is too long, a digest for instance, is cut.

@@ -27,7 +27,7 @@ pub struct Context<'a> {
 /// What one precondition has against a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
-    /// One word for programs.
+    /// One word for programs; it may be a condition's.
     pub reason: String,
     /// Sentences for people.
     pub message: String,
@@ -37,11 +37,11 @@ pub struct Objection {
 
 impl Objection {
     fn blocks(reason: &str, message: String) -> Self {
-        Self { reason: reason.to_owned(), message, blocks: true }
+        Self { reason: message::quote_name(reason), message, blocks: true }
     }
 
     fn warns(reason: &str, message: String) -> Self {
-        Self { reason: reason.to_owned(), message, blocks: false }
+        Self { reason: message::quote_name(reason), message, blocks: false }
     }
 }
 

@@ -39,19 +39,19 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         .filter_map(|(key, text)| {
             let name = || format!("{}-{key}", risk::ADMIN_ACK);
             let Some(minor) = minor_of_gate(key) else {
-                return Some(Risk::new(name(), message::gate_without_minor(key)));
+                return Some(Risk::new(&name(), message::gate_without_minor(key)));
             };
             if minor != (current.major, current.minor) {
                 return None;
             }
             if text.is_empty() {
-                return Some(Risk::new(name(), message::gate_without_text(key)));
+                return Some(Risk::new(&name(), message::gate_without_text(key)));
             }
             if acks.get(key).is_some_and(|ack| ack == "true") {
                 return None;
             }
             let url = message::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
-            Some(Risk { name: name(), message: message::gate(key, text), url: Some(url) })
+            Some(Risk { url: Some(url), ..Risk::new(&name(), message::gate(key, text)) })
         })
         .collect()
 }

@@ -22,8 +22,9 @@ pub struct Risk {
 
 impl Risk {
     /// A risk that only OpenShift's own documentation says more about.
-    fn new(name: impl Into<String>, message: String) -> Self {
-        Self { name: name.into(), message, url: Some(message::DOCUMENTATION.to_owned()) }
+    /// Its name may come from the cluster, and goes into reasons and labels.
+    fn new(name: &str, message: String) -> Self {
+        Self { name: message::quote_name(name), message, url: Some(message::DOCUMENTATION.to_owned()) }
     }
 }
 

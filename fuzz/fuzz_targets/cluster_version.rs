@@ -1,0 +1,49 @@
+//! Any JSON that reads as a ClusterVersion: judging it and planning for it never panics, and errs on the safe side.
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use serde_json::Value;
+use upgrade_gate::{
+    api::ClusterVersion,
+    controller::{
+        Role, decide,
+        plan::{Recording, Situation, Write, plan},
+    },
+    gate::{Authority, Source, evaluate},
+};
+use upgrade_gate_fuzz::{assert_safe, assert_shown, snapshot};
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    let Ok(object) = serde_json::from_slice::<Value>(data) else { return Corpus::Reject };
+    let Ok(cluster_version) = ClusterVersion::from_value(object) else { return Corpus::Reject };
+    for (role, authority) in
+        [(Role::Replace, Authority::Sole), (Role::Guard, Authority::Shared), (Role::Bridge, Authority::Shared)]
+    {
+        let snapshot = snapshot(cluster_version.clone(), authority, &[]);
+        let verdict = evaluate(&snapshot);
+        assert_safe(&snapshot, &verdict);
+        let bridging = (role == Role::Bridge).then(|| decide(&snapshot, true));
+        let writes = plan(&Situation {
+            snapshot: &snapshot,
+            verdict: &verdict,
+            role,
+            why: "fuzzing",
+            operator: &Source::Read(None),
+            records: &Source::Read(Vec::new()),
+            bridging: bridging.as_ref(),
+            recording: Recording::Possible,
+            failing: &[],
+            contended: false,
+            restored: &[],
+        });
+        assert!(cluster_version.status.is_some() || writes.is_empty(), "a write without a status");
+        for write in &writes {
+            if let Write::Conditions(configuration) = write {
+                for condition in configuration["status"]["conditions"].as_array().into_iter().flatten() {
+                    assert_shown(condition["message"].as_str().unwrap_or_default());
+                }
+            }
+        }
+    }
+    Corpus::Keep
+});

@@ -1,0 +1,71 @@
+//! Texts on a cluster that would act on a terminal: nothing that the operator writes or logs passes them on as they are.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{self, Operator, Options, condition, entries, fixtures};
+
+/// A colour, a window's title, a bell, a line drawn over, C1, a text turned around, no width.
+const HOSTILE: &str = "a\u{1b}[31m\u{1b}]0;x\u{7}\r\u{9b}2J\u{202e}\u{200b}b";
+
+fn assert_shown(what: &str, text: &Value) {
+    let text = text.as_str().unwrap_or_else(|| panic!("{what} is no text: {text}"));
+    let hides = |character: char| character.is_control() || "\u{202e}\u{200b}".contains(character);
+    let hidden = text.chars().find(|character| *character != '\n' && hides(*character));
+    assert_eq!(hidden, None, "{what}: {text:?}");
+}
+
+#[rstest]
+#[case::replace("replace", "text")]
+#[case::bridge("bridge", "json")]
+#[tokio::test]
+async fn what_hides_on_a_cluster_is_escaped_wherever_it_is_passed_on(#[case] mode: &'static str, #[case] format: &str) {
+    let mut fixture = fixtures::cluster();
+    let entry = json!({"group": HOSTILE, "kind": HOSTILE, "namespace": HOSTILE, "name": HOSTILE, "unmanaged": true});
+    fixture["spec"]["overrides"] = json!([entry]);
+    let veto = fixtures::condition(&format!("Upgradeable{HOSTILE}"), "False", HOSTILE, HOSTILE);
+    fixture["status"]["conditions"].as_array_mut().unwrap().push(veto);
+    let cluster = support::cluster(fixture).await;
+    let blocked = json!([fixtures::condition("Upgradeable", "False", HOSTILE, HOSTILE)]);
+    cluster.put_cluster_operator("dns", blocked).await;
+    let operator = Operator::start(&cluster, Options::mode(mode).arg(&format!("--log-format={format}"))).await;
+
+    let mut said: Vec<(String, Value)> = Vec::new();
+    if mode == "replace" {
+        let refused = cluster.request_blocked("4.22.0", &["\\u{1b}[31m"]).await;
+        let accepted = cluster.request_accepted("4.21.2").await;
+        for (seen, kind) in [(&refused, "ReleaseAccepted"), (&accepted, "Upgradeable"), (&accepted, "ReleaseAccepted")]
+        {
+            said.push((kind.to_owned(), condition(seen, kind)["message"].clone()));
+            said.push((kind.to_owned(), condition(seen, kind)["reason"].clone()));
+        }
+        said.push(("the history".to_owned(), entries(&accepted, "4.21.2")[0]["acceptedRisks"].clone()));
+        let record = cluster.record_is("of the patch", |record| record["spec"]["to"] == "4.21.2").await;
+        said.push(("the record".to_owned(), record["spec"]["acceptedRisks"].clone()));
+    } else {
+        cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
+        let word = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+        said.push(("our ClusterOperator".to_owned(), word["message"].clone()));
+    }
+    let events = support::eventually("an event on the refusal", async || {
+        let events = cluster.events().await;
+        if events.iter().any(|event| event["reason"] == "UpdateBlocked") {
+            Ok(events)
+        } else {
+            Err(format!("{events:#?}"))
+        }
+    })
+    .await;
+    said.extend(events.iter().map(|event| ("an event".to_owned(), event["message"].clone())));
+    for (what, text) in said {
+        assert_shown(&what, &text);
+    }
+    let log = operator.log();
+    assert!(log.contains("4.22.0"), "{log}");
+    assert_shown("the log", &json!(log));
+    if format == "json" {
+        for line in log.lines() {
+            serde_json::from_str::<Value>(line).unwrap();
+        }
+    }
+}
