@@ -9,7 +9,7 @@ help: ## Show the targets
 
 # The last line is for the CRD that we bring to clusters that aren't OpenShift: ours and theirs are interchangeable.
 TESTS := --lib --bins --examples --test cases --test check_errors --test check_large --test check_live --test manifests \
-	--test policy --test readme
+	--test policy --test readme --test rights
 .PHONY: test
 test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo fmt --check
