@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum};
+use http::{HeaderValue, header::USER_AGENT};
 
 use crate::{api::names, controller::Mode};
 
@@ -93,12 +94,19 @@ pub enum ClusterError {
 }
 
 impl ClusterArgs {
-    /// The client's configuration.
+    /// The client's configuration. In the API server's audit log its requests are this command's.
     ///
     /// # Errors
     /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
+    pub async fn resolve(&self, command: &str) -> Result<kube::Config, ClusterError> {
+        let mut config = self.connection().await?;
+        let agent = HeaderValue::try_from(format!("upgrade-gate/{} ({command})", env!("CARGO_PKG_VERSION")));
+        config.headers.extend(agent.ok().map(|agent| (USER_AGENT, agent)));
+        Ok(config)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
-    pub async fn resolve(&self) -> Result<kube::Config, ClusterError> {
+    async fn connection(&self) -> Result<kube::Config, ClusterError> {
         use kube::config::{Config, KubeConfigOptions, Kubeconfig};
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         if let Some(path) = &self.kubeconfig {

@@ -104,7 +104,7 @@ fn run(args: &config::RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
-    on_cluster(&args.cluster, async |client| match controller::run(config, client).await {
+    on_cluster(&args.cluster, "run", async |client| match controller::run(config, client).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(BLOCKED, &error.to_string()),
     })
@@ -113,18 +113,22 @@ fn run(args: &config::RunArgs) -> ExitCode {
 fn clean_up(yes: bool, cluster: &config::ClusterArgs) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
     let now = jiff::Timestamp::now();
-    on_cluster(cluster, async |client| match cleanup::clean_up(&client, yes, now).await {
+    on_cluster(cluster, "cleanup", async |client| match cleanup::clean_up(&client, yes, now).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
         Err(error) => fail(NO_ANSWER, &error.to_string()),
     })
 }
 
 /// Runs something with a client of the cluster that the arguments name.
-fn on_cluster(cluster: &config::ClusterArgs, work: impl AsyncFnOnce(kube::Client) -> ExitCode) -> ExitCode {
+fn on_cluster(
+    cluster: &config::ClusterArgs,
+    command: &str,
+    work: impl AsyncFnOnce(kube::Client) -> ExitCode,
+) -> ExitCode {
     #[expect(clippy::expect_used, reason = "set-up: without a runtime there is no program")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
     runtime.block_on(async {
-        let config = match cluster.resolve().await {
+        let config = match cluster.resolve(command).await {
             Ok(config) => config,
             Err(error) => return fail(NO_ANSWER, &error.to_string()),
         };

@@ -34,7 +34,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// No usable configuration, a cluster that doesn't answer, or one that doesn't show its ClusterVersion.
 pub fn read(args: &InputArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundings), Error> {
-    on_cluster(args, async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
+    on_cluster(args, "check", async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
 }
 
 /// Reads what tells of a cluster's past.
@@ -42,12 +42,16 @@ pub fn read(args: &InputArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundi
 /// # Errors
 /// As for [`read`], or the UpdateRecords are there and may not be listed.
 pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
-    on_cluster(args, async |cluster| {
+    on_cluster(args, "history", async |cluster| {
         Ok(Past { cluster_version: Some(cluster.cluster_version().await?), records: cluster.records().await? })
     })
 }
 
-fn on_cluster<T>(args: &InputArgs, read: impl AsyncFnOnce(Cluster) -> Result<T, Error>) -> Result<T, Error> {
+fn on_cluster<T>(
+    args: &InputArgs,
+    command: &str,
+    read: impl AsyncFnOnce(Cluster) -> Result<T, Error>,
+) -> Result<T, Error> {
     let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,7 +60,7 @@ fn on_cluster<T>(args: &InputArgs, read: impl AsyncFnOnce(Cluster) -> Result<T, 
     runtime.block_on(async {
         let what = kubeconfig.map_or_else(|| "the kubeconfig".to_owned(), show_path);
         let cluster = ClusterArgs { kubeconfig: kubeconfig.map(ToOwned::to_owned), context };
-        let resolved = cluster.resolve().await;
+        let resolved = cluster.resolve(command).await;
         let mut config = resolved.map_err(|error| Error::Config { what, problem: causes(&error) })?;
         config.connect_timeout = Some(TIME_LIMIT);
         config.read_timeout = Some(TIME_LIMIT);

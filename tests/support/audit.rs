@@ -42,8 +42,12 @@ impl Write {
         self.request["status"]["conditions"].is_array()
     }
 
+    /// None where it was a read.
     fn from_event(event: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        if ["get", "list", "watch"].contains(&event["verb"].as_str()?) {
+            return None;
+        }
         let object = &event["objectRef"];
         let mut resource = text(object.get("resource")?);
         if let Some(subresource) = object["subresource"].as_str() {

@@ -43,9 +43,9 @@ impl ControlPlane {
         self.dir.join("operator.kubeconfig")
     }
 
-    /// What the API server was asked to write, see [`super::Cluster::writes`].
+    /// What the API server was asked to write, see [`super::Cluster::writes`], and what the operator has read.
     pub fn audit_log(&self) -> PathBuf {
-        self.dir.join("audit.log")
+        audit_log(&self.dir)
     }
 
     /// A client of the administrator. It belongs to the runtime of the test that asks, so each makes its own.
@@ -113,7 +113,7 @@ impl ControlPlane {
         let mut process = Command::new(hack("start"))
             .arg(&dir)
             .arg(format!("--audit-policy-file={}", repository("tests/support/audit-policy.yaml").display()))
-            .arg(format!("--audit-log-path={}", dir.join("audit.log").display()))
+            .arg(format!("--audit-log-path={}", audit_log(&dir).display()))
             .arg("--audit-log-maxsize=10000") // never rotated: readers keep an offset into it
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -172,6 +172,15 @@ impl ControlPlane {
 /// A path inside the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// In the control plane's own folder, which goes with it, or in the one that hack/test-controlplane names, to compare
+/// what all of them have recorded.
+fn audit_log(dir: &Path) -> PathBuf {
+    match (std::env::var_os("UPGRADE_GATE_AUDIT"), dir.file_name()) {
+        (Some(folder), Some(name)) => Path::new(&folder).join(name).with_extension("log"),
+        _ => dir.join("audit.log"),
+    }
 }
 
 fn hack(script: &str) -> PathBuf {
