@@ -213,9 +213,8 @@ impl Gate {
         if !matches!(first, Write::Record(RecordWrite::Create(_))) {
             return vec![first];
         }
-        // The history in front: the connection that is open serves what is waited for.
         match writes.next() {
-            Some(history @ Write::History(_)) => vec![history, first],
+            Some(history @ Write::History(_)) => vec![first, history],
             _ => vec![first],
         }
     }

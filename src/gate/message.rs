@@ -28,8 +28,10 @@ pub const FORCED: &str = "Forced through: ";
 pub const MESSAGE_LIMIT: usize = 32 << 10;
 /// Bytes of what an entry of the history says of accepted risks: in a hundred entries that is half of what etcd takes.
 pub const RECORD_LIMIT: usize = 8 << 10;
-/// Bytes of one text from the cluster, an operator's message for instance, or of a list of names, within a message.
+/// Bytes of one text from the cluster, an operator's message for instance, within a message.
 const QUOTE_LIMIT: usize = 4 << 10;
+/// Bytes of a list of names within a message: some two hundred overrides.
+const LIST_LIMIT: usize = 16 << 10;
 /// Bytes of a name, a version, an image or a reason.
 const NAME_LIMIT: usize = 1 << 10;
 /// Bytes of a link; what is longer is none that anybody follows.
@@ -56,7 +58,7 @@ fn list(names: impl Iterator<Item = String>) -> String {
     let mut listed = String::new();
     let mut left_out = 0_usize;
     for name in names {
-        if left_out > 0 || listed.len() + name.len() > QUOTE_LIMIT {
+        if left_out > 0 || listed.len() + name.len() > LIST_LIMIT {
             left_out += 1;
             continue;
         }

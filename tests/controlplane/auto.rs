@@ -26,6 +26,8 @@ async fn acts_as(cluster: &Cluster, operator: &mut Operator, mode: &str) {
             if metrics.contains(&series) { Ok(()) } else { Err(operator.log()) }
         })
         .await;
+    // The metric tells of it while the writes that follow from it are still to come.
+    cluster.operator_settles().await;
 }
 
 /// The modes that it has told to act in, oldest first.

@@ -84,13 +84,21 @@ impl Play {
         if upgradeable["status"] != if holds { "False" } else { "True" } {
             return Err(format!("{self:?}, and {upgradeable}"));
         }
-        let Some(asked) = self.asked.filter(|_| !self.completed) else { return Ok(()) };
-        let leaves_minor = !asked.starts_with("4.21.");
+        self.names_its_risks(upgradeable)?;
         let accepted = condition(now, "ReleaseAccepted");
+        let Some(asked) = self.asked.filter(|_| !self.completed) else {
+            let current = now["status"]["desired"]["version"].as_str().unwrap_or_default();
+            let is_current = accepted["status"] == "True" && accepted["message"].to_string().contains(current);
+            return if is_current { Ok(()) } else { Err(format!("{self:?}, and {accepted}")) };
+        };
+        let leaves_minor = !asked.starts_with("4.21.");
         let says_so = accepted["message"].to_string().contains(asked);
         let expected = if leaves_minor && holds { "False" } else { "True" };
         if !says_so || accepted["status"] != expected {
             return Err(format!("{self:?}, and {accepted}"));
+        }
+        if expected == "False" {
+            self.names_its_risks(accepted)?;
         }
         if expected == "True" && self.overridden {
             let found = entries(now, asked);
@@ -99,6 +107,20 @@ impl Play {
             }
         }
         Ok(())
+    }
+
+    /// The condition names every risk that there is, and no other.
+    fn names_its_risks(&self, condition: &Value) -> Result<(), String> {
+        let said = format!("{} {}", condition["reason"], condition["message"]);
+        let risks = [
+            ("ClusterVersionOverrides", self.overridden),
+            ("ClusterOperatorUpgradeable-network", self.operator_blocks),
+            ("AdminAck-ack-4.21-api", self.gated),
+        ];
+        match risks.iter().find(|(name, there)| said.contains(name) != *there) {
+            Some((name, there)) => Err(format!("{name} should be named: {there}, and {condition}")),
+            None => Ok(()),
+        }
     }
 
     /// Waits until the cluster says what is right.
