@@ -13,11 +13,16 @@ TESTS := --lib --bins --examples --test cases --test check_errors --test check_l
 .PHONY: test
 test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo fmt --check
+	hack/deny
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 	cargo test --locked $(TESTS)
 	hack/test-controlplane
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::
+
+.PHONY: deny
+deny: ## Check licences, bans and sources of what we depend on; advisories where their database is here
+	@hack/deny
 
 # A minute for each target, or FUZZ_SECONDS; it builds what it needs, which takes some minutes the first time.
 .PHONY: fuzz
