@@ -15,7 +15,7 @@ use super::{
     observe::Observed,
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
-    plan::{self, Situation, Write},
+    plan::{self, Kind, Situation, Write},
     refusal::Refusal,
     surroundings,
     telling::Teller,
@@ -57,6 +57,35 @@ pub struct Gate {
     restored: Vec<String>,
     /// Something may have to be done.
     pub due: bool,
+}
+
+/// What follows a write that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The ClusterVersion is read anew, and everything is planned once more.
+    Read,
+    /// The watch will tell.
+    Await,
+    /// That kind of write waits, the others go on.
+    Skip,
+    /// That kind of write waits, and so do the others: a server that doesn't answer answers nothing else either.
+    Stop,
+}
+
+/// What follows, `failures` in a row included; what the server refuses mustn't keep the rest back.
+#[must_use]
+pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
+    let again = match error {
+        ApplyError::Stale(_) => failures <= STALE,
+        ApplyError::Invalid(_) => failures <= 1,
+        ApplyError::Owned(_) | ApplyError::Gone | ApplyError::Refused(_) | ApplyError::Unanswered(_) => false,
+    };
+    match error {
+        _ if again && kind.is_on_cluster_version() => After::Read,
+        ApplyError::Gone if kind.is_on_cluster_version() => After::Await,
+        ApplyError::Unanswered(_) => After::Stop,
+        _ => After::Skip,
+    }
 }
 
 impl Gate {
@@ -301,13 +330,9 @@ impl Gate {
     /// After a failed write: reads anew, and says whether to plan once more right away.
     async fn recover(&mut self, write: &Write, error: ApplyError, failures: u32) -> bool {
         let kind = write.kind();
-        let again = match error {
-            ApplyError::Stale(_) => failures <= STALE,
-            ApplyError::Invalid(_) => failures <= 1,
-            ApplyError::Owned(_) | ApplyError::Gone | ApplyError::Refused(_) | ApplyError::Unanswered(_) => false,
-        };
-        if again && kind.is_on_cluster_version() {
-            match self.writer.read().await {
+        let next = after(&error, kind, failures);
+        match next {
+            After::Read => match self.writer.read().await {
                 Ok(Some(object)) => {
                     self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
                     return true;
@@ -319,15 +344,13 @@ impl Gate {
                     self.pace.failed(kind, &error);
                     return false;
                 }
-            }
-        }
-        if matches!(error, ApplyError::Gone) && kind.is_on_cluster_version() {
-            return false;
+            },
+            After::Await => return false,
+            After::Skip | After::Stop => {}
         }
         tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
         self.pace.failed(kind, &error);
-        // A server that doesn't answer answers nothing else either; what it refuses mustn't keep the rest back.
-        !matches!(error, ApplyError::Unanswered(_))
+        next == After::Skip
     }
 
     /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.

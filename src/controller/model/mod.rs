@@ -1,0 +1,329 @@
+//! A model of the write protocol, explored exhaustively within bounds: two replicas with a lease, whose watches lag,
+//! which crash, give up on answers and lose the lease at any moment; an administrator, and an updater or a CVO. What a
+//! replica decides is the code itself, `evaluate`, `decide`, `plan` and `after`, so the model can't drift from it;
+//! around them is what `reconcile` does between two awaits.
+//!
+//! What is pure is remembered, so that a state costs some look-ups. Objects are known by a number, and a view of
+//! the ClusterVersion by whether it is the latest.
+
+mod actors;
+mod laws;
+mod memory;
+mod server;
+mod tests;
+
+use std::sync::Mutex;
+
+use stateright::{Model, Property};
+
+use self::{
+    actors::{WISHES, Wish},
+    laws::Broken,
+    memory::{Id, Memory, Outlook},
+};
+use super::{
+    apply::ApplyError,
+    ownership::Role,
+    plan::Write,
+    reconcile::{After, after},
+};
+
+/// What may go wrong, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Bounds {
+    wishes: u8,
+    crashes: u8,
+    /// Requests whose answer isn't waited for: each may have been lost, be made already, or be made at any later time.
+    silences: u8,
+    /// Times that the lease runs out while its holder is paused or cut off.
+    expiries: u8,
+}
+
+/// What keeps a late write from doing harm; a seeded bug takes one away.
+#[derive(Clone, Copy, Debug)]
+struct Defences {
+    resource_version: bool,
+    tests: bool,
+    lease: bool,
+}
+
+const ALL: Defences = Defences { resource_version: true, tests: true, lease: true };
+
+struct Protocol {
+    role: Role,
+    bounds: Bounds,
+    defences: Defences,
+    memory: Mutex<Memory>,
+}
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    object: Id,
+    records: Id,
+    holder: Option<usize>,
+    replicas: [Replica; 2],
+    /// Requests that are under way, and that nobody waits for.
+    adrift: Vec<Request>,
+    left: Bounds,
+    /// Moves of anybody but the replicas, each ten minutes apart.
+    clock: u8,
+    /// How often the patch and the minor were asked for.
+    asked: [u8; 2],
+    broken: Broken,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Replica {
+    object: Id,
+    is_latest: bool,
+    records: Id,
+    sent: Option<Request>,
+    outlook: Outlook,
+    /// Writes of its own that landed after it had lost the lease.
+    late: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Request {
+    by: usize,
+    write: Id,
+    /// It was planned on the ClusterVersion as it is.
+    fresh: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Wish(Wish),
+    /// The updater or the CVO.
+    Follow,
+    /// A watch tells of the latest ClusterVersion, or of the latest records.
+    SeeObject(usize),
+    SeeRecords(usize),
+    /// A replica looks whether it may write, plans, and sends its first write.
+    Send(usize),
+    /// The write is made, and the replica has its answer.
+    Answer(usize),
+    GiveUp(usize),
+    /// The wait after a failure is over.
+    Retry(usize),
+    Crash(usize),
+    Expire,
+    Acquire(usize),
+    /// A request that is adrift is made after all, or lost.
+    Land(usize),
+    Lose(usize),
+}
+
+impl Protocol {
+    fn new(role: Role, bounds: Bounds, defences: Defences) -> Self {
+        Self { role, bounds, defences, memory: Mutex::new(Memory::new(role)) }
+    }
+
+    fn step(&self, memory: &mut Memory, before: &State, action: Action) -> Option<State> {
+        let mut state = before.clone();
+        match action {
+            Action::Wish(wish) => {
+                state.left.wishes = state.left.wishes.checked_sub(1)?;
+                let object = memory.moved(state.object, state.clock, Some(wish))?;
+                match wish {
+                    Wish::Patch => state.asked[0] += 1,
+                    Wish::Minor | Wish::Force => state.asked[1] += 1,
+                    Wish::Override | Wish::Clear => {}
+                }
+                state.becomes(object);
+                state.clock += 1;
+            }
+            Action::Follow => {
+                let object = memory.moved(state.object, state.clock, None)?;
+                state.becomes(object);
+                state.clock += 1;
+            }
+            Action::SeeObject(at) => state.sees_object(at),
+            Action::SeeRecords(at) => state.replicas[at].records = state.records,
+            Action::Send(at) => {
+                let replica = &state.replicas[at];
+                let may_write = state.holder == Some(at) || !self.defences.lease;
+                if !may_write || replica.sent.is_some() {
+                    return None;
+                }
+                let write = memory.planned(replica, state.clock, self.defences)?;
+                state.replicas[at].sent = Some(Request { by: at, write, fresh: replica.is_latest });
+            }
+            Action::Answer(at) => {
+                let request = state.replicas[at].sent.take()?;
+                if state.holder != Some(at) {
+                    state.replicas[at].late += 1;
+                }
+                let answer = state.takes(memory, request);
+                state.hears(memory, at, request.write, answer);
+            }
+            Action::GiveUp(at) => {
+                state.left.silences = state.left.silences.checked_sub(1)?;
+                let request = state.replicas[at].sent.take()?;
+                state.adrift.push(request);
+                state.hears(memory, at, request.write, Err(ApplyError::Unanswered(String::new())));
+            }
+            Action::Retry(at) => state.replicas[at].outlook.failing.clear(),
+            Action::Crash(at) => {
+                state.left.crashes = state.left.crashes.checked_sub(1)?;
+                state.adrift.extend(state.replicas[at].sent);
+                state.replicas[at] = Replica::started(&state);
+            }
+            Action::Expire => {
+                state.left.expiries = state.left.expiries.checked_sub(1)?;
+                let holder = state.holder.take()?;
+                state.replicas[holder].late = 0;
+                // Whoever doesn't lead forgets its waits.
+                state.replicas[holder].outlook.failing.clear();
+            }
+            Action::Acquire(at) => state.holder = Some(at),
+            Action::Land(index) => {
+                let request = state.adrift.remove(index);
+                let _ = state.takes(memory, request);
+            }
+            Action::Lose(index) => {
+                state.adrift.remove(index);
+            }
+        }
+        state.adrift.sort_unstable();
+        state.broken = state.broken.in_state(memory, &state);
+        (state != *before).then_some(state)
+    }
+
+    /// What happens next when nobody asks for anything and nothing goes wrong any more; the worst first.
+    fn left_alone(&self, memory: &mut Memory, state: &State) -> Option<State> {
+        let land = (0..state.adrift.len().min(1)).map(Action::Land);
+        let acquire = [0, 1].into_iter().filter(|_| state.holder.is_none()).map(Action::Acquire);
+        let answer = [0, 1].map(Action::Answer);
+        let see = [0, 1].into_iter().flat_map(|at| [Action::SeeObject(at), Action::SeeRecords(at)]);
+        let lead = [0, 1].into_iter().flat_map(|at| [Action::Retry(at), Action::Send(at)]);
+        let mut actions = land.chain(acquire).chain(answer).chain(see).chain(lead).chain([Action::Follow]);
+        actions.find_map(|action| self.step(memory, state, action))
+    }
+}
+
+impl State {
+    fn becomes(&mut self, object: Id) {
+        if self.object != object {
+            self.object = object;
+            for replica in &mut self.replicas {
+                replica.is_latest = false;
+                if let Some(request) = &mut replica.sent {
+                    request.fresh = false;
+                }
+            }
+            self.adrift.iter_mut().for_each(|request| request.fresh = false);
+        }
+    }
+
+    fn sees_object(&mut self, at: usize) {
+        (self.replicas[at].object, self.replicas[at].is_latest) = (self.object, true);
+    }
+
+    /// The API server takes a request.
+    fn takes(&mut self, memory: &mut Memory, request: Request) -> Result<(), ApplyError> {
+        let landing = memory.landed((self.object, self.records), request.write, request.fresh, self.clock)?;
+        self.broken.add(landing.broken);
+        self.becomes(landing.object);
+        self.records = landing.records;
+        Ok(())
+    }
+
+    /// A replica takes an answer in, as `reconcile` does.
+    fn hears(&mut self, memory: &mut Memory, at: usize, write: Id, answer: Result<(), ApplyError>) {
+        let write = memory.write(write);
+        let kind = write.kind();
+        match answer {
+            Ok(()) => {
+                if let Write::Record(write) = &*write {
+                    let seen = self.replicas[at].records;
+                    self.replicas[at].records = memory.upserted(seen, self.records, write);
+                    return;
+                }
+                let front = memory.started(self.replicas[at].object);
+                self.sees_object(at);
+                let outlook = &mut self.replicas[at].outlook;
+                match &*write {
+                    Write::Force(_) => outlook.forced = Some(memory.generation(self.object)),
+                    Write::Restore(_) => outlook.restored.extend(front),
+                    _ => {}
+                }
+            }
+            // The read may be of a later state than the conflict was about.
+            Err(error) => match after(&error, kind, 1) {
+                After::Read => self.sees_object(at),
+                After::Await => {}
+                After::Skip | After::Stop => self.replicas[at].outlook.failing.add(kind),
+            },
+        }
+        if !self.replicas[at].outlook.failing.is_empty() && self.holder != Some(at) {
+            self.replicas[at].outlook.failing.clear();
+        }
+    }
+}
+
+impl Replica {
+    /// A process that has listed everything.
+    fn started(state: &State) -> Self {
+        Self {
+            object: state.object,
+            is_latest: true,
+            records: state.records,
+            sent: None,
+            outlook: Outlook::default(),
+            late: 0,
+        }
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let (object, records) = self.memory.lock().unwrap().first();
+        let replica =
+            Replica { object, is_latest: true, records, sent: None, outlook: Outlook::default(), late: 0 };
+        vec![State {
+            object,
+            records,
+            holder: None,
+            replicas: [replica.clone(), replica],
+            adrift: Vec::new(),
+            left: self.bounds,
+            clock: 0,
+            asked: [0, 0],
+            broken: Broken::default(),
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend(WISHES.map(Action::Wish));
+        actions.push(Action::Follow);
+        for at in [0, 1] {
+            let replica = &state.replicas[at];
+            if state.holder.is_none() {
+                actions.push(Action::Acquire(at));
+            }
+            if state.holder == Some(at) {
+                actions.push(Action::Crash(at));
+            }
+            actions.extend([Action::SeeObject(at), Action::SeeRecords(at)]);
+            match replica.sent {
+                Some(_) => actions.extend([Action::Answer(at), Action::GiveUp(at)]),
+                None => actions.extend([Action::Retry(at), Action::Send(at)]),
+            }
+        }
+        actions.push(Action::Expire);
+        actions.extend((0..state.adrift.len()).flat_map(|index| [Action::Land(index), Action::Lose(index)]));
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        self.step(&mut self.memory.lock().unwrap(), state, action)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        laws::properties()
+    }
+}
