@@ -52,6 +52,8 @@ pub struct Gate {
     held: Option<String>,
     contradicted: bool,
     ungated_since: Option<Instant>,
+    /// What is seen of the ClusterVersion is no older than what a former leader has planned on.
+    caught_up: bool,
     /// The uid and generation that were forced.
     forced: Option<(String, i64)>,
     restored: Vec<String>,
@@ -88,6 +90,14 @@ pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
     }
 }
 
+/// Whether the ClusterVersion is read anew before that write. A record's `resourceVersion` says nothing about the
+/// ClusterVersion: a new leader whose watch of the latter lags would call a record of its predecessor abandoned, as
+/// the request that it is about isn't there yet.
+#[must_use]
+pub fn needs_a_look(kind: Kind, caught_up: bool) -> bool {
+    kind == Kind::Record && !caught_up
+}
+
 impl Gate {
     /// A gate that has seen nothing yet.
     pub fn new(config: &Config, client: &Client, leader: Leader, metrics: Arc<Metrics>, announcer: Announcer) -> Self {
@@ -106,6 +116,7 @@ impl Gate {
             held: None,
             contradicted: false,
             ungated_since: None,
+            caught_up: false,
             forced: None,
             restored: Vec::new(),
             due: false,
@@ -158,6 +169,7 @@ impl Gate {
             if !leads {
                 // What another replica writes meanwhile takes nothing back.
                 self.pace = Pace::default();
+                self.caught_up = false;
                 return any;
             }
             if self.decide_role(&verdict).await {
@@ -194,6 +206,13 @@ impl Gate {
                 self.teller.look_on(snapshot, &verdict, self.role);
             }
             let Some(write) = self.next(writes) else { return any };
+            if needs_a_look(write.kind(), self.caught_up) {
+                if !self.read(write.kind()).await {
+                    return any;
+                }
+                self.caught_up = true;
+                continue;
+            }
             // The lease may have run out while something was asked.
             if !self.leader.may_write() {
                 return any;
@@ -332,25 +351,30 @@ impl Gate {
         let kind = write.kind();
         let next = after(&error, kind, failures);
         match next {
-            After::Read => match self.writer.read().await {
-                Ok(Some(object)) => {
-                    self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
-                    return true;
-                }
-                // The watch will tell that it is gone.
-                Ok(None) => return false,
-                Err(error) => {
-                    tracing::warn!(%error, "reading the ClusterVersion anew has failed");
-                    self.pace.failed(kind, &error);
-                    return false;
-                }
-            },
+            After::Read => return self.read(kind).await,
             After::Await => return false,
             After::Skip | After::Stop => {}
         }
         tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
         self.pace.failed(kind, &error);
         next == After::Skip
+    }
+
+    /// Reads the ClusterVersion anew, and says whether to plan on it.
+    async fn read(&mut self, kind: Kind) -> bool {
+        match self.writer.read().await {
+            Ok(Some(object)) => {
+                self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
+                true
+            }
+            // The watch will tell that it is gone.
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(%error, "reading the ClusterVersion anew has failed");
+                self.pace.failed(kind, &error);
+                false
+            }
+        }
     }
 
     /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.

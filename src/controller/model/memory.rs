@@ -158,6 +158,12 @@ impl Memory {
         self.object(id)["metadata"]["generation"].as_i64().unwrap()
     }
 
+    /// Whether the newest update has completed in between.
+    pub fn completes(&self, before: Id, after: Id) -> bool {
+        let state = |id: Id| self.object(id)["status"]["history"][0]["state"] == "Completed";
+        !state(before) && state(after)
+    }
+
     /// When the front entry of the history began.
     pub fn started(&self, id: Id) -> Option<String> {
         self.object(id)["status"]["history"][0]["startedTime"].as_str().map(str::to_owned)

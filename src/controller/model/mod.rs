@@ -25,7 +25,7 @@ use super::{
     apply::ApplyError,
     ownership::Role,
     plan::Write,
-    reconcile::{After, after},
+    reconcile::{After, after, needs_a_look},
 };
 
 /// What may go wrong, and how often.
@@ -79,6 +79,7 @@ struct Replica {
     is_latest: bool,
     records: Id,
     sent: Option<Request>,
+    caught_up: bool,
     outlook: Outlook,
     /// Writes of its own that landed after it had lost the lease.
     late: u8,
@@ -136,6 +137,9 @@ impl Protocol {
             }
             Action::Follow => {
                 let object = memory.moved(state.object, state.clock, None)?;
+                if self.role == Role::Bridge && memory.completes(before.object, object) && !self.is_seen(memory, &state) {
+                    return None;
+                }
                 state.becomes(object);
                 state.clock += 1;
             }
@@ -148,7 +152,12 @@ impl Protocol {
                     return None;
                 }
                 let write = memory.planned(replica, state.clock, self.defences)?;
-                state.replicas[at].sent = Some(Request { by: at, write, fresh: replica.is_latest });
+                if needs_a_look(memory.write(write).kind(), replica.caught_up) {
+                    state.sees_object(at);
+                    state.replicas[at].caught_up = true;
+                } else {
+                    state.replicas[at].sent = Some(Request { by: at, write, fresh: replica.is_latest });
+                }
             }
             Action::Answer(at) => {
                 let request = state.replicas[at].sent.take()?;
@@ -176,6 +185,7 @@ impl Protocol {
                 state.replicas[holder].late = 0;
                 // Whoever doesn't lead forgets its waits.
                 state.replicas[holder].outlook.failing.clear();
+                state.replicas[holder].caught_up = false;
             }
             Action::Acquire(at) => state.holder = Some(at),
             Action::Land(index) => {
@@ -189,6 +199,15 @@ impl Protocol {
         state.adrift.sort_unstable();
         state.broken = state.broken.in_state(memory, &state);
         (state != *before).then_some(state)
+    }
+
+    /// Whether a leader has seen everything, and has nothing to write. No update is so fast that none does meanwhile.
+    fn is_seen(&self, memory: &mut Memory, state: &State) -> bool {
+        state.holder.is_some_and(|holder| {
+            let replica = &state.replicas[holder];
+            let waits = replica.sent.is_some() || !replica.outlook.failing.is_empty();
+            !waits && replica.is_latest && memory.planned(replica, state.clock, self.defences).is_none()
+        })
     }
 
     /// What happens next when nobody asks for anything and nothing goes wrong any more; the worst first.
@@ -271,6 +290,7 @@ impl Replica {
             is_latest: true,
             records: state.records,
             sent: None,
+            caught_up: false,
             outlook: Outlook::default(),
             late: 0,
         }
@@ -282,20 +302,25 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let (object, records) = self.memory.lock().unwrap().first();
-        let replica =
-            Replica { object, is_latest: true, records, sent: None, outlook: Outlook::default(), late: 0 };
-        vec![State {
-            object,
-            records,
-            holder: None,
-            replicas: [replica.clone(), replica],
-            adrift: Vec::new(),
-            left: self.bounds,
-            clock: 0,
-            asked: [0, 0],
-            broken: Broken::default(),
-        }]
+        let mut memory = self.memory.lock().unwrap();
+        let (object, records) = memory.first();
+        let with_override = memory.moved(object, 0, Some(Wish::Override));
+        let start = |object| {
+            let outlook = Outlook::default();
+            let replica = Replica { object, is_latest: true, records, sent: None, caught_up: false, outlook, late: 0 };
+            State {
+                object,
+                records,
+                holder: None,
+                replicas: [replica.clone(), replica],
+                adrift: Vec::new(),
+                left: self.bounds,
+                clock: 0,
+                asked: [0, 0],
+                broken: Broken::default(),
+            }
+        };
+        [object].into_iter().chain(with_override).map(start).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
