@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::ownership::{force_written, owns_force};
+use super::{
+    history::is_current,
+    ownership::{force_written, owns_force},
+};
 use crate::{
     api::{
         AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
@@ -49,16 +52,23 @@ pub fn before_accepting(
     now: &str,
 ) -> Option<RecordWrite> {
     let release = &judgement.release;
+    // A risk that arose while the update runs: the verdict is on a release that the cluster has already left for.
+    let has_begun = is_current(cluster_version, release);
     let is_there = |record: &UpdateRecord| {
-        is_open(record) && record.spec.by == by && is_about(record, &release.version, &release.image)
+        is_open(record) && (has_begun || record.spec.by == by) && is_about(record, &release.version, &release.image)
     };
     if records.iter().any(is_there) {
         return None;
     }
+    let (from, update_type) = if has_begun {
+        classify_entry(cluster_version.history())
+    } else {
+        (cluster_version.desired().version.as_str(), judgement.update_type)
+    };
     let spec = UpdateRecordSpec {
-        from: cluster_version.desired().version.clone(),
+        from: from.to_owned(),
         to: release.version.clone(),
-        update_type: judgement.update_type.as_str().to_owned(),
+        update_type: update_type.as_str().to_owned(),
         image: release.image.clone(),
         overrides: overrides(cluster_version),
         accepted_risks: message::accepted_risks(judgement),

@@ -3,8 +3,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::records::{LIMIT, RecordWrite, follow, name, of_history, unverified};
-use crate::api::{AcceptedBy, ClusterVersion, Release, UpdateRecord};
+use super::records::{LIMIT, RecordWrite, before_accepting, follow, name, of_history, unverified};
+use crate::{
+    api::{AcceptedBy, ClusterVersion, Release, UpdateRecord},
+    gate::testing::evaluate_to,
+};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 const FORCED: &str = "Forced through blocking failures: text";
@@ -101,6 +104,36 @@ fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
 fn an_entry_has_one_record(#[case] status: Value) {
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", FORCED)]));
     assert_eq!(of_history(&[record("a", &status)], &cluster, NOW), None);
+}
+
+/// What is written when an override is set while an update to 4.21.2 runs that was accepted without a risk.
+fn begun(records: &[UpdateRecord]) -> Option<RecordWrite> {
+    let history = json!([entry("Partial", "s1", ""),
+                         {"state": "Completed", "version": "4.20.9", "image": "one", "startedTime": "s0"}]);
+    let running = ClusterVersion::from_value(json!({
+        "spec": {"desiredUpdate": {"version": "4.21.2"},
+                 "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}]},
+        "status": {"desired": {"version": "4.21.2", "image": DIGEST}, "history": history},
+    }));
+    let running = running.unwrap();
+    before_accepting(records, &running, &evaluate_to(&running, "4.21.2"), AcceptedBy::Gate, NOW)
+}
+
+#[test]
+fn an_update_that_has_begun_is_recorded_from_where_it_came() {
+    let Some(RecordWrite::Create(created)) = begun(&[]) else { panic!("no record") };
+    assert_eq!(
+        (created.spec.from.as_str(), created.spec.to.as_str(), created.spec.update_type.as_str()),
+        ("4.20.9", "4.21.2", "minor")
+    );
+}
+
+#[rstest]
+#[case::of_its_own(json!({"outcome": "Pending", "startedTime": "s1"}), false)]
+#[case::written_before_it_began(json!(null), false)]
+#[case::of_an_earlier_update(json!({"outcome": "Completed", "startedTime": "s0"}), true)]
+fn an_update_that_has_begun_has_one_record_whoever_let_it_through(#[case] status: Value, #[case] created: bool) {
+    assert_eq!(begun(&[record("a", &status)]).is_some(), created);
 }
 
 #[test]

@@ -136,12 +136,10 @@ pub fn cvo(object: &Value, now: &str) -> Option<Value> {
             begin(&mut changed, version, text, now);
             accepted(&mut changed);
         }
-        None => {
-            accepted(&mut changed);
-            if changed == *object && updating {
-                complete(&mut changed, now)?;
-            }
-        }
+        None => accepted(&mut changed),
+    }
+    if changed == *object && updating {
+        complete(&mut changed, now)?;
     }
     (changed != *object).then_some(changed)
 }

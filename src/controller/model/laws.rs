@@ -218,6 +218,16 @@ fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> boo
     !pending && kept && somewhere && history(object).iter().enumerate().all(told)
 }
 
+/// Whether the newest update has accepted risks, and no record that follows it.
+pub fn is_unrecorded(object: &Value, records: &[UpdateRecord]) -> bool {
+    let front = &history(object)[0];
+    let follows = |record: &UpdateRecord| {
+        front["version"] == json!(record.spec.to)
+            && record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending)
+    };
+    !text(front).is_empty() && !records.iter().any(follows)
+}
+
 /// Leaves a state alone, and says whether it comes to rest where it should.
 fn comes_to_rest(model: &Protocol, state: &State) -> bool {
     let memory = &mut *model.memory.lock().unwrap();

@@ -28,32 +28,27 @@ use crate::{
 pub type Id = u16;
 
 /// What a replica remembers from one turn to the next, as far as it matters to the next plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Outlook {
     pub failing: Failing,
     /// The generation that was forced.
     pub forced: Option<i64>,
-    pub restored: Vec<String>,
+    /// Whether the text of an update that began at that move was put back, a bit for each.
+    pub restored: u32,
 }
 
-/// Kinds of write that wait after a failure.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Failing(Vec<Kind>);
+/// Kinds of write that wait after a failure, a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Failing(u8);
 
 impl Failing {
     pub fn add(&mut self, kind: Kind) {
-        if !self.0.contains(&kind) {
-            self.0.push(kind);
-            self.0.sort_unstable_by_key(|kind| kind.as_str());
-        }
+        self.0 |= 1 << kind as u8;
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn clear(&mut self) {
-        self.0.clear();
+    fn kinds(self) -> impl Iterator<Item = Kind> {
+        let all = [Kind::History, Kind::Conditions, Kind::Force, Kind::Restore, Kind::Record];
+        all.into_iter().filter(move |kind| self.0 & (1 << *kind as u8) != 0)
     }
 }
 
@@ -164,9 +159,15 @@ impl Memory {
         !state(before) && state(after)
     }
 
-    /// When the front entry of the history began.
-    pub fn started(&self, id: Id) -> Option<String> {
-        self.object(id)["status"]["history"][0]["startedTime"].as_str().map(str::to_owned)
+    /// Whether the newest update has accepted risks, and no UpdateRecord yet.
+    pub fn is_unrecorded(&self, object: Id, records: Id) -> bool {
+        laws::is_unrecorded(&self.object(object), &self.records(records))
+    }
+
+    /// The move at which the newest update began, as a bit.
+    pub fn started(&self, id: Id) -> u32 {
+        let object = self.object(id);
+        (0..32).filter(|at| object["status"]["history"][0]["startedTime"] == time(*at)).map(|at| 1 << at).sum()
     }
 
     /// How often each release stands in the history, and in the records.
@@ -209,7 +210,7 @@ impl Memory {
 
     /// The first write that is planned on what a replica has seen.
     pub fn planned(&mut self, replica: &Replica, clock: u8, defences: Defences) -> Option<Id> {
-        let key = (replica.object, replica.records, replica.outlook.clone(), clock);
+        let key = (replica.object, replica.records, replica.outlook, clock);
         if let Some(known) = self.plans.get(&key) {
             return *known;
         }
@@ -231,14 +232,15 @@ impl Memory {
             cluster_operators: Source::NotServed,
             ..testing::snapshot(cluster_version)
         };
-        let Outlook { failing, forced, restored } = &replica.outlook;
-        let forced_already = *forced == Some(snapshot.cluster_version.metadata.generation);
+        let Outlook { failing, forced, restored } = replica.outlook;
+        let forced_already = forced == Some(snapshot.cluster_version.metadata.generation);
         let bridging = (self.role == Role::Bridge).then(|| {
             bridge::decide(&snapshot, true)
                 .and_then(|bridging| if forced_already { Err(Refusal::Forced) } else { Ok(bridging) })
         });
-        let is_failing = failing.0.contains(&Kind::History);
-        let failing: Vec<_> = failing.0.iter().map(|kind| (*kind, String::new())).collect();
+        let failing: Vec<_> = failing.kinds().map(|kind| (kind, String::new())).collect();
+        let is_failing = failing.iter().any(|(kind, _)| *kind == Kind::History);
+        let restored: Vec<String> = (0..32).filter(|at| restored & (1 << at) != 0).map(time).collect();
         let writes = plan(&Situation {
             snapshot: &snapshot,
             verdict: &evaluate(&snapshot),
@@ -250,7 +252,7 @@ impl Memory {
             recording: if is_failing { Recording::Failing } else { Recording::Possible },
             failing: &failing,
             contended: false,
-            restored,
+            restored: &restored,
         });
         writes.into_iter().next()
     }

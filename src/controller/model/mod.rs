@@ -19,7 +19,7 @@ use stateright::{Model, Property};
 use self::{
     actors::{WISHES, Wish},
     laws::Broken,
-    memory::{Id, Memory, Outlook},
+    memory::{Failing, Id, Memory, Outlook},
 };
 use super::{
     apply::ApplyError,
@@ -61,7 +61,8 @@ struct Protocol {
 struct State {
     object: Id,
     records: Id,
-    holder: Option<usize>,
+    /// The first replica holds the lease: which of the two it is doesn't matter.
+    is_held: bool,
     replicas: [Replica; 2],
     /// Requests that are under way, and that nobody waits for.
     adrift: Vec<Request>,
@@ -73,7 +74,7 @@ struct State {
     broken: Broken,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Replica {
     object: Id,
     is_latest: bool,
@@ -87,7 +88,6 @@ struct Replica {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Request {
-    by: usize,
     write: Id,
     /// It was planned on the ClusterVersion as it is.
     fresh: bool,
@@ -108,7 +108,8 @@ enum Action {
     GiveUp(usize),
     /// The wait after a failure is over.
     Retry(usize),
-    Crash(usize),
+    /// Of the leader: a standby that crashes has nothing to lose.
+    Crash,
     Expire,
     Acquire(usize),
     /// A request that is adrift is made after all, or lost.
@@ -137,7 +138,8 @@ impl Protocol {
             }
             Action::Follow => {
                 let object = memory.moved(state.object, state.clock, None)?;
-                if self.role == Role::Bridge && memory.completes(before.object, object) && !self.is_seen(memory, &state) {
+                // No update is so fast that its record isn't written meanwhile.
+                if memory.completes(before.object, object) && memory.is_unrecorded(before.object, before.records) {
                     return None;
                 }
                 state.becomes(object);
@@ -147,7 +149,7 @@ impl Protocol {
             Action::SeeRecords(at) => state.replicas[at].records = state.records,
             Action::Send(at) => {
                 let replica = &state.replicas[at];
-                let may_write = state.holder == Some(at) || !self.defences.lease;
+                let may_write = state.leads(at) || !self.defences.lease;
                 if !may_write || replica.sent.is_some() {
                     return None;
                 }
@@ -156,12 +158,12 @@ impl Protocol {
                     state.sees_object(at);
                     state.replicas[at].caught_up = true;
                 } else {
-                    state.replicas[at].sent = Some(Request { by: at, write, fresh: replica.is_latest });
+                    state.replicas[at].sent = Some(Request { write, fresh: replica.is_latest });
                 }
             }
             Action::Answer(at) => {
                 let request = state.replicas[at].sent.take()?;
-                if state.holder != Some(at) {
+                if !state.leads(at) {
                     state.replicas[at].late += 1;
                 }
                 let answer = state.takes(memory, request);
@@ -173,21 +175,25 @@ impl Protocol {
                 state.adrift.push(request);
                 state.hears(memory, at, request.write, Err(ApplyError::Unanswered(String::new())));
             }
-            Action::Retry(at) => state.replicas[at].outlook.failing.clear(),
-            Action::Crash(at) => {
+            Action::Retry(at) => state.replicas[at].outlook.failing = Failing::default(),
+            Action::Crash => {
                 state.left.crashes = state.left.crashes.checked_sub(1)?;
-                state.adrift.extend(state.replicas[at].sent);
-                state.replicas[at] = Replica::started(&state);
+                state.adrift.extend(state.replicas[0].sent);
+                state.replicas[0] = Replica::started(&state);
             }
             Action::Expire => {
                 state.left.expiries = state.left.expiries.checked_sub(1)?;
-                let holder = state.holder.take()?;
-                state.replicas[holder].late = 0;
+                state.is_held = false;
+                let holder = &mut state.replicas[0];
+                holder.late = 0;
                 // Whoever doesn't lead forgets its waits.
-                state.replicas[holder].outlook.failing.clear();
-                state.replicas[holder].caught_up = false;
+                holder.outlook.failing = Failing::default();
+                holder.caught_up = false;
             }
-            Action::Acquire(at) => state.holder = Some(at),
+            Action::Acquire(at) => {
+                state.is_held = true;
+                state.replicas.swap(0, at);
+            }
             Action::Land(index) => {
                 let request = state.adrift.remove(index);
                 let _ = state.takes(memory, request);
@@ -197,23 +203,17 @@ impl Protocol {
             }
         }
         state.adrift.sort_unstable();
+        if !state.is_held {
+            state.replicas.sort_unstable();
+        }
         state.broken = state.broken.in_state(memory, &state);
         (state != *before).then_some(state)
-    }
-
-    /// Whether a leader has seen everything, and has nothing to write. No update is so fast that none does meanwhile.
-    fn is_seen(&self, memory: &mut Memory, state: &State) -> bool {
-        state.holder.is_some_and(|holder| {
-            let replica = &state.replicas[holder];
-            let waits = replica.sent.is_some() || !replica.outlook.failing.is_empty();
-            !waits && replica.is_latest && memory.planned(replica, state.clock, self.defences).is_none()
-        })
     }
 
     /// What happens next when nobody asks for anything and nothing goes wrong any more; the worst first.
     fn left_alone(&self, memory: &mut Memory, state: &State) -> Option<State> {
         let land = (0..state.adrift.len().min(1)).map(Action::Land);
-        let acquire = [0, 1].into_iter().filter(|_| state.holder.is_none()).map(Action::Acquire);
+        let acquire = [0, 1].into_iter().filter(|_| !state.is_held).map(Action::Acquire);
         let answer = [0, 1].map(Action::Answer);
         let see = [0, 1].into_iter().flat_map(|at| [Action::SeeObject(at), Action::SeeRecords(at)]);
         let lead = [0, 1].into_iter().flat_map(|at| [Action::Retry(at), Action::Send(at)]);
@@ -223,6 +223,10 @@ impl Protocol {
 }
 
 impl State {
+    fn leads(&self, at: usize) -> bool {
+        self.is_held && at == 0
+    }
+
     fn becomes(&mut self, object: Id) {
         if self.object != object {
             self.object = object;
@@ -265,7 +269,7 @@ impl State {
                 let outlook = &mut self.replicas[at].outlook;
                 match &*write {
                     Write::Force(_) => outlook.forced = Some(memory.generation(self.object)),
-                    Write::Restore(_) => outlook.restored.extend(front),
+                    Write::Restore(_) => outlook.restored |= front,
                     _ => {}
                 }
             }
@@ -276,8 +280,8 @@ impl State {
                 After::Skip | After::Stop => self.replicas[at].outlook.failing.add(kind),
             },
         }
-        if !self.replicas[at].outlook.failing.is_empty() && self.holder != Some(at) {
-            self.replicas[at].outlook.failing.clear();
+        if !self.leads(at) {
+            self.replicas[at].outlook.failing = Failing::default();
         }
     }
 }
@@ -311,8 +315,8 @@ impl Model for Protocol {
             State {
                 object,
                 records,
-                holder: None,
-                replicas: [replica.clone(), replica],
+                is_held: false,
+                replicas: [replica, replica],
                 adrift: Vec::new(),
                 left: self.bounds,
                 clock: 0,
@@ -328,11 +332,8 @@ impl Model for Protocol {
         actions.push(Action::Follow);
         for at in [0, 1] {
             let replica = &state.replicas[at];
-            if state.holder.is_none() {
+            if !state.is_held {
                 actions.push(Action::Acquire(at));
-            }
-            if state.holder == Some(at) {
-                actions.push(Action::Crash(at));
             }
             actions.extend([Action::SeeObject(at), Action::SeeRecords(at)]);
             match replica.sent {
@@ -340,7 +341,9 @@ impl Model for Protocol {
                 None => actions.extend([Action::Retry(at), Action::Send(at)]),
             }
         }
-        actions.push(Action::Expire);
+        if state.is_held {
+            actions.extend([Action::Crash, Action::Expire]);
+        }
         actions.extend((0..state.adrift.len()).flat_map(|index| [Action::Land(index), Action::Lose(index)]));
     }
 

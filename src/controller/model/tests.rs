@@ -24,7 +24,7 @@ fn try_it() {
                     let write = m.write(state.replicas[at].sent.unwrap().write);
                     eprintln!("    {:.300}", format!("{write:?}"));
                 }
-                eprintln!("  {action:?}    {:?} {}", state.broken, state.replicas.iter().map(|r| format!("[{} {}{} {}{:?}]", if state.holder == Some(0) {"*"} else {""}, r.object, if r.is_latest {"="} else {"<"}, r.records, r.outlook.failing)).collect::<String>());
+                eprintln!("  {action:?}    {:?} {}", state.broken, state.replicas.iter().map(|r| format!("[{} {}{} {}{:?}]", if state.is_held {"*"} else {""}, r.object, if r.is_latest {"="} else {"<"}, r.records, r.outlook.failing)).collect::<String>());
                 if last.as_ref().is_none_or(|l: &State| l.broken == state.broken) || true { last = Some(state); }
             }
             let m = checker.model().memory.lock().unwrap();
