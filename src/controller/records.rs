@@ -195,8 +195,10 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
                 status.completed_time = Some(entry.completion_time.clone()).filter(|time| !time.is_empty());
                 status.verified = Some(entry.verified);
             }
-            HistoryState::Partial if position > 0 => status.outcome = Outcome::Abandoned,
-            HistoryState::Partial => status.outcome = Outcome::Pending,
+            HistoryState::Partial if position == 0 && is_on_its_way(record, cluster_version) => {
+                status.outcome = Outcome::Pending;
+            }
+            HistoryState::Partial => status.outcome = Outcome::Abandoned,
         }
     } else if status.outcome == Outcome::Pending {
         let taken_over = history.first().is_some_and(|front| {
@@ -247,6 +249,13 @@ fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &Clus
 /// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
 fn is_forced(entry: &HistoryEntry) -> bool {
     entry.accepted_risks.contains("Forced through")
+}
+
+/// Whether the update has begun, or may still: the gate puts its entry in front before, and the request may be cleared.
+fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> bool {
+    let desired = cluster_version.desired();
+    is_about(record, &desired.version, &desired.image)
+        || asks_for(cluster_version, &record.spec.to, &record.spec.image)
 }
 
 /// Whether that release is what is asked for.

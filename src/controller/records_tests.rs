@@ -71,6 +71,12 @@ fn names(#[case] version: &str, #[case] image: &str, #[case] expected: &str) {
 #[case::still_asked_for(json!({"version": "4.21.2"}), json!([]), json!(null), json!({"outcome": "Pending"}))]
 #[case::cleared(json!(null), json!([]), json!({"outcome": "Pending"}), json!({"outcome": "Abandoned"}))]
 #[case::another_asked_for(json!({"version": "4.21.3"}), json!([]), json!(null), json!({"outcome": "Abandoned"}))]
+#[case::cleared_before_it_began(json!(null), json!([entry("Partial", "s1", FORCED)]),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
+    json!({"outcome": "Abandoned", "startedTime": "s1", "inHistory": true}))]
+#[case::asked_for_again(json!({"version": "4.21.2"}), json!([entry("Partial", "s1", FORCED)]),
+    json!({"outcome": "Abandoned", "startedTime": "s1", "inHistory": true}),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}))]
 #[case::left_behind(json!(null),
     json!([{"state": "Partial", "version": "4.21.3", "image": "x", "startedTime": "s2"}, entry("Partial", "s1", FORCED)]),
     json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
@@ -104,6 +110,15 @@ fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
 fn an_entry_has_one_record(#[case] status: Value) {
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", FORCED)]));
     assert_eq!(of_history(&[record("a", &status)], &cluster, NOW), None);
+}
+
+#[test]
+fn an_update_that_runs_is_pending_whatever_is_asked_for() {
+    let mut running = cluster(&json!({"version": "4.21.3"}), &json!([entry("Partial", "s1", FORCED)]));
+    running.status.as_mut().unwrap().desired.version = "4.21.2".into();
+    running.status.as_mut().unwrap().desired.image = DIGEST.into();
+    let pending = record("a", &json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}));
+    assert_eq!(follow(&[pending], &running), []);
 }
 
 /// What is written when an override is set while an update to 4.21.2 runs that was accepted without a risk.
