@@ -254,8 +254,7 @@ fn is_forced(entry: &HistoryEntry) -> bool {
 /// Whether the update has begun, or may still: the gate puts its entry in front before, and the request may be cleared.
 fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> bool {
     let desired = cluster_version.desired();
-    is_about(record, &desired.version, &desired.image)
-        || asks_for(cluster_version, &record.spec.to, &record.spec.image)
+    is_about(record, &desired.version, &desired.image) || asks_for(cluster_version, &record.spec.to, &record.spec.image)
 }
 
 /// Whether that release is what is asked for.

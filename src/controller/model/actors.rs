@@ -52,9 +52,7 @@ pub fn cluster() -> Value {
 pub fn wish(object: &Value, wish: Wish) -> Option<Value> {
     let mut spec = object["spec"].clone();
     // As `oc adm upgrade` asks: the whole value.
-    let ask = |version: &str, force: bool| {
-        json!({"version": version, "image": image(version), "architecture": "", "force": force})
-    };
+    let ask = |version: &str, force: bool| json!({"version": version, "image": image(version), "architecture": "", "force": force});
     spec["desiredUpdate"] = match wish {
         Wish::Override => object["spec"]["desiredUpdate"].clone(),
         Wish::Patch => ask(PATCH, false),
@@ -114,7 +112,8 @@ pub fn updater(object: &Value, now: &str) -> Option<Value> {
 
 /// The CVO syncs: it judges the request by itself, and writes its whole status.
 pub fn cvo(object: &Value, now: &str) -> Option<Value> {
-    const ITEM: &str = "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
+    const ITEM: &str =
+        "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
     let mut changed = object.clone();
     let (closed, updating) = (has_override(object), condition(object, "Progressing")["status"] == "True");
     let reason = if closed { "ClusterVersionOverridesSet" } else { "AsExpected" };
@@ -179,6 +178,7 @@ fn say(object: &mut Value, kind: &str, status: bool, reason: &str, message: &str
     let status = if status { "True" } else { "False" };
     let before = condition(object, kind);
     let time = if before["status"] == status { before["lastTransitionTime"].clone() } else { json!(now) };
-    let word = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time});
+    let word =
+        json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time});
     set_condition(object, word);
 }

@@ -47,6 +47,9 @@ impl Law {
 /// That, left alone, every state comes to rest where it should.
 pub const REST: &str = "left alone, the cluster comes to rest in the right state";
 
+/// That the model gets anywhere.
+pub const COMPLETED: &str = "an update with an accepted risk is completed";
+
 /// The laws that were broken so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Broken(u8);
@@ -141,7 +144,10 @@ fn may_force(object: &Value) -> bool {
 fn without(object: &Value, kinds: &[&str], history: bool) -> Value {
     let mut object = object.clone();
     object["metadata"] = Value::Null;
-    object["status"]["conditions"].as_array_mut().unwrap().retain(|found| !kinds.iter().any(|kind| found["type"] == *kind));
+    object["status"]["conditions"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|found| !kinds.iter().any(|kind| found["type"] == *kind));
     if history {
         object["status"]["history"] = Value::Null;
     }
@@ -189,7 +195,8 @@ fn is_right(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
     let upgradeable = condition(object, "Upgradeable")["status"] == json!(if risk { "False" } else { "True" });
     let waits = requested(object).is_some();
     let refused = condition(object, "ReleaseAccepted")["status"] == "False";
-    let finished = condition(object, "Progressing")["status"] != "True" && waits == refused && !(waits && is_allowed(object));
+    let finished =
+        condition(object, "Progressing")["status"] != "True" && waits == refused && !(waits && is_allowed(object));
     // A CVO of 4.21 lets no update through under overrides but by force.
     let forced = role != Role::Bridge || !records.iter().any(|record| record.spec.by == AcceptedBy::Gate);
     upgradeable && finished && forced && is_accounted_for(role, object, records)
@@ -205,17 +212,17 @@ fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> boo
         records.iter().filter(started).collect()
     };
     let ended = |record: &UpdateRecord| record.status.as_ref().map(|status| status.outcome);
-    let told = |(index, entry): (usize, &Value)| match of(entry).as_slice() {
+    let told = |entry: &Value| match of(entry).as_slice() {
         // A CVO forgets what it accepted, and the record is what is left.
         [] => text(entry).is_empty(),
         [record] if entry["state"] == "Completed" => ended(record) == Some(Outcome::Completed),
-        [record] => index > 0 && ended(record) == Some(Outcome::Abandoned),
+        [record] => ended(record) == Some(Outcome::Abandoned),
         _ => false,
     };
     let pending = records.iter().any(|record| ended(record).is_none_or(|outcome| outcome == Outcome::Pending));
     let kept = role == Role::Bridge || records.iter().all(|record| record.spec.accepted_risks.contains("Precondition"));
     let somewhere = records.iter().all(|record| record.spec.from != record.spec.to);
-    !pending && kept && somewhere && history(object).iter().enumerate().all(told)
+    !pending && kept && somewhere && history(object).iter().all(told)
 }
 
 /// Whether the newest update has accepted risks, and no record that follows it.
@@ -264,5 +271,14 @@ pub fn properties() -> Vec<Property<Protocol>> {
         never_broken!(Law::Late),
         never_broken!(Law::Force),
         Property::always(REST, comes_to_rest),
+        Property::sometimes(COMPLETED, |model: &Protocol, state: &State| {
+            model
+                .memory
+                .lock()
+                .unwrap()
+                .records(state.records)
+                .iter()
+                .any(|record| record.status.as_ref().is_some_and(|status| status.outcome == Outcome::Completed))
+        }),
     ]
 }

@@ -119,10 +119,6 @@ impl Memory {
         }
     }
 
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        (self.objects.items.len(), self.plans.len(), self.landings.len())
-    }
-
     pub fn first(&mut self) -> (Id, Id) {
         (self.object_id(actors::cluster()), self.records_id(Vec::new()))
     }
@@ -266,12 +262,13 @@ impl Memory {
     ) -> Result<Landing, ApplyError> {
         let key = (object, records, write, fresh, clock);
         let known = self.landings.get(&key).copied();
-        known.unwrap_or_else(|| {
-            let answer = self.land((object, records), write, fresh, clock);
-            self.landings.insert(key, answer);
-            answer
-        })
-        .map_err(|error| error(String::new()))
+        known
+            .unwrap_or_else(|| {
+                let answer = self.land((object, records), write, fresh, clock);
+                self.landings.insert(key, answer);
+                answer
+            })
+            .map_err(|error| error(String::new()))
     }
 
     fn land(&mut self, (object, records): (Id, Id), write: Id, fresh: bool, clock: u8) -> Answer {
