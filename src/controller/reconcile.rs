@@ -386,3 +386,44 @@ impl Gate {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::somebody_was_faster(ApplyError::Stale(String::new()), Kind::Conditions, 4, After::Read)]
+    #[case::again_and_again(ApplyError::Stale(String::new()), Kind::Conditions, 5, After::Skip)]
+    #[case::not_what_it_is_taken_for(ApplyError::Invalid(String::new()), Kind::History, 1, After::Read)]
+    #[case::nor_is_it_at_the_second_look(ApplyError::Invalid(String::new()), Kind::History, 2, After::Skip)]
+    #[case::the_cluster_version_is_gone(ApplyError::Gone, Kind::Force, 1, After::Await)]
+    #[case::a_record_is_gone(ApplyError::Gone, Kind::Record, 1, After::Skip)]
+    #[case::a_record_is_there_already(ApplyError::Stale(String::new()), Kind::Record, 1, After::Skip)]
+    #[case::our_operator_has_changed(ApplyError::Stale(String::new()), Kind::Operator, 1, After::Skip)]
+    #[case::refused(ApplyError::Refused(String::new()), Kind::Withdraw, 1, After::Skip)]
+    #[case::owned(ApplyError::Owned(String::new()), Kind::Conditions, 1, After::Skip)]
+    #[case::no_answer(ApplyError::Unanswered(String::new()), Kind::Restore, 1, After::Stop)]
+    #[case::no_answer_on_a_record(ApplyError::Unanswered(String::new()), Kind::Record, 1, After::Stop)]
+    fn what_follows_a_failure(
+        #[case] error: ApplyError,
+        #[case] kind: Kind,
+        #[case] failures: u32,
+        #[case] expected: After,
+    ) {
+        assert_eq!(after(&error, kind, failures), expected);
+    }
+
+    #[rstest]
+    #[case::a_new_leader_first_looks(Kind::Record, false, true)]
+    #[case::and_then_it_knows(Kind::Record, true, false)]
+    #[case::other_writes_tell_by_themselves(Kind::History, false, false)]
+    fn a_record_is_not_written_on_what_may_be_long_past(
+        #[case] kind: Kind,
+        #[case] caught_up: bool,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(needs_a_look(kind, caught_up), expected);
+    }
+}

@@ -211,18 +211,21 @@ fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> boo
         };
         records.iter().filter(started).collect()
     };
+    // It was forced once, and is still asked for.
+    let may_come = |record: &UpdateRecord| requested(object) == Some(&record.spec.to);
     let ended = |record: &UpdateRecord| record.status.as_ref().map(|status| status.outcome);
     let told = |entry: &Value| match of(entry).as_slice() {
         // A CVO forgets what it accepted, and the record is what is left.
         [] => text(entry).is_empty(),
         [record] if entry["state"] == "Completed" => ended(record) == Some(Outcome::Completed),
-        [record] => ended(record) == Some(Outcome::Abandoned),
+        [record] => ended(record) == Some(Outcome::Abandoned) || may_come(record),
         _ => false,
     };
-    let pending = records.iter().any(|record| ended(record).is_none_or(|outcome| outcome == Outcome::Pending));
+    let pending = |record: &&UpdateRecord| ended(record).is_none_or(|outcome| outcome == Outcome::Pending);
+    let settled = records.iter().filter(pending).all(may_come);
     let kept = role == Role::Bridge || records.iter().all(|record| record.spec.accepted_risks.contains("Precondition"));
     let somewhere = records.iter().all(|record| record.spec.from != record.spec.to);
-    !pending && kept && somewhere && history(object).iter().all(told)
+    settled && kept && somewhere && history(object).iter().all(told)
 }
 
 /// Whether the newest update has accepted risks, and no record that follows it.
