@@ -19,6 +19,15 @@ test: controlplane ## Check formatting, lints and docs, and run all tests
 	hack/test-controlplane
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::
 
+.PHONY: model
+model: ## Explore the model of the write protocol within wider bounds (15 minutes, 4 GB)
+	cargo test --locked --lib controller::model:: -- --ignored --nocapture --test-threads=1
+
+.PHONY: mutants
+mutants: ## Look for mutants of the gate and the plan that no unit test kills (two hours)
+	@command -v cargo-mutants >/dev/null || cargo install cargo-mutants --locked
+	cargo mutants
+
 .PHONY: demo
 demo: ## Show on a real API server what the operator does
 	@hack/demo

@@ -235,7 +235,7 @@ pub fn is_unrecorded(object: &Value, records: &[UpdateRecord]) -> bool {
         front["version"] == json!(record.spec.to)
             && record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending)
     };
-    !text(front).is_empty() && !records.iter().any(follows)
+    front["state"] == "Partial" && !text(front).is_empty() && !records.iter().any(follows)
 }
 
 /// Leaves a state alone, and says whether it comes to rest where it should.

@@ -149,10 +149,13 @@ impl Memory {
         self.object(id)["metadata"]["generation"].as_i64().unwrap()
     }
 
-    /// Whether the newest update has completed in between.
-    pub fn completes(&self, before: Id, after: Id) -> bool {
-        let state = |id: Id| self.object(id)["status"]["history"][0]["state"] == "Completed";
-        !state(before) && state(after)
+    /// Whether the newest update has ended in between, or another one has taken its place.
+    pub fn moves_on(&self, before: Id, after: Id) -> bool {
+        let front = |id: Id| {
+            let front = &self.object(id)["status"]["history"][0];
+            [front["state"].clone(), front["startedTime"].clone()]
+        };
+        front(before) != front(after)
     }
 
     /// Whether the newest update has accepted risks, and no UpdateRecord yet.

@@ -139,7 +139,7 @@ impl Protocol {
             Action::Follow => {
                 let object = memory.moved(state.object, state.clock, None)?;
                 // No update is so fast that its record isn't written meanwhile.
-                if memory.completes(before.object, object) && memory.is_unrecorded(before.object, before.records) {
+                if memory.moves_on(before.object, object) && memory.is_unrecorded(before.object, before.records) {
                     return None;
                 }
                 state.becomes(object);
