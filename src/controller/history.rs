@@ -326,7 +326,69 @@ mod tests {
     #[case::a_partial_between_minors_goes_before_the_edges("cccccPCC", 8, &[5])]
     #[case::the_newest_completed_stays("ppppppcpC", 9, &[5])]
     #[case::several_at_once("ccccccccc", 7, &[5, 6, 7])]
+    #[case::the_oldest_stays_even_where_it_is_partial("ccccccccccp", 11, &[8])]
     fn pruning(#[case] history: &str, #[case] limit: usize, #[case] expected: &[usize]) {
         assert_eq!(leaving(&entries(history), limit), expected);
+    }
+
+    #[test]
+    fn a_partial_between_two_entries_of_one_version_ranks_like_any_other() {
+        let mut history = entries("ccccccpccccc");
+        assert_eq!(leaving(&history, 12), [6]);
+        history[7].version = history[5].version.clone();
+        assert_eq!(leaving(&history, 12), [10]);
+    }
+
+    const DIGEST: &str = "r@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+    /// A cluster that completed 4.21.2, whose CVO has erased what was accepted, after these changes to status and spec.
+    fn erased(accepted: &str, request: &Value, text: &str) -> Value {
+        let mut front = entry("Completed", "4.21.2", DIGEST);
+        front["acceptedRisks"] = json!(text);
+        json!({
+            "metadata": {"resourceVersion": "7"},
+            "spec": {"desiredUpdate": request},
+            "status": {
+                "desired": {"version": "4.21.2", "image": DIGEST},
+                "history": [front],
+                "conditions": [{"type": "ReleaseAccepted", "status": accepted}],
+            },
+        })
+    }
+
+    fn restored(object: &Value, before: &[String]) -> Option<Value> {
+        let record = serde_json::from_value(json!({
+            "apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord", "metadata": {"name": "a"},
+            "spec": {"from": "4.21.1", "to": "4.21.2", "type": "patch", "image": DIGEST, "overrides": [],
+                     "acceptedRisks": "what was accepted", "by": "Bridge", "acceptedTime": NOW},
+            "status": {"outcome": "Completed", "startedTime": "then"},
+        }));
+        let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
+        let patch = restore(&cluster_version, &[record.unwrap()], before)?;
+        let mut patched = object.clone();
+        json_patch::patch(&mut patched, &patch).unwrap();
+        Some(patched)
+    }
+
+    #[rstest]
+    #[case::nothing_asked_for(&json!(null))]
+    #[case::still_asked_for(&json!({"version": "4.21.2", "image": DIGEST}))]
+    #[case::by_its_version(&json!({"version": "4.21.2"}))]
+    #[case::by_its_image(&json!({"image": DIGEST}))]
+    fn a_text_that_was_erased_is_put_back_and_nothing_else(#[case] request: &Value) {
+        let object = erased("True", request, "");
+        let mut expected = object.clone();
+        expected["status"]["history"][0]["acceptedRisks"] = json!("what was accepted");
+        assert_eq!(restored(&object, &[]), Some(expected));
+    }
+
+    #[rstest]
+    #[case::while_something_is_refused("False", &json!({"version": "4.21.2"}), "", "")]
+    #[case::while_another_version_is_asked_for("True", &json!({"version": "4.21.3"}), "", "")]
+    #[case::while_another_image_is_asked_for("True", &json!({"image": "r@sha256:3333"}), "", "")]
+    #[case::where_it_is_there("True", &json!(null), "text", "")]
+    #[case::a_second_time("True", &json!(null), "", "then")]
+    fn nothing_is_put_back(#[case] accepted: &str, #[case] request: &Value, #[case] text: &str, #[case] before: &str) {
+        assert_eq!(restored(&erased(accepted, request, text), &[before.to_owned()]), None);
     }
 }

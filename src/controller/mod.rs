@@ -7,6 +7,8 @@ mod cvo_message;
 mod events;
 mod history;
 mod leader;
+#[cfg(test)]
+mod model;
 mod observe;
 mod operator_status;
 mod ownership;

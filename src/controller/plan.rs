@@ -140,6 +140,16 @@ impl Situation<'_> {
     }
 }
 
+/// The first of the writes, and what is made together with it: the record of an accepted risk and its place in the
+/// history. Neither lets the update through, that is the conditions' part, and each is made up for from the other.
+pub fn made_at_once(writes: impl IntoIterator<Item = Write>) -> Vec<Write> {
+    let mut writes = writes.into_iter();
+    let first = writes.next();
+    let is_record = matches!(first, Some(Write::Record(RecordWrite::Create(_))));
+    let history = writes.next().filter(|second| is_record && matches!(second, Write::History(_)));
+    first.into_iter().chain(history).collect()
+}
+
 /// The writes that are missing, in the order in which they have to be made: what was accepted is recorded before
 /// the write that lets it through, and what only reports comes last.
 #[must_use]

@@ -16,8 +16,7 @@ use super::{
     observe::Observed,
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
-    plan::{self, Situation, Write},
-    records::RecordWrite,
+    plan::{self, Kind, Situation, Write},
     refusal::Refusal,
     surroundings,
     telling::Teller,
@@ -54,11 +53,54 @@ pub struct Gate {
     held: Option<String>,
     contradicted: bool,
     ungated_since: Option<Instant>,
+    /// What is seen of the ClusterVersion is no older than what a former leader has planned on.
+    caught_up: bool,
     /// The uid and generation that were forced.
     forced: Option<(String, i64)>,
     restored: Vec<String>,
     /// Something may have to be done.
     pub due: bool,
+}
+
+/// What follows a write that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The ClusterVersion is read anew, and everything is planned once more.
+    Read,
+    /// The watch will tell.
+    Await,
+    /// That kind of write waits, the others go on.
+    Skip,
+    /// That kind of write waits, and so do the others: a server that doesn't answer answers nothing else either.
+    Stop,
+}
+
+/// What follows, `failures` in a row included; what the server refuses mustn't keep the rest back.
+#[must_use]
+pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
+    let again = match error {
+        ApplyError::Stale(_) => failures <= STALE,
+        ApplyError::Invalid(_) => failures <= 1,
+        ApplyError::Owned(_)
+        | ApplyError::Gone
+        | ApplyError::Refused(_)
+        | ApplyError::TooLarge(_)
+        | ApplyError::Unanswered(_) => false,
+    };
+    match error {
+        _ if again && kind.is_on_cluster_version() => After::Read,
+        ApplyError::Gone if kind.is_on_cluster_version() => After::Await,
+        ApplyError::Unanswered(_) => After::Stop,
+        _ => After::Skip,
+    }
+}
+
+/// Whether the ClusterVersion is read anew before that write. A record's `resourceVersion` says nothing about the
+/// ClusterVersion: a new leader whose watch of the latter lags would call a record of its predecessor abandoned, as
+/// the request that it is about isn't there yet.
+#[must_use]
+pub fn needs_a_look(kind: Kind, caught_up: bool) -> bool {
+    kind == Kind::Record && !caught_up
 }
 
 impl Gate {
@@ -79,6 +121,7 @@ impl Gate {
             held: None,
             contradicted: false,
             ungated_since: None,
+            caught_up: false,
             forced: None,
             restored: Vec::new(),
             due: false,
@@ -131,6 +174,7 @@ impl Gate {
             if !leads {
                 // What another replica writes meanwhile takes nothing back.
                 self.pace = Pace::default();
+                self.caught_up = false;
                 return any;
             }
             if self.decide_role(&verdict).await {
@@ -167,6 +211,13 @@ impl Gate {
                 self.teller.look_on(snapshot, &verdict, self.role);
             }
             let batch = self.next(writes);
+            if batch.first().is_some_and(|write| needs_a_look(write.kind(), self.caught_up)) {
+                if !self.read(Kind::Record).await {
+                    return any;
+                }
+                self.caught_up = true;
+                continue;
+            }
             // The lease may have run out while something was asked.
             if batch.is_empty() || !self.leader.may_write() {
                 return any;
@@ -199,24 +250,15 @@ impl Gate {
         any
     }
 
-    /// The first write that may be made now. The record of an accepted risk and its place in the history go
-    /// together: neither lets the update through, that is the conditions' part, and each is made up for from the other.
+    /// The writes that are made now, none where nothing may be.
     fn next(&mut self, writes: Vec<Write>) -> Vec<Write> {
         if writes.is_empty() {
             self.pace.settled();
         }
-        let mut writes = writes.into_iter().filter(|write| {
+        plan::made_at_once(writes.into_iter().filter(|write| {
             let (snapshot, ..) = self.observed.all();
             !self.pace.is_repeated(write) && (!self.pace.is_contended(write, snapshot) || self.contend())
-        });
-        let Some(first) = writes.next() else { return Vec::new() };
-        if !matches!(first, Write::Record(RecordWrite::Create(_))) {
-            return vec![first];
-        }
-        match writes.next() {
-            Some(history @ Write::History(_)) => vec![first, history],
-            _ => vec![first],
-        }
+        }))
     }
 
     /// Looks who gates here. Returns whether the role has changed.
@@ -316,38 +358,33 @@ impl Gate {
     /// After a failed write: reads anew, and says whether to plan once more right away.
     async fn recover(&mut self, write: &Write, error: ApplyError, failures: u32) -> bool {
         let kind = write.kind();
-        let again = match error {
-            ApplyError::Stale(_) => failures <= STALE,
-            ApplyError::Invalid(_) => failures <= 1,
-            ApplyError::Owned(_)
-            | ApplyError::Gone
-            | ApplyError::Refused(_)
-            | ApplyError::TooLarge(_)
-            | ApplyError::Unanswered(_) => false,
-        };
-        if again && kind.is_on_cluster_version() {
-            match self.writer.read().await {
-                Ok(Some(object)) => {
-                    self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
-                    return true;
-                }
-                // The watch will tell that it is gone.
-                Ok(None) => return false,
-                Err(error) => {
-                    tracing::warn!(%error, "reading the ClusterVersion anew has failed");
-                    self.pace.failed(kind, &error);
-                    return false;
-                }
-            }
-        }
-        if matches!(error, ApplyError::Gone) && kind.is_on_cluster_version() {
-            return false;
+        let next = after(&error, kind, failures);
+        match next {
+            After::Read => return self.read(kind).await,
+            After::Await => return false,
+            After::Skip | After::Stop => {}
         }
         if self.pace.failed(kind, &error) {
             tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
         }
-        // A server that doesn't answer answers nothing else either; what it refuses mustn't keep the rest back.
-        !matches!(error, ApplyError::Unanswered(_))
+        next == After::Skip
+    }
+
+    /// Reads the ClusterVersion anew, and says whether to plan on it.
+    async fn read(&mut self, kind: Kind) -> bool {
+        match self.writer.read().await {
+            Ok(Some(object)) => {
+                self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
+                true
+            }
+            // The watch will tell that it is gone.
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(%error, "reading the ClusterVersion anew has failed");
+                self.pace.failed(kind, &error);
+                false
+            }
+        }
     }
 
     /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.
@@ -357,5 +394,46 @@ impl Gate {
         }
         self.teller.contends(self.observed.cluster_version());
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::somebody_was_faster(ApplyError::Stale(String::new()), Kind::Conditions, 4, After::Read)]
+    #[case::again_and_again(ApplyError::Stale(String::new()), Kind::Conditions, 5, After::Skip)]
+    #[case::not_what_it_is_taken_for(ApplyError::Invalid(String::new()), Kind::History, 1, After::Read)]
+    #[case::nor_is_it_at_the_second_look(ApplyError::Invalid(String::new()), Kind::History, 2, After::Skip)]
+    #[case::the_cluster_version_is_gone(ApplyError::Gone, Kind::Force, 1, After::Await)]
+    #[case::a_record_is_gone(ApplyError::Gone, Kind::Record, 1, After::Skip)]
+    #[case::a_record_is_there_already(ApplyError::Stale(String::new()), Kind::Record, 1, After::Skip)]
+    #[case::our_operator_has_changed(ApplyError::Stale(String::new()), Kind::Operator, 1, After::Skip)]
+    #[case::refused(ApplyError::Refused(String::new()), Kind::Withdraw, 1, After::Skip)]
+    #[case::owned(ApplyError::Owned(String::new()), Kind::Conditions, 1, After::Skip)]
+    #[case::no_answer(ApplyError::Unanswered(String::new()), Kind::Restore, 1, After::Stop)]
+    #[case::no_answer_on_a_record(ApplyError::Unanswered(String::new()), Kind::Record, 1, After::Stop)]
+    fn what_follows_a_failure(
+        #[case] error: ApplyError,
+        #[case] kind: Kind,
+        #[case] failures: u32,
+        #[case] expected: After,
+    ) {
+        assert_eq!(after(&error, kind, failures), expected);
+    }
+
+    #[rstest]
+    #[case::a_new_leader_first_looks(Kind::Record, false, true)]
+    #[case::and_then_it_knows(Kind::Record, true, false)]
+    #[case::other_writes_tell_by_themselves(Kind::History, false, false)]
+    fn a_record_is_not_written_on_what_may_be_long_past(
+        #[case] kind: Kind,
+        #[case] caught_up: bool,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(needs_a_look(kind, caught_up), expected);
     }
 }

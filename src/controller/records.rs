@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::ownership::{force_written, owns_force};
+use super::{
+    history::is_current,
+    ownership::{force_written, owns_force},
+};
 use crate::{
     api::{
         AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
@@ -49,16 +52,23 @@ pub fn before_accepting(
     now: &str,
 ) -> Option<RecordWrite> {
     let release = &judgement.release;
+    // A risk that arose while the update runs: the verdict is on a release that the cluster has already left for.
+    let has_begun = is_current(cluster_version, release);
     let is_there = |record: &UpdateRecord| {
-        is_open(record) && record.spec.by == by && is_about(record, &release.version, &release.image)
+        is_open(record) && (has_begun || record.spec.by == by) && is_about(record, &release.version, &release.image)
     };
     if records.iter().any(is_there) {
         return None;
     }
+    let (from, update_type) = if has_begun {
+        classify_entry(cluster_version.history())
+    } else {
+        (cluster_version.desired().version.as_str(), judgement.update_type)
+    };
     let spec = UpdateRecordSpec {
-        from: cluster_version.desired().version.clone(),
+        from: from.to_owned(),
         to: release.version.clone(),
-        update_type: judgement.update_type.as_str().to_owned(),
+        update_type: update_type.as_str().to_owned(),
         image: release.image.clone(),
         overrides: overrides(cluster_version),
         accepted_risks: message::accepted_risks(judgement),
@@ -185,8 +195,10 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
                 status.completed_time = Some(entry.completion_time.clone()).filter(|time| !time.is_empty());
                 status.verified = Some(entry.verified);
             }
-            HistoryState::Partial if position > 0 => status.outcome = Outcome::Abandoned,
-            HistoryState::Partial => status.outcome = Outcome::Pending,
+            HistoryState::Partial if position == 0 && is_on_its_way(record, cluster_version) => {
+                status.outcome = Outcome::Pending;
+            }
+            HistoryState::Partial => status.outcome = Outcome::Abandoned,
         }
     } else if status.outcome == Outcome::Pending {
         let taken_over = history.first().is_some_and(|front| {
@@ -237,6 +249,12 @@ fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &Clus
 /// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
 fn is_forced(entry: &HistoryEntry) -> bool {
     entry.accepted_risks.contains("Forced through")
+}
+
+/// Whether the update has begun, or may still: the gate puts its entry in front before, and the request may be cleared.
+fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> bool {
+    let desired = cluster_version.desired();
+    is_about(record, &desired.version, &desired.image) || asks_for(cluster_version, &record.spec.to, &record.spec.image)
 }
 
 /// Whether that release is what is asked for.

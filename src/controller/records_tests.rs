@@ -3,8 +3,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::records::{LIMIT, RecordWrite, follow, name, of_history, unverified};
-use crate::api::{AcceptedBy, ClusterVersion, Release, UpdateRecord};
+use super::records::{LIMIT, RecordWrite, before_accepting, follow, name, of_history, unverified};
+use crate::{
+    api::{AcceptedBy, ClusterVersion, Release, UpdateRecord},
+    gate::testing::evaluate_to,
+};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 const FORCED: &str = "Forced through blocking failures: text";
@@ -68,6 +71,12 @@ fn names(#[case] version: &str, #[case] image: &str, #[case] expected: &str) {
 #[case::still_asked_for(json!({"version": "4.21.2"}), json!([]), json!(null), json!({"outcome": "Pending"}))]
 #[case::cleared(json!(null), json!([]), json!({"outcome": "Pending"}), json!({"outcome": "Abandoned"}))]
 #[case::another_asked_for(json!({"version": "4.21.3"}), json!([]), json!(null), json!({"outcome": "Abandoned"}))]
+#[case::cleared_before_it_began(json!(null), json!([entry("Partial", "s1", FORCED)]),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
+    json!({"outcome": "Abandoned", "startedTime": "s1", "inHistory": true}))]
+#[case::asked_for_again(json!({"version": "4.21.2"}), json!([entry("Partial", "s1", FORCED)]),
+    json!({"outcome": "Abandoned", "startedTime": "s1", "inHistory": true}),
+    json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}))]
 #[case::left_behind(json!(null),
     json!([{"state": "Partial", "version": "4.21.3", "image": "x", "startedTime": "s2"}, entry("Partial", "s1", FORCED)]),
     json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}),
@@ -101,6 +110,45 @@ fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
 fn an_entry_has_one_record(#[case] status: Value) {
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", FORCED)]));
     assert_eq!(of_history(&[record("a", &status)], &cluster, NOW), None);
+}
+
+#[test]
+fn an_update_that_runs_is_pending_whatever_is_asked_for() {
+    let mut running = cluster(&json!({"version": "4.21.3"}), &json!([entry("Partial", "s1", FORCED)]));
+    running.status.as_mut().unwrap().desired.version = "4.21.2".into();
+    running.status.as_mut().unwrap().desired.image = DIGEST.into();
+    let pending = record("a", &json!({"outcome": "Pending", "startedTime": "s1", "inHistory": true}));
+    assert_eq!(follow(&[pending], &running), []);
+}
+
+/// What is written when an override is set while an update to 4.21.2 runs that was accepted without a risk.
+fn begun(records: &[UpdateRecord]) -> Option<RecordWrite> {
+    let history = json!([entry("Partial", "s1", ""),
+                         {"state": "Completed", "version": "4.20.9", "image": "one", "startedTime": "s0"}]);
+    let running = ClusterVersion::from_value(json!({
+        "spec": {"desiredUpdate": {"version": "4.21.2"},
+                 "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}]},
+        "status": {"desired": {"version": "4.21.2", "image": DIGEST}, "history": history},
+    }));
+    let running = running.unwrap();
+    before_accepting(records, &running, &evaluate_to(&running, "4.21.2"), AcceptedBy::Gate, NOW)
+}
+
+#[test]
+fn an_update_that_has_begun_is_recorded_from_where_it_came() {
+    let Some(RecordWrite::Create(created)) = begun(&[]) else { panic!("no record") };
+    assert_eq!(
+        (created.spec.from.as_str(), created.spec.to.as_str(), created.spec.update_type.as_str()),
+        ("4.20.9", "4.21.2", "minor")
+    );
+}
+
+#[rstest]
+#[case::of_its_own(json!({"outcome": "Pending", "startedTime": "s1"}), false)]
+#[case::written_before_it_began(json!(null), false)]
+#[case::of_an_earlier_update(json!({"outcome": "Completed", "startedTime": "s0"}), true)]
+fn an_update_that_has_begun_has_one_record_whoever_let_it_through(#[case] status: Value, #[case] created: bool) {
+    assert_eq!(begun(&[record("a", &status)]).is_some(), created);
 }
 
 #[test]

@@ -102,10 +102,49 @@ fn what_is_written(#[case] object: Value, #[case] expected: &[&str]) {
     assert_eq!(planned(&object, Role::Observe, Recording::Possible), []);
 }
 
+fn without_status() -> Value {
+    json!({"metadata": {"resourceVersion": "1"}, "spec": {"desiredUpdate": {"version": "4.21.2"}}})
+}
+
 #[test]
 fn a_cluster_version_without_status_is_not_written() {
-    let object = json!({"metadata": {"resourceVersion": "1"}, "spec": {"desiredUpdate": {"version": "4.21.2"}}});
-    assert_eq!(planned(&object, Role::Replace, Recording::Possible), []);
+    assert_eq!(planned(&without_status(), Role::Replace, Recording::Possible), []);
+}
+
+fn asked_for_a_patch() -> Value {
+    cluster(true, &json!({"version": "4.21.2"}))
+}
+
+#[rstest]
+#[case::the_record_comes_first(asked_for_a_patch(), Role::Replace, &[], &["record", "history", "conditions"])]
+#[case::a_record_that_fails_keeps_nothing_back(asked_for_a_patch(), Role::Replace, &[Kind::Record], &["history", "conditions"])]
+#[case::what_fails_waits(asked_for_a_patch(), Role::Replace, &[Kind::Conditions], &["record", "history"])]
+#[case::who_looks_on_writes_nothing(asked_for_a_patch(), Role::Observe, &[], &[])]
+#[case::who_does_not_know_its_role_neither(asked_for_a_patch(), Role::Undecided, &[], &[])]
+#[case::nor_is_there_anything_without_a_status(without_status(), Role::Bridge, &[], &[])]
+fn everything_is_planned_in_the_order_in_which_it_is_written(
+    #[case] object: Value,
+    #[case] role: Role,
+    #[case] failing: &[Kind],
+    #[case] expected: &[&str],
+) {
+    let snapshot = snapshot(&object);
+    let verdict = evaluate(&snapshot);
+    let failing: Vec<_> = failing.iter().map(|kind| (*kind, "why".to_owned())).collect();
+    let writes = plan(&Situation {
+        snapshot: &snapshot,
+        verdict: &verdict,
+        role,
+        why: "a test",
+        operator: &Source::NotServed,
+        records: &Source::Read(Vec::new()),
+        bridging: None,
+        recording: Recording::Possible,
+        failing: &failing,
+        contended: false,
+        restored: &[],
+    });
+    assert_eq!(writes.iter().map(|write| write.kind().as_str()).collect::<Vec<_>>(), expected);
 }
 
 #[rstest]

@@ -29,7 +29,8 @@ pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
         let message = message::overrides_accepted(context.cluster_version, context.target);
         return Some(Objection::warns(reason::OVERRIDES_SET, message));
     }
-    if !same_minor(&target, &current) {
+    // An update that is in progress isn't on top of itself.
+    if !same_minor(&target, &current) || target == current {
         return None;
     }
     let completed = unfinished_from(context.cluster_version)?;
@@ -130,6 +131,15 @@ mod tests {
         Some("warns MajorVersionClusterUpdateInProgress")
     )]
     #[case::overrides_come_first("4.22.0", "4.21.9", true, true, "4.22.1", Some("warns ClusterVersionOverridesSet"))]
+    #[case::a_minor_during_itself("4.22.0", "4.21.9", false, true, "4.22.0", None)]
+    #[case::another_build_of_it(
+        "4.22.0",
+        "4.21.9",
+        false,
+        true,
+        "4.22.0+b",
+        Some("warns MinorVersionClusterUpdateInProgress")
+    )]
     #[case::downgrade_during_a_minor("4.22.0", "4.21.9", false, true, "4.21.9", None)]
     #[case::target_not_semver("4.21.1", "4.21.0", true, false, "4.2", Some("InvalidDesiredVersion"))]
     #[case::current_not_semver("latest", "4.21.0", true, false, "4.22.0", Some("warns InvalidCurrentVersion"))]

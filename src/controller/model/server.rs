@@ -1,0 +1,118 @@
+//! The API server of the model: one ClusterVersion, the UpdateRecords, and what a write makes of them. A
+//! `resourceVersion` is only ever compared, so two words will do: the one that every replica has read, and the one
+//! that the object has by now if it has changed since.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::UpdateRecord,
+    controller::{apply::ApplyError, plan::Write, records::RecordWrite, withdraw::Withdrawal},
+};
+
+/// The `resourceVersion` that was read.
+pub const READ: &str = "7";
+const CHANGED: &str = "8";
+
+/// What is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub object: Value,
+    pub records: Vec<UpdateRecord>,
+}
+
+impl Stored {
+    /// Makes a write that was planned on the ClusterVersion as it is, or, unless `fresh`, on an earlier one.
+    pub fn take(&self, write: &Write, fresh: bool, now: &str) -> Result<Self, ApplyError> {
+        let mut stored = self.clone();
+        match write {
+            Write::Conditions(configuration) => stored.apply(configuration, fresh)?,
+            Write::History(patch) | Write::Restore(patch) | Write::Withdraw(Withdrawal::Conditions(patch)) => {
+                // The status subresource takes nothing but the status.
+                stored.object["status"] = self.patched(patch, fresh)?["status"].take();
+            }
+            Write::Force(bridging) => stored.set_spec(self.patched(&bridging.patch, fresh)?["spec"].take(), now),
+            Write::Record(write) => stored.record(write)?,
+            Write::Withdraw(Withdrawal::Ownership(_)) | Write::Operator(_) => unreachable!("{write:?} isn't modelled"),
+        }
+        Ok(stored)
+    }
+
+    fn version(fresh: bool) -> &'static str {
+        if fresh { READ } else { CHANGED }
+    }
+
+    fn patched(&self, patch: &json_patch::Patch, fresh: bool) -> Result<Value, ApplyError> {
+        let mut object = self.object.clone();
+        object["metadata"]["resourceVersion"] = json!(Self::version(fresh));
+        json_patch::patch(&mut object, patch).map_err(|error| ApplyError::Invalid(error.to_string()))?;
+        if object["metadata"]["resourceVersion"] != Self::version(fresh) {
+            return Err(ApplyError::Stale(String::new()));
+        }
+        Ok(object)
+    }
+
+    fn apply(&mut self, configuration: &Value, fresh: bool) -> Result<(), ApplyError> {
+        let carried = &configuration["metadata"]["resourceVersion"];
+        if !carried.is_null() && carried != Self::version(fresh) {
+            return Err(ApplyError::Stale(String::new()));
+        }
+        for applied in configuration["status"]["conditions"].as_array().unwrap() {
+            set_condition(&mut self.object, applied.clone());
+        }
+        Ok(())
+    }
+
+    /// The force that the bridge wrote is known by its owner, as in managedFields.
+    fn set_spec(&mut self, spec: Value, now: &str) {
+        let owned = json!({"manager": "upgrade-gate", "operation": "Update", "time": now,
+                           "fieldsV1": {"f:spec": {"f:desiredUpdate": {"f:force": {}, "f:image": {}}}}});
+        self.object["metadata"]["managedFields"] = json!([owned]);
+        set_spec(&mut self.object, spec);
+    }
+
+    fn record(&mut self, write: &RecordWrite) -> Result<(), ApplyError> {
+        let named = |record: &UpdateRecord, name: &str| record.metadata.name.as_deref() == Some(name);
+        match write {
+            RecordWrite::Create(record) => {
+                let name = record.metadata.name.as_deref().unwrap();
+                if self.records.iter().any(|known| named(known, name)) {
+                    return Err(ApplyError::Stale(String::new()));
+                }
+                let mut record = (**record).clone();
+                record.metadata.resource_version = Some("1".to_owned());
+                self.records.push(record);
+            }
+            RecordWrite::Status { name, patch } => {
+                let record = self.records.iter_mut().find(|record| named(record, name)).ok_or(ApplyError::Gone)?;
+                let stored = record.metadata.resource_version.clone().unwrap();
+                let carried = &patch["metadata"]["resourceVersion"];
+                if !carried.is_null() && *carried != json!(stored) {
+                    return Err(ApplyError::Stale(String::new()));
+                }
+                let mut object = json!({"status": record.status});
+                json_patch::merge(&mut object, &json!({"status": patch["status"]}));
+                record.status = serde_json::from_value(object["status"].take()).unwrap();
+                record.metadata.resource_version = Some((stored.parse::<u32>().unwrap() + 1).to_string());
+            }
+            RecordWrite::Delete(name) => self.records.retain(|record| !named(record, name)),
+        }
+        Ok(())
+    }
+}
+
+/// A change of the spec is a new generation.
+pub fn set_spec(object: &mut Value, spec: Value) {
+    if object["spec"] != spec {
+        object["spec"] = spec;
+        object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
+    }
+}
+
+/// The list is a map by type.
+pub fn set_condition(object: &mut Value, condition: Value) {
+    let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+    match conditions.iter_mut().find(|known| known["type"] == condition["type"]) {
+        Some(known) => *known = condition,
+        None => conditions.push(condition),
+    }
+}
