@@ -1,6 +1,8 @@
 //! Everything that can go wrong between operator and API server, in the middle of everything that a cluster goes
 //! through. Seeded: `UPGRADE_GATE_SEED`; `UPGRADE_GATE_FAULTS=all` (`make faults`) plays every scenario under every fault.
 
+mod bridge;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -25,6 +27,7 @@ enum Trouble {
 #[derive(Clone, Copy, Debug)]
 enum Of {
     Status,
+    Spec,
     Records,
     Lease,
     Writes,
@@ -35,6 +38,7 @@ impl Of {
     fn kind(self) -> Kind {
         match self {
             Self::Status => Kind::write("clusterversions/status"),
+            Self::Spec => Kind::write("clusterversions"),
             Self::Records => Kind::write("updaterecords"),
             Self::Lease => Kind::write("leases"),
             Self::Writes => Kind::writes(),
@@ -43,9 +47,13 @@ impl Of {
     }
 }
 
-const TROUBLES: [Trouble; 17] = [
+const TROUBLES: [Trouble; 21] = [
     Trouble::Request(Fault::DropAfter, Of::Status, 1),
     Trouble::Request(Fault::DropBefore, Of::Status, 1),
+    Trouble::Request(Fault::DropAfter, Of::Spec, 1),
+    Trouble::Request(Fault::DropBefore, Of::Spec, 1),
+    Trouble::Request(Fault::Answer(409), Of::Spec, 2),
+    Trouble::Request(Fault::Answer(500), Of::Spec, 1),
     Trouble::Request(Fault::DropAfter, Of::Records, 1),
     Trouble::Request(Fault::DropAfter, Of::Writes, 3),
     Trouble::Request(Fault::DropBefore, Of::Any, 5),
@@ -113,10 +121,13 @@ struct Scene {
 
 impl Scene {
     async fn set(cluster_version: Value) -> Self {
-        let cluster = support::cluster(cluster_version).await;
+        Self::of(support::cluster(cluster_version).await, Options::mode("replace")).await
+    }
+
+    async fn of(cluster: Cluster, options: Options) -> Self {
         let proxy = Proxy::start(&cluster).await;
         let versions = cluster.record().await;
-        let mut operator = Operator::start(&cluster, proxy.between(Options::mode("replace"))).await;
+        let mut operator = Operator::start(&cluster, proxy.between(options)).await;
         operator.ready().await;
         Self { cluster, proxy, versions, _operator: operator }
     }
@@ -131,8 +142,19 @@ impl Scene {
     /// Safe and bounded, up to now.
     async fn is_sound(&self, context: &str) {
         laws::hold(context, &self.versions.so_far().await, &self.cluster.writes().await);
+        self.keeps_its_rate(context);
+    }
+
+    fn keeps_its_rate(&self, context: &str) {
         let most = self.proxy.most_within(SPAN);
         assert!(most <= RATE, "{context}: {most} requests within {SPAN:?}");
+    }
+
+    /// A watch that is silent for ever is told apart only in time; here its end is the end of the fault.
+    fn end_of_silence(&self, trouble: Trouble) {
+        if matches!(trouble, Trouble::Watches(Watch::Stall)) {
+            self.proxy.heal();
+        }
     }
 
     /// One record for each update that went ahead under an override.
@@ -151,10 +173,7 @@ async fn plays(name: &str, steps: &[Step], trouble: Trouble) {
     for step in steps {
         scene.trouble(trouble);
         play.take(&scene.cluster, *step).await;
-        // A watch that is silent for ever is told apart only in time; here its end is the end of the fault.
-        if matches!(trouble, Trouble::Watches(Watch::Stall)) {
-            scene.proxy.heal();
-        }
+        scene.end_of_silence(trouble);
         play.comes_right(&scene.cluster).await;
         scene.is_sound(&format!("{context}, {step:?}")).await;
     }

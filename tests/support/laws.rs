@@ -62,7 +62,7 @@ fn doubled(object: &Value) -> Option<String> {
 }
 
 /// What the operator changed of what isn't its own, by its successful writes to the ClusterVersion.
-pub fn trespasses(versions: &[Value], writes: &[Write]) -> Vec<String> {
+fn trespasses(versions: &[Value], writes: &[Write], also_ours: &[&str]) -> Vec<String> {
     let user = format!("system:serviceaccount:{NAMESPACE}:upgrade-gate");
     let own = |write: &&Write| write.user == user && write.code == 200 && write.resource.starts_with("clusterversions");
     let at = |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
@@ -72,16 +72,19 @@ pub fn trespasses(versions: &[Value], writes: &[Write]) -> Vec<String> {
         .filter_map(|write| {
             let position = versions.iter().position(|version| at(version) == at(&write.response))?;
             let (before, after) = (versions.get(position.checked_sub(1)?)?, &versions[position]);
-            (others(before) != others(after))
+            (others(before, also_ours) != others(after, also_ours))
                 .then(|| format!("the operator changed what isn't its own, by {}", write.request))
         })
         .collect()
 }
 
 /// The object without what the gate may write, and without what the API server writes.
-fn others(object: &Value) -> Value {
+fn others(object: &Value, also_ours: &[&str]) -> Value {
     let mut object = object.clone();
     object["metadata"] = Value::Null;
+    if let Some(request) = object["spec"]["desiredUpdate"].as_object_mut() {
+        request.retain(|field, _| !also_ours.contains(&field.as_str()));
+    }
     let Some(status) = object["status"].as_object_mut() else { return object };
     status.remove("history");
     if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
@@ -90,13 +93,46 @@ fn others(object: &Value) -> Value {
     object
 }
 
-/// Asserts all of them.
+/// Where a request that stood there already was forced: before and after.
+pub fn forced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
+    let request = |object: &Value, field: &str| object["spec"]["desiredUpdate"][field].clone();
+    let is_forced = move |before: &Value, after: &Value| {
+        request(before, "force") != true
+            && request(after, "force") == true
+            && request(before, "version") == request(after, "version")
+    };
+    versions.windows(2).map(|pair| (&pair[0], &pair[1])).filter(move |(before, after)| is_forced(before, after))
+}
+
+/// Asserts what must hold beside a CVO, where nobody but the bridge forces: a patch alone, which the CVO refuses at that
+/// moment under an override, and nothing but that field and the image is written.
+///
+/// # Panics
+///
+/// With what is broken.
+pub fn hold_beside_a_cvo(context: &str, versions: &[Value], writes: &[Write]) {
+    let wrongly = |(before, after): (&Value, &Value)| {
+        let version = after["spec"]["desiredUpdate"]["version"].as_str().unwrap_or_default();
+        let refused = condition(before, "ReleaseAccepted");
+        let is_refused = refused["status"] == "False"
+            && refused["reason"] == "PreconditionChecks"
+            && refused["message"].to_string().contains(version);
+        let overridden = before["spec"]["overrides"].as_array().is_some_and(|overrides| !overrides.is_empty());
+        (!version.starts_with("4.21.") || !is_refused || !overridden)
+            .then(|| format!("{version:?} is forced, and was {refused}"))
+    };
+    let mut broken: Vec<String> = forced(versions).filter_map(wrongly).collect();
+    broken.extend(trespasses(versions, writes, &["force", "image"]));
+    assert!(broken.is_empty(), "{context}: {broken:#?}");
+}
+
+/// Asserts all of them, where the operator is the gate.
 ///
 /// # Panics
 ///
 /// With what is broken.
 pub fn hold(context: &str, versions: &[Value], writes: &[Write]) {
     let mut broken = broken(versions);
-    broken.extend(trespasses(versions, writes));
+    broken.extend(trespasses(versions, writes, &[]));
     assert!(broken.is_empty(), "{context}: {broken:#?}");
 }

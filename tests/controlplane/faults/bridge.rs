@@ -1,0 +1,62 @@
+//! Beside a stock CVO, while something goes wrong between operator and API server: the patch is forced once, the minor
+//! never, and there is one record.
+
+use std::time::Duration;
+
+use super::{Scene, TROUBLES, Trouble, all, seed};
+use crate::support::{
+    self, Options,
+    cvo::{self, Cvo, Params, Profile},
+    fixtures, laws,
+};
+
+async fn lets_through_the_patch_alone(trouble: Trouble) {
+    let context = format!("beside a CVO, {trouble:?}");
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    let scene = Scene::of(cluster, Options::default()).await;
+    let cluster = &scene.cluster;
+
+    scene.trouble(trouble);
+    cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
+    cluster.refused("4.22.0", "PreconditionChecks", &[]).await;
+    // The policy would have kept the minor out, and without it nothing is forced.
+    cluster.guard_the_door().await;
+    cvo.settled().await;
+    scene.end_of_silence(trouble);
+    cluster.operator_settles().await;
+
+    scene.trouble(trouble);
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    // An operator that sees nothing has nothing to force.
+    scene.end_of_silence(trouble);
+    cluster
+        .poking_until(&format!("{context}: the update"), async || {
+            let seen = cluster.cluster_version().await;
+            if seen["status"]["history"][0]["version"] == "4.21.2" { Ok(()) } else { Err(format!("{seen:#}")) }
+        })
+        .await;
+    scene.trouble(trouble);
+    cvo.complete().await;
+    scene.proxy.heal();
+    cluster.record_is(&context, |record| record["status"]["outcome"] == "Completed").await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(cluster.records().await.len(), 1, "{context}");
+
+    let versions = scene.versions.so_far().await;
+    laws::hold_beside_a_cvo(&context, &versions, &cluster.writes().await);
+    assert_eq!(laws::forced(&versions).count(), 1, "{context}");
+    scene.keeps_its_rate(&context);
+}
+
+#[tokio::test]
+async fn the_bridge_forces_what_it_should_once_under_every_fault() {
+    for (number, trouble) in TROUBLES.into_iter().enumerate() {
+        // A third of them with each seed.
+        if all() || number as u64 % 3 == seed() % 3 {
+            lets_through_the_patch_alone(trouble).await;
+        }
+    }
+}
