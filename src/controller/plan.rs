@@ -168,17 +168,21 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
     };
     let mut writes = Vec::new();
     if let Some(records) = records {
-        let record = match (verdict.request(), force) {
+        let accepted = match (verdict.request(), force) {
             (Some(request), _) if gate.iter().any(|write| matches!(write, Write::History(_))) => {
                 let forced = request.accepted_risks.iter().any(|risk| risk.forced);
-                let by = if forced { AcceptedBy::Force } else { AcceptedBy::Gate };
-                records::before_accepting(records, cluster_version, request, by, &now)
+                Some((request, if forced { AcceptedBy::Force } else { AcceptedBy::Gate }))
             }
-            (_, Some(bridging)) => {
-                records::before_accepting(records, cluster_version, &bridging.judgement, AcceptedBy::Bridge, &now)
-            }
-            _ => records::of_history(records, cluster_version, &now),
+            (_, Some(bridging)) => Some((&bridging.judgement, AcceptedBy::Bridge)),
+            _ => None,
         };
+        // Once another entry stands in front, nothing tells any more that this one's record is missing.
+        let is_its_own = |(judgement, _): (&Judgement, _)| records::is_in_front(cluster_version, &judgement.release);
+        if !accepted.is_some_and(is_its_own) {
+            writes.extend(records::of_history(records, cluster_version, &now).map(Write::Record));
+        }
+        let record = accepted
+            .and_then(|(judgement, by)| records::before_accepting(records, cluster_version, judgement, by, &now));
         writes.extend(record.map(Write::Record));
     }
     writes.extend(gate);

@@ -106,6 +106,14 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
     Some(create(records, spec))
 }
 
+/// Whether the newest update is one to that release.
+#[must_use]
+pub fn is_in_front(cluster_version: &ClusterVersion, release: &Release) -> bool {
+    let of_release =
+        |front: &HistoryEntry| same_release((&front.version, &front.image), (&release.version, &release.image));
+    cluster_version.history().first().is_some_and(of_release)
+}
+
 /// Who let an update through whose record is missing.
 fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front: &HistoryEntry) -> AcceptedBy {
     if !is_forced(front) {

@@ -115,9 +115,20 @@ fn asked_for_a_patch() -> Value {
     cluster(true, &json!({"version": "4.21.2"}))
 }
 
+/// The record of the update that was accepted before is missing.
+fn asked_for_another() -> Value {
+    let mut object = asked_for_a_patch();
+    let forced =
+        json!({"state": "Partial", "version": "4.22.0", "image": "three", "acceptedRisks": "Forced through: it"});
+    object["status"]["history"].as_array_mut().unwrap().insert(0, forced);
+    object
+}
+
 #[rstest]
 #[case::the_record_comes_first(asked_for_a_patch(), Role::Replace, &[], &["record", "history", "conditions"])]
 #[case::a_record_that_fails_keeps_nothing_back(asked_for_a_patch(), Role::Replace, &[Kind::Record], &["history", "conditions"])]
+#[case::what_is_missing_comes_before_it(
+    asked_for_another(), Role::Replace, &[], &["record", "record", "history", "conditions"])]
 #[case::what_fails_waits(asked_for_a_patch(), Role::Replace, &[Kind::Conditions], &["record", "history"])]
 #[case::who_looks_on_writes_nothing(asked_for_a_patch(), Role::Observe, &[], &[])]
 #[case::who_does_not_know_its_role_neither(asked_for_a_patch(), Role::Undecided, &[], &[])]
@@ -128,10 +139,15 @@ fn everything_is_planned_in_the_order_in_which_it_is_written(
     #[case] failing: &[Kind],
     #[case] expected: &[&str],
 ) {
-    let snapshot = snapshot(&object);
+    let writes = everything(&object, role, failing);
+    assert_eq!(writes.iter().map(|write| write.kind().as_str()).collect::<Vec<_>>(), expected);
+}
+
+fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
+    let snapshot = snapshot(object);
     let verdict = evaluate(&snapshot);
     let failing: Vec<_> = failing.iter().map(|kind| (*kind, "why".to_owned())).collect();
-    let writes = plan(&Situation {
+    plan(&Situation {
         snapshot: &snapshot,
         verdict: &verdict,
         role,
@@ -143,7 +159,17 @@ fn everything_is_planned_in_the_order_in_which_it_is_written(
         failing: &failing,
         contended: false,
         restored: &[],
-    });
+    })
+}
+
+#[rstest]
+#[case::a_record_and_its_place_in_the_history(asked_for_a_patch(), &[], &["record", "history"])]
+#[case::a_record_that_was_missing(asked_for_another(), &[], &["record"])]
+#[case::a_history_without_a_record(asked_for_a_patch(), &[Kind::Record], &["history"])]
+#[case::a_record_whose_history_fails(asked_for_a_patch(), &[Kind::History], &["record"])]
+#[case::nothing(cluster(true, &json!(null)), &[], &[])]
+fn what_is_made_at_once(#[case] object: Value, #[case] failing: &[Kind], #[case] expected: &[&str]) {
+    let writes = made_at_once(everything(&object, Role::Replace, failing));
     assert_eq!(writes.iter().map(|write| write.kind().as_str()).collect::<Vec<_>>(), expected);
 }
 
