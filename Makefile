@@ -20,7 +20,6 @@ test: controlplane ## Check formatting, lints and docs, and run all tests
 	hack/test-controlplane
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::
 
-<<<<<<< HEAD
 .PHONY: deny
 deny: ## Check licences, bans and sources of what we depend on; advisories where their database is here
 	@hack/deny
@@ -29,7 +28,7 @@ deny: ## Check licences, bans and sources of what we depend on; advisories where
 .PHONY: fuzz
 fuzz: ## Fuzz what reads input, a minute for each target (FUZZ_SECONDS=60)
 	@hack/fuzz
-=======
+
 .PHONY: model
 model: ## Explore the model of the write protocol within wider bounds (15 minutes, 4 GB)
 	cargo test --locked --lib controller::model:: -- --ignored --nocapture --test-threads=1
@@ -38,7 +37,6 @@ model: ## Explore the model of the write protocol within wider bounds (15 minute
 mutants: ## Look for mutants of the gate and the plan that no unit test kills (two hours)
 	@command -v cargo-mutants >/dev/null || cargo install cargo-mutants --locked
 	cargo mutants
->>>>>>> model
 
 .PHONY: demo
 demo: ## Show on a real API server what the operator does
