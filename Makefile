@@ -29,6 +29,24 @@ deny: ## Check licences, bans and sources of what we depend on; advisories where
 fuzz: ## Fuzz what reads input, a minute for each target (FUZZ_SECONDS=60)
 	@hack/fuzz
 
+# Each seed is another one: UPGRADE_GATE_SEED=7 make faults.
+.PHONY: faults
+faults: controlplane ## Play every scenario under every fault, from 1,000 states, and all tests in bad weather (an hour)
+	UPGRADE_GATE_FAULTS=all UPGRADE_GATE_STATES=1000 cargo test --locked --test controlplane -- faults:: level::
+	UPGRADE_GATE_WEATHER=$${UPGRADE_GATE_SEED:-1} hack/test-controlplane
+
+.PHONY: soak
+soak: controlplane ## Keep an operator busy for an hour, and see its memory stay flat (UPGRADE_GATE_SOAK_MINUTES=60)
+	cargo build --locked --release --bin upgrade-gate
+	UPGRADE_GATE_BINARY="$$PWD/target/release/upgrade-gate" \
+		cargo test --locked --test controlplane -- --ignored --nocapture soak::
+
+# ROUNDS says how often each reaction is timed. The other benches leave their figures for the last one's table.
+.PHONY: bench
+bench: controlplane ## Measure what a judgement costs, and what an administrator waits for (10 minutes)
+	cargo bench --locked --bench core --bench check
+	cargo bench --locked --bench end_to_end
+
 .PHONY: model
 model: ## Explore the model of the write protocol within wider bounds (15 minutes, 4 GB)
 	cargo test --locked --lib controller::model:: -- --ignored --nocapture --test-threads=1

@@ -1,9 +1,14 @@
 //! Texts on a cluster that would act on a terminal: nothing that the operator writes or logs passes them on as they are.
 
+use kube::config::Kubeconfig;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{self, Operator, Options, condition, entries, fixtures};
+use crate::support::{
+    self, ControlPlane, Operator, Options, condition, entries,
+    faults::{Fault, Kind, Proxy},
+    fixtures,
+};
 
 /// A colour, a window's title, a bell, a line drawn over, C1, a text turned around, no width.
 const HOSTILE: &str = "a\u{1b}[31m\u{1b}]0;x\u{7}\r\u{9b}2J\u{202e}\u{200b}b";
@@ -68,4 +73,30 @@ async fn what_hides_on_a_cluster_is_escaped_wherever_it_is_passed_on(#[case] mod
             serde_json::from_str::<Value>(line).unwrap();
         }
     }
+}
+
+#[rstest]
+#[case::text("text")]
+#[case::json("json")]
+#[tokio::test]
+async fn the_token_is_in_no_log_at_any_level_whatever_goes_wrong(#[case] format: &str) {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let file = Kubeconfig::read_from(ControlPlane::get().operator_kubeconfig()).unwrap();
+    let secret = |user: kube::config::NamedAuthInfo| serde_json::to_value(user.auth_info.unwrap()).unwrap();
+    let user = file.auth_infos.into_iter().map(secret).find(|user| user["token"].is_string()).unwrap();
+    let (claims, signature) = user["token"].as_str().unwrap().rsplit_once('.').unwrap();
+    let proxy = Proxy::start(&cluster).await;
+    let options = Options::mode("replace").arg("--log-level=trace").arg(&format!("--log-format={format}"));
+    let operator = Operator::start(&cluster, proxy.between(options)).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    for fault in [Fault::Answer(401), Fault::Answer(403), Fault::Answer(500), Fault::DropBefore, Fault::DropAfter] {
+        proxy.inject(fault, Kind::writes(), 2);
+        cluster.set_overrides(json!([])).await;
+        cluster.upgradeable("True", "AsExpected").await;
+        cluster.set_overrides(json!([fixtures::policy_override()])).await;
+        cluster.upgradeable("False", "ClusterVersionOverrides").await;
+    }
+    let log = operator.log();
+    assert!(log.lines().count() > 10, "{log}");
+    assert!(!log.contains(claims) && !log.contains(signature), "the log holds the token");
 }

@@ -28,6 +28,11 @@ fn broken_by(before: &Value, after: &Value) -> Vec<String> {
     let overridden = before["spec"]["overrides"].as_array().is_some_and(|overrides| !overrides.is_empty());
     let forced = before["spec"]["desiredUpdate"]["force"] == true;
     let newly = accepted != condition(before, "ReleaseAccepted");
+    let upgradeable = condition(after, "Upgradeable");
+    let written = newly || upgradeable != condition(before, "Upgradeable");
+    if overridden && written && upgradeable["status"] != "False" {
+        broken.push(format!("{at}: the first word after an override leaves the gate open: {upgradeable}"));
+    }
     if newly && leaves_minor && overridden && !forced && accepted["status"] == "True" {
         broken.push(format!("{at}: {asked} is accepted under an override: {accepted}"));
     }

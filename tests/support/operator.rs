@@ -17,6 +17,7 @@ use tempfile::NamedTempFile;
 use super::cluster::Cluster;
 use super::control_plane::{NAME, NAMESPACE};
 use super::eventually;
+use super::faults::Proxy;
 
 /// In what one replica may differ from the Deployment.
 #[derive(Clone, Debug)]
@@ -63,12 +64,20 @@ pub struct Operator {
     log: NamedTempFile,
     health: SocketAddr,
     metrics: SocketAddr,
+    /// What stands between it and the API server, where there is weather.
+    _link: Option<Proxy>,
 }
 
 impl Operator {
     /// Starts one, and doesn't wait for it: see [`Self::ready`].
     pub async fn start(cluster: &Cluster, options: Options) -> Self {
         let container = container(cluster).await;
+        // A test that has a link of its own has its own faults as well.
+        let link = if options.env.contains_key("KUBECONFIG") { None } else { Proxy::weather(cluster).await };
+        let options = match &link {
+            Some(proxy) => proxy.between(options),
+            None => options,
+        };
         let (health, metrics) = (free_port(), free_port());
         let mut args = container.args.unwrap_or_default();
         set_flag(&mut args, &format!("--health-probe-bind-address={health}"));
@@ -101,7 +110,7 @@ impl Operator {
             .stderr(stream())
             .spawn()
             .expect("start the operator");
-        Self { process, started, identity: options.identity, log, health, metrics }
+        Self { process, started, identity: options.identity, log, health, metrics, _link: link }
     }
 
     /// Waits until it says that it is ready.

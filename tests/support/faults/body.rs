@@ -41,30 +41,44 @@ pub(super) async fn carry(mut from: Incoming, mut to: Sender<Bytes, Cut>, kind: 
                 if to.send_data(events).await.is_err() {
                     return;
                 }
+                let squall = shared.state().squall(&kind);
+                if let Some(watch) = squall {
+                    let Some(open) = befall(to, watch, first.as_ref(), &shared).await else { return };
+                    to = open;
+                }
             }
             _ = orders.changed() => {
                 let fresh: Vec<Order> = orders.borrow_and_update()[obeyed..].to_vec();
                 obeyed += fresh.len();
                 for order in fresh.into_iter().filter(|order| order.kind.covers(&kind)) {
-                    match (order.watch, &first) {
-                        (Watch::Cut, _) => return to.abort(Cut),
-                        (Watch::Stall, _) => return lost(to, &shared).await,
-                        (Watch::Gone, _) => {
-                            let _ = to.send_data(Bytes::from_static(GONE)).await;
-                            return;
-                        }
-                        (Watch::Replay, Some(event)) => {
-                            if to.send_data(event.clone()).await.is_err() {
-                                return;
-                            }
-                        }
-                        (Watch::Replay, None) => {}
-                    }
+                    let Some(open) = befall(to, order.watch, first.as_ref(), &shared).await else { return };
+                    to = open;
                 }
             }
             _ = partitioned.changed() => {}
         }
     }
+}
+
+/// Does this to a watch that has brought `first`; `None` where it has ended by that.
+async fn befall(
+    mut to: Sender<Bytes, Cut>,
+    watch: Watch,
+    first: Option<&Bytes>,
+    shared: &Shared,
+) -> Option<Sender<Bytes, Cut>> {
+    match watch {
+        Watch::Cut => to.abort(Cut),
+        Watch::Stall => lost(to, shared).await,
+        Watch::Gone => drop(to.send_data(Bytes::from_static(GONE)).await),
+        Watch::Replay => {
+            if let Some(event) = first {
+                to.send_data(event.clone()).await.ok()?;
+            }
+            return Some(to);
+        }
+    }
+    None
 }
 
 /// Nothing comes any more; the connection ends once the network is whole again.

@@ -54,6 +54,11 @@ impl Kind {
             && fits(self.write.as_ref(), other.write.as_ref())
     }
 
+    /// Whether it is of this resource.
+    pub(super) fn is_of(&self, resource: &str) -> bool {
+        self.resource.as_deref() == Some(resource)
+    }
+
     /// That of one request.
     pub(super) fn of(method: &Method, uri: &Uri) -> Self {
         let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();

@@ -16,7 +16,7 @@ mod serve;
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -29,7 +29,12 @@ use tempfile::NamedTempFile;
 use tokio::{net::TcpListener, sync::watch};
 
 pub use self::kind::Kind;
-use super::{cluster::Cluster, operator::Options};
+use super::{cluster::Cluster, operator::Options, steps::Steps};
+
+/// Names the seed of the weather in which every operator of a test works, where set: see [`Proxy::weather`].
+const WEATHER: &str = "UPGRADE_GATE_WEATHER";
+/// In bad weather, one in so many requests and events meets a fault.
+const ODDS: u64 = 8;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +81,31 @@ struct Order {
 struct State {
     traps: Vec<Trap>,
     log: Vec<(Instant, Kind)>,
+    weather: Option<Steps>,
+}
+
+impl State {
+    /// The fault that the weather has for this request. Leases are left alone: losing the lead is no fault.
+    fn gust(&mut self, kind: &Kind) -> Option<Fault> {
+        const GUSTS: [Fault; 8] = [
+            Fault::Delay(Duration::from_millis(200)),
+            Fault::DropBefore,
+            Fault::DropAfter,
+            Fault::Answer(409),
+            Fault::Answer(410),
+            Fault::Answer(429),
+            Fault::Answer(500),
+            Fault::Answer(503),
+        ];
+        let weather = self.weather.as_mut().filter(|_| !kind.is_of("leases"))?;
+        weather.one_in(ODDS).then(|| *weather.one_of(&GUSTS))
+    }
+
+    /// What the weather does to a watch after an event.
+    fn squall(&mut self, kind: &Kind) -> Option<Watch> {
+        let weather = self.weather.as_mut().filter(|_| !kind.is_of("leases"))?;
+        weather.one_in(ODDS).then(|| *weather.one_of(&[Watch::Cut, Watch::Gone, Watch::Replay]))
+    }
 }
 
 #[derive(Debug)]
@@ -87,6 +117,12 @@ struct Shared {
     healed: watch::Sender<u64>,
     /// Nothing gets through, and nobody is told.
     partitioned: watch::Sender<bool>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The running proxy; it ends when dropped.
@@ -134,6 +170,15 @@ impl Proxy {
         options
     }
 
+    /// A proxy in the weather of `UPGRADE_GATE_WEATHER`, a seed, or none where that isn't set: anything may happen to any
+    /// request and after any event of a watch.
+    pub async fn weather(cluster: &Cluster) -> Option<Self> {
+        let seed = std::env::var(WEATHER).ok()?.parse().expect("UPGRADE_GATE_WEATHER is a number, the seed");
+        let proxy = Self::start(cluster).await;
+        proxy.state().weather = Some(Steps::seeded(seed));
+        Some(proxy)
+    }
+
     fn path(&self) -> PathBuf {
         self.kubeconfig.path().to_owned()
     }
@@ -177,7 +222,7 @@ impl Proxy {
         (0..log.len()).map(until).max().unwrap_or_default()
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
     }
 }

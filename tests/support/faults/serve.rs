@@ -1,9 +1,6 @@
 //! The proxy's own HTTP: takes requests, lets faults happen to them, and hands them on.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, channel::Channel, combinators::BoxBody};
@@ -86,9 +83,9 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
 
 /// Notes the request, and takes the fault that waits for it.
 fn meet(shared: &Shared, kind: &Kind) -> Option<Fault> {
-    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = shared.state();
     state.log.push((Instant::now(), kind.clone()));
-    let position = state.traps.iter().position(|trap| trap.kind.covers(kind))?;
+    let Some(position) = state.traps.iter().position(|trap| trap.kind.covers(kind)) else { return state.gust(kind) };
     let trap = &mut state.traps[position];
     trap.left = trap.left.saturating_sub(1);
     let fault = trap.fault;
