@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use upgrade_gate::{check, cleanup, config, controller, crd, history, plugin, telemetry, text};
+use upgrade_gate::{check, cleanup, config, connect, controller, crd, history, plugin, telemetry, text};
 
 /// The package's version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
@@ -39,7 +39,7 @@ enum Command {
         yes: bool,
         /// Where the cluster is, and as whom.
         #[command(flatten)]
-        cluster: config::ClusterArgs,
+        cluster: connect::ClusterArgs,
     },
     /// Prints the CRDs.
     ///
@@ -104,26 +104,29 @@ fn run(args: &config::RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
-    on_cluster(&args.cluster, "run", async |client| match controller::run(config, client).await {
+    let connect = |cluster: kube::Config| controller::Link::new(&cluster, args.lease_renew_interval);
+    on_cluster(&args.cluster, "run", connect, async |link| match controller::run(config, link).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(BLOCKED, &error.to_string()),
     })
 }
 
-fn clean_up(yes: bool, cluster: &config::ClusterArgs) -> ExitCode {
+fn clean_up(yes: bool, cluster: &connect::ClusterArgs) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
     let now = jiff::Timestamp::now();
-    on_cluster(cluster, "cleanup", async |client| match cleanup::clean_up(&client, yes, now).await {
+    let connect = |cluster| Ok(connect::builder(cluster)?.build());
+    on_cluster(cluster, "cleanup", connect, async |client| match cleanup::clean_up(&client, yes, now).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
         Err(error) => fail(NO_ANSWER, &error.to_string()),
     })
 }
 
-/// Runs something with a client of the cluster that the arguments name.
-fn on_cluster(
-    cluster: &config::ClusterArgs,
+/// Runs something with a connection to the cluster that the arguments name.
+fn on_cluster<C>(
+    cluster: &connect::ClusterArgs,
     command: &str,
-    work: impl AsyncFnOnce(kube::Client) -> ExitCode,
+    connect: impl FnOnce(kube::Config) -> kube::Result<C>,
+    work: impl AsyncFnOnce(C) -> ExitCode,
 ) -> ExitCode {
     #[expect(clippy::expect_used, reason = "set-up: without a runtime there is no program")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
@@ -132,9 +135,13 @@ fn on_cluster(
             Ok(config) => config,
             Err(error) => return fail(NO_ANSWER, &error.to_string()),
         };
-        match kube::Client::try_from(config) {
-            Ok(client) => work(client).await,
-            Err(error) => fail(NO_ANSWER, &error.to_string()),
+        let server = connect::address(&config.cluster_url);
+        match connect(config) {
+            Ok(connection) => work(connection).await,
+            Err(error) => {
+                let error = connect::ClusterError::Client { server, source: Box::new(error) };
+                fail(NO_ANSWER, &error.to_string())
+            }
         }
     })
 }

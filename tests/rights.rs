@@ -65,6 +65,10 @@ impl Record {
 
     fn add(&mut self, event: &Value) {
         let right = asked(event);
+        // Which APIs are served, Kubernetes tells whoever is logged in (system:discovery).
+        if right.verb == "get" && right.resource.starts_with("/apis") {
+            return;
+        }
         let message = event["responseStatus"]["message"].as_str().unwrap_or_default();
         if event["annotations"]["authorization.k8s.io/decision"] != "allow" {
             self.refused.insert(right);
@@ -229,6 +233,16 @@ fn what_was_asked_for_is_granted_here(
     let record = Record::of([&*line(request, answer)]);
     assert_eq!(record.refused_for_good(&granted(RBAC)), refused);
     assert_eq!(record.allowed_by_others(&granted(RBAC)), from_elsewhere);
+}
+
+#[test]
+fn which_apis_are_served_is_told_to_everybody() {
+    let mut event: Value = serde_json::from_str(&line("get things - -", DONE)).unwrap();
+    event["objectRef"] = Value::Null;
+    for (url, counts) in [("/apis/g/v1", false), ("/metrics", true)] {
+        event["requestURI"] = json!(url);
+        assert_eq!(Record::of([&*event.to_string()]).allowed.len(), usize::from(counts), "{url}");
+    }
 }
 
 const CREATE_MAPS: &str = "create /maps '' in 'here'";

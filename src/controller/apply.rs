@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
     core::Status,
 };
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     operator_status::OperatorWrite,
@@ -95,11 +96,18 @@ impl Writer {
         }
     }
 
-    /// Makes one write.
+    /// Makes one write, and gives it up where it isn't through `until` then.
     ///
     /// # Errors
     /// See [`ApplyError`].
-    pub async fn apply(&self, write: &Write) -> Result<Answer, ApplyError> {
+    pub async fn apply(&self, write: &Write, until: Instant) -> Result<Answer, ApplyError> {
+        match timeout_at(until, self.make(write)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ApplyError::Unanswered("nothing while the lease was held".to_owned())),
+        }
+    }
+
+    async fn make(&self, write: &Write) -> Result<Answer, ApplyError> {
         let manager = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
         // Forced: on these conditions the gate is the owner by design.
         let owner = PatchParams::apply(names::SELF).force();
@@ -142,9 +150,10 @@ impl Writer {
                     .map(Box::new)
                     .map(Answer::Record)
             }
-            RecordWrite::Delete(name) => {
-                let deleted = answered(self.records.delete(name, &DeleteParams::default())).await;
-                match deleted {
+            RecordWrite::Delete { name, uid } => {
+                let that = Preconditions { uid: Some(uid.clone()), resource_version: None };
+                let params = DeleteParams { preconditions: Some(that), ..DeleteParams::default() };
+                match answered(self.records.delete(name, &params)).await {
                     Ok(_) | Err(ApplyError::Gone) => Ok(Answer::Deleted(name.clone())),
                     Err(error) => Err(error),
                 }

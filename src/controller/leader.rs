@@ -16,9 +16,10 @@ use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 
+use super::{link::Link, watch::WATCH_SECONDS};
 use crate::{api::names, config::LeaseConfig};
 
 /// Between tries while the API server can't be reached at the start, and twice as long each time.
@@ -26,6 +27,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long giving the lease back may take at the end.
 const RELEASE: Duration = Duration::from_secs(3);
+/// Where there is no lease to lose; a write is given up far earlier.
+const FOR_EVER: Duration = Duration::from_hours(1);
 /// Characters that the API server takes for a field manager.
 const FIELD_MANAGER_LIMIT: usize = 128;
 
@@ -60,13 +63,21 @@ struct Candidate {
 impl Leader {
     /// Becomes a candidate; without a lease to hold, this process always leads.
     #[must_use]
-    pub fn start(client: Client, lease: Option<LeaseConfig>, identity: String) -> Self {
+    pub fn start(link: &Link, lease: Option<LeaseConfig>, identity: String) -> Self {
         let Some(lease) = lease else { return Self(None) };
-        let election = Election { client: client.clone(), lease: lease.clone(), identity: identity.clone() };
+        let election = Election { client: link.lease.clone(), lease: lease.clone(), identity: identity.clone() };
         let (deadline_sender, deadline) = watch::channel(None);
         let (elected_sender, elected) = watch::channel(false);
         let free = Arc::new(Notify::new());
-        let observer = tokio::spawn(observe(client, lease, identity, deadline_sender, free.clone()));
+        let observer = Observer {
+            link: link.clone(),
+            lease,
+            identity,
+            elected: elected.clone(),
+            deadline: deadline_sender,
+            free: free.clone(),
+        };
+        let observer = tokio::spawn(observer.run());
         let election = tokio::spawn(election.run(free, elected_sender));
         Self(Some(Candidate { elected, election, deadline, observer }))
     }
@@ -74,9 +85,17 @@ impl Leader {
     /// Whether a write may be made now.
     #[must_use]
     pub fn may_write(&self) -> bool {
-        self.0.as_ref().is_none_or(|candidate| {
-            *candidate.elected.borrow() && candidate.deadline.borrow().is_some_and(|deadline| Instant::now() < deadline)
-        })
+        self.writes_until().is_some_and(|deadline| Instant::now() < deadline)
+    }
+
+    /// Until when a write that is made now has to be through; `None` where none may be made.
+    #[must_use]
+    pub fn writes_until(&self) -> Option<Instant> {
+        match &self.0 {
+            None => Some(Instant::now() + FOR_EVER),
+            Some(candidate) if *candidate.elected.borrow() => *candidate.deadline.borrow(),
+            Some(_) => None,
+        }
     }
 
     /// Waits until something about the lead has changed.
@@ -186,49 +205,61 @@ fn is_refusal(error: &LeaseManagerError) -> bool {
 }
 
 /// Turns what is seen of the Lease into a deadline.
-async fn observe(
-    client: Client,
+struct Observer {
+    link: Link,
     lease: LeaseConfig,
     identity: String,
+    elected: watch::Receiver<bool>,
     deadline: watch::Sender<Option<Instant>>,
     free: Arc<Notify>,
-) {
-    let api: Api<Lease> = Api::namespaced(client, &lease.namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", names::SELF));
-    let mut events = watcher(api.clone(), config).default_backoff().boxed();
-    loop {
-        let current = *deadline.borrow();
-        let seen = tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(Event::Apply(seen) | Event::InitApply(seen))) => Some(seen),
-                Some(Ok(Event::Delete(_))) => None,
-                Some(Ok(Event::Init | Event::InitDone) | Err(_)) => continue,
-                None => return,
-            },
-            // The watch is silent for longer than renewals take: ask, before the lead is lost for nothing.
-            () = until(current, lease.renew_interval) => {
-                match tokio::time::timeout(lease.renew_interval, api.get_opt(names::SELF)).await {
-                    Ok(Ok(seen)) => seen,
-                    // The deadline stands: a server in trouble takes no lease away.
-                    Ok(Err(_)) | Err(_) => continue,
-                }
-            }
-        };
-        if seen.as_ref().is_none_or(is_free) {
-            free.notify_one();
-        }
-        let until = seen.as_ref().and_then(|seen| deadline_of(seen, &identity, &lease));
-        if *deadline.borrow() != until {
-            deadline.send_replace(until);
-        }
-    }
 }
 
-/// Until shortly before the deadline. Whoever doesn't lead has nothing to lose, and waits for the watch.
-async fn until(deadline: Option<Instant>, before: Duration) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until((deadline - before / 2).max(Instant::now() + before / 2)).await,
-        None => std::future::pending().await,
+impl Observer {
+    async fn run(self) {
+        let lease_api = |client: &Client| Api::<Lease>::namespaced(client.clone(), &self.lease.namespace);
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", names::SELF));
+        let config = config.timeout(WATCH_SECONDS);
+        let mut events = watcher(lease_api(&self.link.client), config).default_backoff().boxed();
+        let asked = lease_api(&self.link.lease);
+        let mut last = None;
+        let mut ticks = tokio::time::interval(self.lease.renew_interval / 2);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let seen = tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(Event::Apply(seen) | Event::InitApply(seen))) => Some(seen),
+                    Some(Ok(Event::Delete(_))) => None,
+                    Some(Ok(Event::Init | Event::InitDone) | Err(_)) => continue,
+                    None => return,
+                },
+                // The watch is silent for longer than renewals take: ask, before the lead is lost for nothing.
+                _ = ticks.tick() => {
+                    if !self.lacks_a_renewal() {
+                        continue;
+                    }
+                    match asked.get_opt(names::SELF).await {
+                        Ok(seen) => seen,
+                        // The deadline stands: a server in trouble takes no lease away.
+                        Err(_) => continue,
+                    }
+                }
+            };
+            if seen.as_ref().is_none_or(is_free) {
+                self.free.notify_one();
+            }
+            let renewed = seen.as_ref().and_then(|seen| Renewal::of(seen, &self.identity, &self.lease));
+            // The same renewal, seen once more, is no later one, whatever this machine's clock says by now.
+            if renewed.as_ref().map(|renewed| &renewed.time) != last.as_ref() {
+                self.deadline.send_replace(renewed.as_ref().map(|renewed| renewed.deadline));
+                last = renewed.map(|renewed| renewed.time);
+            }
+        }
+    }
+
+    /// Whether the manager holds the lease, and what is seen of it is older than a renewal should be.
+    fn lacks_a_renewal(&self) -> bool {
+        let soon = Instant::now() + self.lease.renew_interval;
+        *self.elected.borrow() && self.deadline.borrow().is_none_or(|deadline| deadline < soon)
     }
 }
 
@@ -236,20 +267,30 @@ fn is_free(lease: &Lease) -> bool {
     lease.spec.as_ref().is_none_or(|spec| spec.holder_identity.as_deref().is_none_or(str::is_empty))
 }
 
-/// The moment from which on another replica might take over. `renewTime` is of this machine's own clock, as it
-/// was this process that renewed.
-fn deadline_of(lease: &Lease, identity: &str, config: &LeaseConfig) -> Option<Instant> {
-    let spec = lease.spec.as_ref()?;
-    if spec.holder_identity.as_deref() != Some(identity) {
-        return None;
+/// That this process has renewed the lease.
+struct Renewal {
+    /// As written.
+    time: jiff::Timestamp,
+    /// The moment from which on another replica might take over.
+    deadline: Instant,
+}
+
+impl Renewal {
+    /// `None` where somebody else holds it, or it has run out. The time is of this machine's own clock, as it was this
+    /// process that renewed.
+    fn of(lease: &Lease, identity: &str, config: &LeaseConfig) -> Option<Self> {
+        let spec = lease.spec.as_ref()?;
+        if spec.holder_identity.as_deref() != Some(identity) {
+            return None;
+        }
+        let time = spec.renew_time.as_ref()?.0;
+        let duration = spec.lease_duration_seconds.map_or(config.duration, |seconds| {
+            Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(config.duration)
+        });
+        let margin = duration / 5;
+        let age = Duration::try_from(now().duration_since(time)).unwrap_or_default();
+        Some(Self { time, deadline: Instant::now() + duration.checked_sub(margin + age)? })
     }
-    let renewed = spec.renew_time.as_ref()?.0;
-    let duration = spec.lease_duration_seconds.map_or(config.duration, |seconds| {
-        Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(config.duration)
-    });
-    let margin = duration / 5;
-    let age = Duration::try_from(now().duration_since(renewed)).unwrap_or_default();
-    Some(Instant::now() + duration.checked_sub(margin + age)?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a lease is renewed by the clock")]

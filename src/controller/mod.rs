@@ -7,6 +7,7 @@ mod cvo_message;
 mod events;
 mod history;
 mod leader;
+mod link;
 #[cfg(test)]
 mod model;
 mod observe;
@@ -27,7 +28,6 @@ mod withdraw;
 
 use std::{sync::Arc, time::Duration};
 
-use kube::Client;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use self::{events::Announcer, leader::Leader, reconcile::Gate};
@@ -40,6 +40,7 @@ use crate::{
 pub use self::{
     bridge::{Bridging, decide},
     leader::LeaderError,
+    link::Link,
     ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
     refusal::Refusal,
     surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
@@ -49,6 +50,8 @@ pub use self::{
 
 /// How often the loop turns at least. Nothing is written then unless something differs.
 const RESYNC: Duration = Duration::from_secs(10);
+/// Changes that wait for the loop. Each may hold a whole ClusterVersion, and a watch that waits costs nothing.
+const UNSEEN: usize = 32;
 /// How long events may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -76,7 +79,7 @@ pub enum RunError {
 ///
 /// # Errors
 /// Something without which the operator can't work has failed; the kubelet starts it anew.
-pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
+pub async fn run(config: Config, link: Link) -> Result<(), RunError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
@@ -86,13 +89,13 @@ pub async fn run(config: Config, client: Client) -> Result<(), RunError> {
     let mut probes = server::serve_probes(config.probes, health.clone()).await?;
     let mut serving = server::serve_metrics(config.metrics, config.metrics_tls.clone(), metrics.clone()).await?;
 
-    let (sender, mut incoming) = mpsc::channel(256);
-    let watches = watch::start(&client, &sender);
+    let (sender, mut incoming) = mpsc::channel(UNSEEN);
+    let watches = watch::start(&link.client, &sender);
     drop(sender);
-    let (announcer, published) = Announcer::start(client.clone(), config.identity.clone());
-    let leader = Leader::start(client.clone(), config.lease.clone(), config.identity.clone());
+    let (announcer, published) = Announcer::start(link.client.clone(), config.identity.clone());
+    let leader = Leader::start(&link, config.lease.clone(), config.identity.clone());
     tracing::info!(mode = ?config.mode, identity = config.identity, "starting");
-    let mut gate = Gate::new(&config, &client, leader, metrics, announcer);
+    let mut gate = Gate::new(&config, &link.client, leader, metrics, announcer);
 
     let mut resync = tokio::time::interval(RESYNC);
     resync.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -20,6 +20,7 @@ pub struct Observed {
     snapshot: Snapshot,
     cluster_version: ClusterVersionState,
     listed_cluster_version: Option<Value>,
+    went_back: bool,
     own_operator: Source<Option<Value>>,
     records: Source<Vec<UpdateRecord>>,
     listed_operators: Vec<Operator>,
@@ -64,6 +65,7 @@ impl Observed {
             snapshot,
             cluster_version: ClusterVersionState::NotYetSeen,
             listed_cluster_version: None,
+            went_back: false,
             own_operator: Source::NotGiven,
             records: Source::NotGiven,
             listed_operators: Vec::new(),
@@ -132,6 +134,11 @@ impl Observed {
         }
     }
 
+    /// Whether a list has shown an earlier state of the ClusterVersion than was known, since this was last asked.
+    pub fn went_back(&mut self) -> bool {
+        std::mem::take(&mut self.went_back)
+    }
+
     /// Takes in what a write returned, ahead of the watch.
     pub fn take_answer(&mut self, answer: Answer) -> bool {
         match answer {
@@ -154,7 +161,10 @@ impl Observed {
             }
             Seen::Complete => match self.listed_cluster_version.take() {
                 // A list is the truth even where its resourceVersion is lower: etcd may have been restored.
-                Some(object) => self.set_cluster_version(object),
+                Some(object) => {
+                    self.went_back |= self.is_older(&object);
+                    self.set_cluster_version(object)
+                }
                 None => self.forget_cluster_version(),
             },
             Seen::Changed(object) => !self.is_older(&object) && self.set_cluster_version(object),

@@ -5,18 +5,19 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use backon::ExponentialBuilder;
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::GroupVersionForDiscovery;
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, ObjectMeta},
     core::DynamicResourceScope,
     runtime::{
-        WatchStreamExt as _, watcher,
+        watcher,
         watcher::{Event, ExponentialBackoff},
     },
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::api::{
     ClusterOperator, UpdateRecord,
@@ -31,7 +32,12 @@ const PAGE: u32 = 100;
 
 /// After so many seconds a watch begins anew where it left off, and a little later where not even its end has come: for
 /// no longer a connection that has died silently hides what happens. It costs the server ten small requests a minute.
-const WATCH_SECONDS: u32 = 30;
+pub(super) const WATCH_SECONDS: u32 = 30;
+/// After so long without a failure, the next one is the first again: longer than any wait, and than a whole watch.
+const CALM: Duration = Duration::from_secs(60);
+/// For so long what was seen last stands while no list comes through. After that, a ClusterOperator may have said
+/// anything.
+const TRUST: Duration = Duration::from_secs(60);
 
 /// An object off the wire: enough metadata for the watch, and what `T` keeps of the rest.
 #[derive(Clone, Debug)]
@@ -177,6 +183,16 @@ pub fn cluster_operators() -> ApiResource {
     config_resource("ClusterOperator", "clusteroperators")
 }
 
+fn config_maps() -> ApiResource {
+    ApiResource {
+        group: String::new(),
+        version: "v1".into(),
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        plural: "configmaps".into(),
+    }
+}
+
 fn config_resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource {
         group: "config.openshift.io".into(),
@@ -189,109 +205,188 @@ fn config_resource(kind: &str, plural: &str) -> ApiResource {
 
 /// Starts all watches; they end when the set is dropped or the receiver is.
 pub fn start(client: &Client, changes: &mpsc::Sender<Change>) -> JoinSet<()> {
-    let config_maps = ApiResource {
-        group: String::new(),
-        version: "v1".into(),
-        api_version: "v1".into(),
-        kind: "ConfigMap".into(),
-        plural: "configmaps".into(),
-    };
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let config_map = |namespace| Api::namespaced_with(client.clone(), namespace, &config_maps);
+    let all = watcher::Config::default;
+    let source = |resource: ApiResource, namespace: Option<&str>, config: watcher::Config| Source {
+        client: client.clone(),
+        resource,
+        namespace: namespace.map(str::to_owned),
+        config: config.timeout(WATCH_SECONDS),
+    };
     let mut tasks = JoinSet::new();
-    tasks.spawn(watch(
-        Api::all_with(client.clone(), &cluster_versions()),
-        named(CLUSTER_VERSION),
-        changes.clone(),
-        Change::ClusterVersion,
-    ));
-    tasks.spawn(watch(
-        Api::all_with(client.clone(), &cluster_operators()),
-        watcher::Config::default().page_size(PAGE),
-        changes.clone(),
-        Change::ClusterOperators,
-    ));
-    tasks.spawn(watch(
-        Api::all_with(client.clone(), &ApiResource::erase::<UpdateRecord>(&())),
-        watcher::Config::default(),
-        changes.clone(),
-        Change::Records,
-    ));
+    let cluster_version = source(cluster_versions(), None, named(CLUSTER_VERSION));
+    tasks.spawn(cluster_version.watch(changes.clone(), Change::ClusterVersion));
+    let operators = source(cluster_operators(), None, all().page_size(PAGE));
+    tasks.spawn(operators.watch(changes.clone(), Change::ClusterOperators));
+    let records = source(ApiResource::erase::<UpdateRecord>(&()), None, all());
+    tasks.spawn(records.watch(changes.clone(), Change::Records));
     for (place, change) in [
         (ADMIN_GATES, Change::AdminGates as fn(Seen<ConfigMap>) -> Change),
         (ADMIN_ACKS, Change::AdminAcks as fn(Seen<ConfigMap>) -> Change),
     ] {
-        tasks.spawn(watch(config_map(place.0), named(place.1), changes.clone(), change));
+        let config_map = source(config_maps(), Some(place.0), named(place.1));
+        tasks.spawn(config_map.watch(changes.clone(), change));
     }
     tasks
 }
 
-/// Watches for as long as somebody listens. After a refusal the watch starts over with a list: one that resumed
-/// would say nothing until the next change, and the refusal would stand for ever.
-async fn watch<T>(
-    api: Api<Wire<T>>,
+/// What one watch looks at.
+struct Source {
+    client: Client,
+    resource: ApiResource,
+    namespace: Option<String>,
     config: watcher::Config,
-    changes: mpsc::Sender<Change>,
-    wrap: fn(Seen<T>) -> Change,
-) where
-    T: Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
-{
-    let backoff = || {
-        let builder = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT);
-        ExponentialBackoff::from(builder.with_factor(2.0).with_jitter().without_max_times())
-    };
-    let mut waits = backoff();
-    loop {
-        let config = config.clone().timeout(WATCH_SECONDS);
-        let mut events = watcher(api.clone(), config).backoff(backoff()).boxed();
-        while let Some(event) = events.next().await {
-            let seen = seen(event);
-            let refused = matches!(seen, Seen::Failed(Failure::NotServed | Failure::Refused(_)));
-            if matches!(seen, Seen::Complete) {
-                waits = backoff();
+}
+
+impl Source {
+    /// Watches for as long as somebody listens. After a failure, whatever it was, it starts over with a list: one that
+    /// resumed would say nothing until the next change, and might ask for ever for what the server has forgotten.
+    async fn watch<T>(self, changes: mpsc::Sender<Change>, wrap: fn(Seen<T>) -> Change)
+    where
+        T: Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+    {
+        let api: Api<Wire<T>> = match &self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
+            None => Api::all_with(self.client.clone(), &self.resource),
+        };
+        let mut troubles = Troubles::none();
+        loop {
+            let mut events = watcher(api.clone(), self.config.clone()).boxed();
+            while let Some(event) = events.next().await {
+                let (seen, failed) = match event {
+                    Ok(event) => (seen(event), false),
+                    Err(error) => (Seen::Failed(self.failure(&error, &mut troubles).await), true),
+                };
+                if matches!(seen, Seen::Complete) {
+                    troubles.listed();
+                }
+                if changes.send(wrap(seen)).await.is_err() {
+                    return;
+                }
+                if failed {
+                    break;
+                }
             }
-            if changes.send(wrap(seen)).await.is_err() {
-                return;
-            }
-            if refused {
-                break;
-            }
+            tokio::time::sleep(troubles.wait()).await;
         }
-        tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+    }
+
+    /// What a failure says of the source. Where it can be listed, it can be read; so only a list can tell that it can't.
+    async fn failure(&self, error: &watcher::Error, troubles: &mut Troubles) -> Failure {
+        let why = error.to_string();
+        let watcher::Error::InitialListFailed(error) = error else { return Failure::Passing(why) };
+        let failure = match error {
+            kube::Error::Api(status) if status.code == 404 => match self.is_served().await {
+                Ok(false) => return Failure::NotServed,
+                Ok(true) => Failure::Passing(format!("the API is there, but: {why}")),
+                Err(error) => Failure::Passing(format!("whether the API is there can't be told: {error}")),
+            },
+            kube::Error::Api(status) if matches!(status.code, 401 | 403) => Failure::Refused(status.message.clone()),
+            kube::Error::SerdeError(_) => Failure::Refused(why),
+            _ => Failure::Passing(why),
+        };
+        match failure {
+            Failure::Passing(why) if troubles.are_lasting() => Failure::Refused(why),
+            failure => failure,
+        }
+    }
+
+    /// Whether the API server lists the API among those that it serves. A 404 alone doesn't tell: a load balancer says the
+    /// same for a moment, and without ClusterOperators the gate would stand open.
+    async fn is_served(&self) -> kube::Result<bool> {
+        let ApiResource { group, version, api_version, plural, .. } = &self.resource;
+        if group.is_empty() {
+            return Ok(true); // the core always is
+        }
+        let is_version = |found: &GroupVersionForDiscovery| found.version == *version;
+        let groups = self.client.list_api_groups().await?.groups;
+        if !groups.iter().any(|found| found.name == *group && found.versions.iter().any(is_version)) {
+            return Ok(false);
+        }
+        let resources = self.client.list_api_group_resources(api_version).await?.resources;
+        Ok(resources.iter().any(|found| found.name == *plural))
     }
 }
 
-fn seen<T>(event: watcher::Result<Event<Wire<T>>>) -> Seen<T> {
+/// How long a watch has been failing, and so how long it waits.
+struct Troubles {
+    waits: ExponentialBackoff,
+    /// When it failed last.
+    last: Option<Instant>,
+    /// Since when no list has come through.
+    unlisted: Option<Instant>,
+}
+
+impl Troubles {
+    fn none() -> Self {
+        Self { waits: waits(), last: None, unlisted: None }
+    }
+
+    /// A list has come through.
+    fn listed(&mut self) {
+        self.unlisted = None;
+    }
+
+    /// A list has failed. Whether they have for so long that what was seen last can't be trusted any more.
+    fn are_lasting(&mut self) -> bool {
+        self.unlisted.get_or_insert_with(Instant::now).elapsed() > TRUST
+    }
+
+    /// How long to wait after a failure: twice as long each time, until it was calm for a while.
+    fn wait(&mut self) -> Duration {
+        if self.last.is_none_or(|last| last.elapsed() > CALM) {
+            self.waits = waits();
+        }
+        self.last = Some(Instant::now());
+        self.waits.next().unwrap_or(LONGEST_WAIT)
+    }
+}
+
+fn waits() -> ExponentialBackoff {
+    let builder = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT);
+    ExponentialBackoff::from(builder.with_factor(2.0).with_jitter().without_max_times())
+}
+
+fn seen<T>(event: Event<Wire<T>>) -> Seen<T> {
     match event {
-        Ok(Event::Init) => Seen::Restarted,
-        Ok(Event::InitApply(object)) => Seen::Listed(object.kept),
-        Ok(Event::InitDone) => Seen::Complete,
-        Ok(Event::Apply(object)) => Seen::Changed(object.kept),
-        Ok(Event::Delete(object)) => Seen::Gone(object.meta.name.unwrap_or_default()),
-        Err(error) => Seen::Failed(failure(&error)),
+        Event::Init => Seen::Restarted,
+        Event::InitApply(object) => Seen::Listed(object.kept),
+        Event::InitDone => Seen::Complete,
+        Event::Apply(object) => Seen::Changed(object.kept),
+        Event::Delete(object) => Seen::Gone(object.meta.name.unwrap_or_default()),
     }
 }
 
-fn failure(error: &watcher::Error) -> Failure {
-    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-    let text = |error: &dyn std::error::Error| error.to_string();
-    match error {
-        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) => {
-            by_code(status.code, &status.message)
-        }
-        WatchError(status) => by_code(status.code, &status.message),
-        InitialListFailed(error @ kube::Error::SerdeError(_)) | WatchFailed(error @ kube::Error::SerdeError(_)) => {
-            Failure::Refused(text(error))
-        }
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => Failure::Passing(text(error)),
-        NoResourceVersion => Failure::Refused(text(error)),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn by_code(code: u16, message: &str) -> Failure {
-    match code {
-        404 => Failure::NotServed,
-        401 | 403 => Failure::Refused(message.to_owned()),
-        _ => Failure::Passing(message.to_owned()),
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_until_it_was_calm_for_a_while() {
+        let mut troubles = Troubles::none();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            waits.push(troubles.wait());
+            // What a list that comes through, and a watch that fails again, take meanwhile changes nothing.
+            troubles.listed();
+            tokio::time::sleep(*waits.last().unwrap()).await;
+        }
+        assert!(waits[0] < Duration::from_millis(500) && waits[8] >= LONGEST_WAIT, "{waits:?}");
+        tokio::time::sleep(CALM + LONGEST_WAIT).await;
+        assert!(troubles.wait() < Duration::from_millis(500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_seen_is_trusted_for_a_minute_of_lists_that_fail() {
+        let mut troubles = Troubles::none();
+        troubles.listed();
+        tokio::time::sleep(Duration::from_hours(1)).await; // of a watch that is well
+        assert!(!troubles.are_lasting());
+        tokio::time::sleep(TRUST).await;
+        assert!(!troubles.are_lasting());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(troubles.are_lasting());
+        troubles.listed();
+        assert!(!troubles.are_lasting());
     }
 }

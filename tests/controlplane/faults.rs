@@ -2,6 +2,7 @@
 //! through. Seeded: `UPGRADE_GATE_SEED`; `UPGRADE_GATE_FAULTS=all` (`make faults`) plays every scenario under every fault.
 
 mod bridge;
+mod lasting;
 
 use std::time::Duration;
 

@@ -39,6 +39,11 @@ impl Kind {
         Self { resource: None, watch: Some(true), write: Some(false) }
     }
 
+    /// All lists and single objects.
+    pub fn reads() -> Self {
+        Self { resource: None, watch: Some(false), write: Some(false) }
+    }
+
     /// All writes.
     pub fn writes() -> Self {
         Self { resource: None, watch: Some(false), write: Some(true) }

@@ -47,6 +47,8 @@ pub enum Fault {
     DropAfter,
     /// It is answered with this HTTP status, and the server never sees it.
     Answer(u16),
+    /// It is answered well, and with nothing: a watch that ends as soon as it has begun.
+    End,
 }
 
 /// What happens to the watches that are open.

@@ -58,6 +58,7 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::DropBefore) => return Err(Cut),
         Some(Fault::Answer(code)) => return Ok(made_up(code)),
+        Some(Fault::End) => return Ok(Response::new(whole(Bytes::new()))),
         Some(Fault::DropAfter) | None => {}
     }
     let (mut parts, body) = request.into_parts();
