@@ -165,7 +165,8 @@ fn is_about_its_refusal(refusal: Refusal) -> bool {
         | Refusal::Blocked
         | Refusal::Unfinished
         | Refusal::NoPolicy
-        | Refusal::NoCvo => true,
+        | Refusal::NoCvo
+        | Refusal::NoRecords => true,
         Refusal::NoRequest
         | Refusal::UnknownFields
         | Refusal::Architecture

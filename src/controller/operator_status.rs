@@ -28,13 +28,12 @@ pub enum OperatorWrite {
 /// The write that is missing, if any. Where the API isn't served, nobody would read it.
 #[must_use]
 pub fn write(situation: &Situation<'_>, now: &str) -> Option<OperatorWrite> {
-    let object = |extra: (&str, Value)| {
-        json!({"apiVersion": names::CONFIG_API_VERSION, "kind": "ClusterOperator",
-               "metadata": {"name": names::SELF}, extra.0: extra.1})
-    };
+    let object = |metadata: Value, (part, content): (&str, Value)| json!({"apiVersion": names::CONFIG_API_VERSION, "kind": "ClusterOperator", "metadata": metadata, part: content});
     let existing = match situation.operator {
         Source::Read(Some(existing)) => existing,
-        Source::Read(None) => return Some(OperatorWrite::Create(object(("spec", json!({}))))),
+        Source::Read(None) => {
+            return Some(OperatorWrite::Create(object(json!({"name": names::SELF}), ("spec", json!({})))));
+        }
         Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return None,
     };
     let before: Vec<Condition> = serde_json::from_value(existing["status"]["conditions"].clone()).unwrap_or_default();
@@ -51,7 +50,9 @@ pub fn write(situation: &Situation<'_>, now: &str) -> Option<OperatorWrite> {
         && existing["status"]["relatedObjects"] == related;
     (!same).then(|| {
         let status = json!({"conditions": conditions, "versions": versions, "relatedObjects": related});
-        OperatorWrite::Status(object(("status", status)))
+        // With the version that was read, so that what a former leader still says about itself comes to nothing.
+        let version = &existing["metadata"]["resourceVersion"];
+        OperatorWrite::Status(object(json!({"name": names::SELF, "resourceVersion": version}), ("status", status)))
     })
 }
 

@@ -32,8 +32,8 @@ const REMEMBERED: usize = 8;
 #[derive(Debug, Default)]
 pub struct Pace {
     backoffs: Vec<Backoff>,
-    /// Until then, nothing is written that another writer took back.
-    contended: Option<Instant>,
+    /// Until when which kind of write isn't made that another writer took back.
+    contended: Vec<(Kind, Instant)>,
     /// Until then, nothing is written at all.
     paused: Option<Instant>,
     /// The waits that have been waited for.
@@ -78,7 +78,7 @@ impl Pace {
     pub fn recording(&self, snapshot: &Snapshot) -> Recording {
         if self.failing().iter().any(|(kind, _)| *kind == Kind::History) {
             Recording::Failing
-        } else if self.contends() && self.has_recorded(snapshot) {
+        } else if self.waits(Kind::History) && self.has_recorded(snapshot) {
             Recording::TakenBack
         } else {
             Recording::Possible
@@ -157,7 +157,9 @@ impl Pace {
         match write {
             Write::Conditions(configuration) => self.stood.as_ref().is_some_and(|(uid, stood)| {
                 let planned = planned(configuration);
-                let earlier = || self.wrote_conditions.contains(&planned) && !shows(snapshot, stood);
+                // `Upgradeable` comes first. Where nobody has touched it, it is our own verdict that has changed.
+                let turned = planned.first() != stood.first() && shows(snapshot, stood.get(..1).unwrap_or_default());
+                let earlier = || !turned && self.wrote_conditions.contains(&planned) && !shows(snapshot, stood);
                 *uid == snapshot.cluster_version.metadata.uid && (*stood == planned || earlier())
             }),
             Write::History(_) => self.has_recorded(snapshot),
@@ -165,19 +167,24 @@ impl Pace {
         }
     }
 
-    /// Whether a contended write may be made now; if so, the next one waits for a minute.
-    pub fn may_contend(&mut self) -> bool {
-        if self.contends() {
-            return false;
-        }
-        self.contended = Some(Instant::now() + CONTENDED);
-        true
+    /// What another writer had taken back was written once more: the next time not within a minute.
+    pub fn fought(&mut self, kind: Kind) {
+        self.contended.retain(|(known, _)| *known != kind);
+        self.contended.push((kind, Instant::now() + CONTENDED));
     }
 
-    /// Whether a contended write was made within the last minute.
+    /// Whether such a write was made against another writer within the last minute. The gate is kept whatever is fought
+    /// over besides; anything else waits for it.
+    #[must_use]
+    pub fn waits(&self, kind: Kind) -> bool {
+        let counts = |fought: Kind| fought == kind || kind != Kind::Conditions;
+        self.contended.iter().any(|(fought, until)| counts(*fought) && Instant::now() < *until)
+    }
+
+    /// Whether any was.
     #[must_use]
     pub fn contends(&self) -> bool {
-        self.contended.is_some_and(|until| Instant::now() < until)
+        self.contended.iter().any(|(_, until)| Instant::now() < *until)
     }
 
     /// Lets everything rest for a while.
@@ -193,7 +200,8 @@ impl Pace {
 
     /// Completes when a wait is over, once for each wait.
     pub async fn due(&mut self) {
-        let waits = self.backoffs.iter().map(|backoff| backoff.until).chain(self.contended).chain(self.paused);
+        let contended = self.contended.iter().map(|(_, until)| *until);
+        let waits = self.backoffs.iter().map(|backoff| backoff.until).chain(contended).chain(self.paused);
         match waits.filter(|wait| self.woken.is_none_or(|woken| woken < *wait)).min() {
             Some(wait) => {
                 tokio::time::sleep_until(wait).await;
@@ -308,9 +316,10 @@ mod tests {
         let mut pace = Pace::default();
         pace.wrote(&record(), &request("a", 1));
         assert_eq!(pace.recording(&request("a", 1)), Recording::Possible);
-        assert!(pace.is_contended(&record(), &request("a", 1)) && pace.may_contend());
+        assert!(pace.is_contended(&record(), &request("a", 1)) && !pace.waits(Kind::History));
+        pace.fought(Kind::History);
         assert_eq!(pace.recording(&request("a", 1)), Recording::TakenBack);
-        assert!(!pace.may_contend());
+        assert!(pace.waits(Kind::History) && !pace.waits(Kind::Conditions), "what is fought over is the record alone");
         assert_eq!(pace.recording(&request("a", 2)), Recording::Possible, "a new request");
     }
 
@@ -324,8 +333,12 @@ mod tests {
 
     /// Makes the write if it may be made now.
     fn write(pace: &mut Pace, write: &Write, seen: &Snapshot) -> bool {
-        let may = !pace.is_contended(write, seen) || pace.may_contend();
+        let contended = pace.is_contended(write, seen);
+        let may = !contended || !pace.waits(write.kind());
         if may {
+            if contended {
+                pace.fought(write.kind());
+            }
             pace.wrote(write, seen);
         }
         may
@@ -362,6 +375,29 @@ mod tests {
             seen = showing(message);
         }
         assert!(!pace.contends());
+    }
+
+    /// Both conditions as the object has them.
+    fn seen(upgradeable: &str, release_accepted: &str) -> (Write, Snapshot) {
+        let condition =
+            |kind: &str, message: &str| json!({"type": kind, "status": "False", "reason": "R", "message": message});
+        let both = json!([condition("Upgradeable", upgradeable), condition("ReleaseAccepted", release_accepted)]);
+        let mut snapshot = request("a", 1);
+        let conditions = serde_json::from_value(both.clone()).unwrap();
+        snapshot.cluster_version.status = Some(crate::api::Status { conditions, ..crate::api::Status::default() });
+        (Write::Conditions(json!({"status": {"conditions": both}})), snapshot)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fight_over_the_one_condition_keeps_no_verdict_on_the_other_back() {
+        let mut pace = Pace::default();
+        for turn in 0..6 {
+            let verdict = if turn % 2 == 0 { "overrides" } else { "none" };
+            let before = if turn % 2 == 0 { "none" } else { "overrides" };
+            assert!(write(&mut pace, &seen(verdict, "ours").0, &seen(before, "theirs").1), "turn {turn}");
+            let again = write(&mut pace, &seen(verdict, "ours").0, &seen(verdict, "theirs").1);
+            assert_eq!(again, turn == 0, "turn {turn}: the same words are written once more, and then once a minute");
+        }
     }
 
     #[tokio::test(start_paused = true)]

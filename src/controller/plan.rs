@@ -124,7 +124,7 @@ pub struct Situation<'a> {
     pub records: &'a Source<Vec<UpdateRecord>>,
     /// What the bridge says of the request; `None` in any other role.
     pub bridging: Option<&'a Result<Bridging, Refusal>>,
-    /// Whether an accepted risk can be recorded.
+    /// Whether an accepted risk can be recorded: see [`recording`].
     pub recording: Recording,
     /// Kinds of write that have failed a moment ago, and why.
     pub failing: &'a [(Kind, String)],
@@ -138,6 +138,57 @@ impl Situation<'_> {
     fn is_failing(&self, kind: Kind) -> bool {
         self.failing.iter().any(|(failing, _)| *failing == kind)
     }
+}
+
+/// Whether the accepted risk of what would go ahead now can be recorded: in the history, and in an UpdateRecord where
+/// those are served. Where the last try at one has failed, the update waits for it.
+#[must_use]
+pub fn recording(
+    in_history: Recording,
+    (snapshot, verdict, role): (&Snapshot, &Verdict, Role),
+    records: &Source<Vec<UpdateRecord>>,
+    bridging: Option<&Result<Bridging, Refusal>>,
+    failing: &[(Kind, String)],
+) -> Recording {
+    let fails = |kind| failing.iter().any(|(failing, _)| *failing == kind);
+    let records = match records {
+        Source::Read(records) if fails(Kind::Record) => Some(records),
+        _ => None,
+    };
+    if in_history != Recording::Failing && records.is_none() {
+        return in_history;
+    }
+    let cluster_version = &snapshot.cluster_version;
+    let request = verdict.request().filter(|request| !history::is_current(cluster_version, &request.release));
+    let is_missing = |judgement: &Judgement, by| {
+        records.is_some_and(|records| records::before_accepting(records, cluster_version, judgement, by, "").is_some())
+    };
+    let waits = match (role, request, bridging) {
+        (Role::Replace, Some(request), _) => {
+            let in_front = records::is_in_front(cluster_version, &request.release);
+            let unrecorded = history::record(cluster_version, request, "", history::LIMIT).is_some();
+            let without_its_record = || {
+                in_front && records.is_some_and(|records| records::of_history(records, cluster_version, "").is_some())
+            };
+            (unrecorded && (in_history == Recording::Failing || is_missing(request, accepted_by(request))))
+                || without_its_record()
+        }
+        (Role::Bridge, _, Some(Ok(bridging))) => is_missing(&bridging.judgement, AcceptedBy::Bridge),
+        _ => false,
+    };
+    match in_history {
+        _ if waits => Recording::Failing,
+        Recording::Failing => Recording::Possible,
+        Recording::Possible | Recording::TakenBack => in_history,
+    }
+}
+
+fn accepted_by(request: &Judgement) -> AcceptedBy {
+    if request.accepted_risks.iter().any(|risk| risk.forced) { AcceptedBy::Force } else { AcceptedBy::Gate }
+}
+
+fn by_bridge(bridging: &Bridging) -> (&Judgement, AcceptedBy) {
+    (&bridging.judgement, AcceptedBy::Bridge)
 }
 
 /// The first of the writes, and what is made together with it: the record of an accepted risk and its place in the
@@ -161,7 +212,8 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
     }
     let now = rfc3339(snapshot.now);
     let gate = gate_writes(snapshot, verdict, role, situation.recording);
-    let force = situation.bridging.and_then(|bridging| bridging.as_ref().ok());
+    let can_record = situation.recording != Recording::Failing;
+    let force = situation.bridging.and_then(|bridging| bridging.as_ref().ok()).filter(|_| can_record);
     let records = match situation.records {
         Source::Read(records) if !situation.is_failing(Kind::Record) => Some(records.as_slice()),
         _ => None,
@@ -170,11 +222,9 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
     if let Some(records) = records {
         let accepted = match (verdict.request(), force) {
             (Some(request), _) if gate.iter().any(|write| matches!(write, Write::History(_))) => {
-                let forced = request.accepted_risks.iter().any(|risk| risk.forced);
-                Some((request, if forced { AcceptedBy::Force } else { AcceptedBy::Gate }))
+                Some((request, accepted_by(request)))
             }
-            (_, Some(bridging)) => Some((&bridging.judgement, AcceptedBy::Bridge)),
-            _ => None,
+            (_, bridging) => bridging.map(by_bridge),
         };
         // Once another entry stands in front, nothing tells any more that this one's record is missing.
         let is_its_own = |(judgement, _): (&Judgement, _)| records::is_in_front(cluster_version, &judgement.release);
@@ -284,8 +334,7 @@ fn release_accepted(
     if let Some(step) = request.failed_step {
         return (ConditionStatus::False, step.reason(), message::release_accepted(request));
     }
-    let unrecorded = history::record(cluster_version, request, "", history::LIMIT).is_some();
-    if recording == Recording::Failing && unrecorded {
+    if recording == Recording::Failing {
         return (ConditionStatus::Unknown, reason::RETRIEVE_PAYLOAD, message::not_recorded(&request.release));
     }
     (ConditionStatus::True, reason::PAYLOAD_LOADED, message::release_accepted(request))

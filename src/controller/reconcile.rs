@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    gate::{Verdict, evaluate},
+    gate::{Source, Verdict, evaluate},
     metrics::Metrics,
 };
 
@@ -71,7 +71,7 @@ pub enum After {
     Await,
     /// That kind of write waits, the others go on.
     Skip,
-    /// That kind of write waits, and so do the others: a server that doesn't answer answers nothing else either.
+    /// That kind of write waits, and so do the others, now: they stand on this one.
     Stop,
 }
 
@@ -90,7 +90,8 @@ pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
     match error {
         _ if again && kind.is_on_cluster_version() => After::Read,
         ApplyError::Gone if kind.is_on_cluster_version() => After::Await,
-        ApplyError::Unanswered(_) => After::Stop,
+        // What stands apart from the gate mustn't hold it up.
+        ApplyError::Unanswered(_) if kind.is_on_cluster_version() => After::Stop,
         _ => After::Skip,
     }
 }
@@ -130,7 +131,11 @@ impl Gate {
 
     /// Takes in what a watch saw.
     pub fn take(&mut self, change: Change) {
-        if self.observed.take(change) {
+        let news = self.observed.take(change);
+        if self.observed.went_back() {
+            self.caught_up = false;
+        }
+        if news {
             self.due = true;
             if let Some(why) = self.observed.unreadable() {
                 tracing::error!(why, "nothing can be judged");
@@ -175,6 +180,7 @@ impl Gate {
                 // What another replica writes meanwhile takes nothing back.
                 self.pace = Pace::default();
                 self.caught_up = false;
+                self.ungated_since = None;
                 return any;
             }
             if self.decide_role(&verdict).await {
@@ -184,7 +190,9 @@ impl Gate {
             let bridging = self.bridging().await;
             let failing = self.pace.failing();
             let (snapshot, operator, records) = self.observed.all();
-            let recording = self.pace.recording(snapshot);
+            let judged = (snapshot, &verdict, self.role);
+            let in_history = self.pace.recording(snapshot);
+            let recording = plan::recording(in_history, judged, records, bridging.as_ref(), &failing);
             let situation = Situation {
                 snapshot,
                 verdict: &verdict,
@@ -219,10 +227,9 @@ impl Gate {
                 continue;
             }
             // The lease may have run out while something was asked.
-            if batch.is_empty() || !self.leader.may_write() {
-                return any;
-            }
-            let answers = join_all(batch.iter().map(|write| self.writer.apply(write))).await;
+            let until = self.leader.writes_until().filter(|until| Instant::now() < *until);
+            let (Some(until), false) = (until, batch.is_empty()) else { return any };
+            let answers = join_all(batch.iter().map(|write| self.writer.apply(write, until))).await;
             let mut goes_on = true;
             for (write, answer) in batch.iter().zip(answers) {
                 match answer {
@@ -255,9 +262,10 @@ impl Gate {
         if writes.is_empty() {
             self.pace.settled();
         }
+        let (snapshot, ..) = self.observed.all();
         plan::made_at_once(writes.into_iter().filter(|write| {
-            let (snapshot, ..) = self.observed.all();
-            !self.pace.is_repeated(write) && (!self.pace.is_contended(write, snapshot) || self.contend())
+            let waits = self.pace.is_contended(write, snapshot) && self.pace.waits(write.kind());
+            !self.pace.is_repeated(write) && !waits
         }))
     }
 
@@ -324,6 +332,9 @@ impl Gate {
         if is_forced {
             return Some(Err(Refusal::Forced));
         }
+        if matches!(self.observed.all().2, Source::Unreadable(_)) {
+            return Some(Err(Refusal::NoRecords));
+        }
         if !surroundings::policy_is_installed(&self.client).await {
             return Some(Err(Refusal::NoPolicy));
         }
@@ -336,6 +347,10 @@ impl Gate {
     /// Remembers a write, and says what it means.
     fn written(&mut self, write: &Write, verdict: &Verdict, recording: plan::Recording) {
         let (snapshot, ..) = self.observed.all();
+        if self.pace.is_contended(write, snapshot) {
+            self.pace.fought(write.kind());
+            self.teller.contends(Some(&snapshot.cluster_version));
+        }
         self.pace.wrote(write, snapshot);
         match write {
             Write::Conditions(_) if self.role == Role::Replace => self.teller.decided(snapshot, verdict, recording),
@@ -386,15 +401,6 @@ impl Gate {
             }
         }
     }
-
-    /// Another writer has taken back what was written. Says so, and whether it may be written once more by now.
-    fn contend(&mut self) -> bool {
-        if !self.pace.may_contend() {
-            return false;
-        }
-        self.teller.contends(self.observed.cluster_version());
-        true
-    }
 }
 
 #[cfg(test)]
@@ -415,7 +421,7 @@ mod tests {
     #[case::refused(ApplyError::Refused(String::new()), Kind::Withdraw, 1, After::Skip)]
     #[case::owned(ApplyError::Owned(String::new()), Kind::Conditions, 1, After::Skip)]
     #[case::no_answer(ApplyError::Unanswered(String::new()), Kind::Restore, 1, After::Stop)]
-    #[case::no_answer_on_a_record(ApplyError::Unanswered(String::new()), Kind::Record, 1, After::Stop)]
+    #[case::no_answer_on_a_record_holds_nothing_up(ApplyError::Unanswered(String::new()), Kind::Record, 1, After::Skip)]
     fn what_follows_a_failure(
         #[case] error: ApplyError,
         #[case] kind: Kind,

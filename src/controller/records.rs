@@ -39,7 +39,12 @@ pub enum RecordWrite {
         patch: Value,
     },
     /// A record beyond the limit.
-    Delete(String),
+    Delete {
+        /// The record.
+        name: String,
+        /// Which of that name: it may be a later one by then.
+        uid: String,
+    },
 }
 
 /// The record that has to be there before an accepted request is acted on; `None` where it is.
@@ -149,8 +154,10 @@ pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec
         (&a.spec.accepted_time, &a.metadata.name).cmp(&(&b.spec.accepted_time, &b.metadata.name))
     });
     let surplus = records.len().saturating_sub(LIMIT);
-    writes
-        .extend(closed.iter().take(surplus).filter_map(|record| record.metadata.name.clone()).map(RecordWrite::Delete));
+    writes.extend(closed.into_iter().take(surplus).filter_map(|record| {
+        let (name, uid) = (record.metadata.name.clone()?, record.metadata.uid.clone().unwrap_or_default());
+        Some(RecordWrite::Delete { name, uid })
+    }));
     writes
 }
 

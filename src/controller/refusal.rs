@@ -33,6 +33,8 @@ pub enum Refusal {
     NoPolicy,
     /// The CVO that refused is gone.
     NoCvo,
+    /// UpdateRecords can't be read, so none can be known to be missing.
+    NoRecords,
 }
 
 impl Refusal {
@@ -55,6 +57,7 @@ impl Refusal {
             Self::Unfinished => "Unfinished",
             Self::NoPolicy => "NoPolicy",
             Self::NoCvo => "NoCvo",
+            Self::NoRecords => "NoRecords",
         }
     }
 
@@ -95,6 +98,9 @@ impl Refusal {
             Self::NoCvo => {
                 "The cluster-version operator that refused the update is gone: its Lease isn't renewed. Once it is \
                  back, and has verified the release anew, the update goes on."
+            }
+            Self::NoRecords => {
+                "UpdateRecords can't be read, so the update couldn't be recorded; once they can, it goes on."
             }
         }
     }

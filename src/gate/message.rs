@@ -389,5 +389,5 @@ fn payload(release: &Release) -> String {
 /// The message of `ReleaseAccepted` while the record of an accepted risk can't be written.
 #[must_use]
 pub fn not_recorded(release: &Release) -> String {
-    format!("{} waits: its accepted risks couldn't be recorded in status.history yet.", payload(release))
+    format!("{} waits: its accepted risks couldn't be recorded yet.", payload(release))
 }

@@ -17,7 +17,7 @@ use crate::{
         apply::ApplyError,
         bridge,
         ownership::Role,
-        plan::{Kind, Recording, Situation, Write, made_at_once, plan},
+        plan::{Kind, Recording, Situation, Write, made_at_once, plan, recording},
         records::RecordWrite,
         refusal::Refusal,
     },
@@ -179,7 +179,7 @@ impl Memory {
     pub fn upserted(&mut self, seen: Id, stored: Id, write: &RecordWrite) -> Id {
         let name = match write {
             RecordWrite::Create(record) => record.metadata.name.as_deref().unwrap(),
-            RecordWrite::Status { name, .. } | RecordWrite::Delete(name) => name,
+            RecordWrite::Status { name, .. } | RecordWrite::Delete { name, .. } => name,
         };
         let is_it = |record: &UpdateRecord| record.metadata.name.as_deref() == Some(name);
         let (mut seen, stored) = ((*self.records(seen)).clone(), self.records(stored));
@@ -241,15 +241,19 @@ impl Memory {
         let failing: Vec<_> = failing.kinds().map(|kind| (kind, String::new())).collect();
         let is_failing = failing.iter().any(|(kind, _)| *kind == Kind::History);
         let restored: Vec<String> = (0..32).filter(|at| restored & (1 << at) != 0).map(time).collect();
+        let verdict = evaluate(&snapshot);
+        let records = Source::Read((*self.records(replica.records)).clone());
+        let in_history = if is_failing { Recording::Failing } else { Recording::Possible };
+        let judged = (&snapshot, &verdict, self.role);
         made_at_once(plan(&Situation {
             snapshot: &snapshot,
-            verdict: &evaluate(&snapshot),
+            verdict: &verdict,
             role: self.role,
             why: "",
             operator: &Source::NotServed,
-            records: &Source::Read((*self.records(replica.records)).clone()),
+            records: &records,
             bridging: bridging.as_ref(),
-            recording: if is_failing { Recording::Failing } else { Recording::Possible },
+            recording: recording(in_history, judged, &records, bridging.as_ref(), &failing),
             failing: &failing,
             contended: false,
             restored: &restored,

@@ -94,7 +94,7 @@ impl Stored {
                 record.status = serde_json::from_value(object["status"].take()).unwrap();
                 record.metadata.resource_version = Some((stored.parse::<u32>().unwrap() + 1).to_string());
             }
-            RecordWrite::Delete(name) => self.records.retain(|record| !named(record, name)),
+            RecordWrite::Delete { name, .. } => self.records.retain(|record| !named(record, name)),
         }
         Ok(())
     }
