@@ -8,6 +8,7 @@ use kube::{
 
 use crate::{
     api::{ClusterVersion, UnreadableClusterVersion, UpdateRecord, names},
+    connect,
     controller::{CvoLease, Withdrawal, cluster_operators, cluster_versions, ours, owns_force, self_lease, withdrawal},
 };
 
@@ -31,7 +32,10 @@ pub enum CleanupError {
     )]
     StillRunning,
     /// The API server.
-    #[error("{what}: {source}; the user of the kubeconfig needs the rights of a cluster administrator")]
+    #[error(
+        "{what}: {}; the user of the kubeconfig needs the rights of a cluster administrator",
+        connect::problem(source)
+    )]
     Api {
         /// What was tried.
         what: &'static str,

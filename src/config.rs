@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum};
-use http::{HeaderValue, header::USER_AGENT};
 
-use crate::{api::names, controller::Mode};
+use crate::{api::names, connect::ClusterArgs, controller::Mode};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,71 +55,6 @@ pub struct RunArgs {
     /// Where the cluster is, and as whom
     #[command(flatten)]
     pub cluster: ClusterArgs,
-}
-
-/// Which cluster to talk to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ClusterArgs {
-    /// Path of a kubeconfig
-    #[arg(long, env = "UPGRADE_GATE_KUBECONFIG")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long, env = "UPGRADE_GATE_CONTEXT")]
-    pub context: Option<String>,
-}
-
-/// The cluster's address or credentials can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// The kubeconfig, or the context in it.
-    #[error("{path}: {source}; name a readable kubeconfig with --kubeconfig, and a context that is in it with --context", path = path.display())]
-    Kubeconfig {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: kube::config::KubeconfigError,
-    },
-    /// Neither a kubeconfig nor a Pod's account.
-    #[error("no cluster to talk to: {0}; set KUBECONFIG or --kubeconfig")]
-    Infer(#[from] kube::config::InferConfigError),
-    /// A context, where the kubeconfig is found by the usual rules.
-    #[error("context {context}: {source}; `kubectl config get-contexts` lists what there is")]
-    Context {
-        /// What was asked for.
-        context: String,
-        /// What is wrong with it.
-        source: kube::config::KubeconfigError,
-    },
-}
-
-impl ClusterArgs {
-    /// The client's configuration. In the API server's audit log its requests are this command's.
-    ///
-    /// # Errors
-    /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
-    pub async fn resolve(&self, command: &str) -> Result<kube::Config, ClusterError> {
-        let mut config = self.connection().await?;
-        let agent = HeaderValue::try_from(format!("upgrade-gate/{} ({command})", env!("CARGO_PKG_VERSION")));
-        config.headers.extend(agent.ok().map(|agent| (USER_AGENT, agent)));
-        Ok(config)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
-    async fn connection(&self) -> Result<kube::Config, ClusterError> {
-        use kube::config::{Config, KubeConfigOptions, Kubeconfig};
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        if let Some(path) = &self.kubeconfig {
-            let wrap = |source| ClusterError::Kubeconfig { path: path.clone(), source };
-            let kubeconfig = Kubeconfig::read_from(path).map_err(wrap)?;
-            return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrap);
-        }
-        match &self.context {
-            Some(context) => Config::from_kubeconfig(&options)
-                .await
-                .map_err(|source| ClusterError::Context { context: context.clone(), source }),
-            None => Ok(Config::infer().await?),
-        }
-    }
 }
 
 /// Everything that `run` needs to know.

@@ -30,6 +30,7 @@ pub mod api;
 pub mod check;
 pub mod cleanup;
 pub mod config;
+pub mod connect;
 pub mod controller;
 pub mod crd;
 pub mod gate;

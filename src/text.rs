@@ -2,7 +2,7 @@
 //! what can't be seen is escaped, what is too long is cut. Everything that shows or writes such a text goes through
 //! here.
 
-use std::fmt::Write as _;
+use std::{error::Error, fmt::Write as _};
 
 /// Whether a character acts on a terminal, or hides in a text, instead of being shown: control characters (C0, C1 and
 /// DEL), line and paragraph separators, those that turn the direction of what surrounds them, and those that Unicode
@@ -51,6 +51,23 @@ fn push_escaped(escaped: &mut String, text: &str) {
             escaped.push(character);
         }
     }
+}
+
+/// An error and what caused it, on one line, without saying anything twice. Of each only the first line: below it parsers
+/// quote what they read, which may be a secret.
+#[must_use]
+pub fn causes(error: &dyn Error) -> String {
+    let first_line = |error: &dyn Error| escape(error.to_string().lines().next().unwrap_or_default());
+    let mut text = first_line(error);
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = first_line(error);
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// A finished JSON document with everything hidden in its strings escaped, as JSON has it.

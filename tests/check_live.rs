@@ -98,11 +98,16 @@ fn check(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
+    run_with(folder, arguments, &[])
+}
+
+fn run_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
+        .envs(environment.iter().copied())
         .output()
         .unwrap()
 }
@@ -324,20 +329,35 @@ fn a_cluster_that_does_not_answer_is_named() {
     assert!(message.contains("no-such-host.invalid"), "{message}");
 }
 
+/// Those that go to a cluster.
+const COMMANDS: [&str; 4] = ["check", "history", "cleanup", "run"];
+
 #[test]
 fn a_kubeconfig_that_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let message = error(&check(folder.path(), &["--kubeconfig", "missing"]));
-    assert!(message.contains("missing") && message.contains("No such file"), "{message}");
-    let message = error(&check(folder.path(), &[]));
-    assert!(message.contains(".kube/config") && message.contains("--from"), "{message}");
-    fs::write(folder.path().join("broken"), "clusters: [\n- secret").unwrap();
-    assert!(error(&check(folder.path(), &["--kubeconfig", "broken"])).contains("broken"));
-    fs::write(folder.path().join("kubeconfig"), kubeconfig("http://127.0.0.1:1")).unwrap();
-    let message = error(&check(folder.path(), &["--kubeconfig", "kubeconfig", "--context", "there"]));
-    assert!(message.contains("there"), "{message}");
-    fs::write(folder.path().join("empty"), "").unwrap();
-    assert!(error(&check(folder.path(), &["--kubeconfig", "empty"])).contains("empty"));
+    let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+    write("broken", "clusters: [\n- secret");
+    write("empty", "");
+    write("kubeconfig", &kubeconfig("http://127.0.0.1:1"));
+    write("mistaken", &(kubeconfig("http://127.0.0.1:1") + "- name: you\n  user: [\n"));
+    for command in COMMANDS {
+        let message = error(&run(folder.path(), &[command, "--kubeconfig", "missing"]));
+        assert!(message.contains("missing") && message.contains("No such file"), "{message}");
+        let message = error(&run(folder.path(), &[command]));
+        assert!(message.contains(".kube/config") && message.contains("--kubeconfig"), "{message}");
+        assert_eq!(message.contains("--from"), matches!(command, "check" | "history"), "{message}");
+        assert!(error(&run(folder.path(), &[command, "--kubeconfig", "broken"])).contains("broken"));
+        let message = error(&run(folder.path(), &[command, "--kubeconfig", "kubeconfig", "--context", "there"]));
+        assert!(message.contains("there"), "{message}");
+        assert!(error(&run(folder.path(), &[command, "--kubeconfig", "empty"])).contains("empty"));
+
+        let message = error(&run(folder.path(), &[command, "--kubeconfig", "mistaken"]));
+        assert!(message.contains("mistaken") && message.contains("line 14"), "{message}");
+        for arguments in [&[command][..], &[command, "--context", "here"]] {
+            let message = error(&run_with(folder.path(), arguments, &[("KUBECONFIG", "mistaken")]));
+            assert!(message.contains("line 14"), "{message}");
+        }
+    }
 }
 
 #[test]

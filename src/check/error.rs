@@ -3,7 +3,7 @@
 
 use std::{fmt, io, path::Path};
 
-use crate::text::escape;
+use crate::{connect::ClusterError, text::escape};
 
 /// A line of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,13 +127,8 @@ pub enum Error {
         found: String,
     },
     /// No way to a cluster is configured, or not a usable one.
-    #[error("{what}: {problem}; name a kubeconfig with --kubeconfig, or files with --from")]
-    Config {
-        /// The kubeconfig, or what was tried.
-        what: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error("{0}, or give files with --from")]
+    Cluster(#[from] ClusterError),
     /// The cluster didn't answer.
     #[error("{server} can't be reached: {problem}; check the network and the kubeconfig, or give files with --from")]
     Unreachable {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     args::InputArgs,
-    error::{Error, show_path},
+    error::Error,
     gate::Surroundings,
     inputs::{Inputs, Past},
 };
@@ -20,10 +20,10 @@ use crate::{
         ClusterOperator, ClusterVersion, UpdateRecord,
         names::{self, ADMIN_ACKS, ADMIN_GATES},
     },
-    config::ClusterArgs,
+    connect::{self, ClusterArgs, ClusterError},
     controller::{CvoLease, cvo_lease, policy, self_lease},
     gate::{ConfigMapData, Source},
-    text::escape,
+    text::{causes, escape},
 };
 
 /// How long one read may take; a person is waiting.
@@ -52,43 +52,23 @@ fn on_cluster<T>(
     command: &str,
     read: impl AsyncFnOnce(Cluster) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.clone());
+    let cluster = ClusterArgs { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::Config { what: "the connection".to_owned(), problem: error.to_string() })?;
+        .map_err(|error| Error::Unreachable { server: "the cluster".to_owned(), problem: error.to_string() })?;
     runtime.block_on(async {
-        let what = kubeconfig.map_or_else(|| "the kubeconfig".to_owned(), show_path);
-        let cluster = ClusterArgs { kubeconfig: kubeconfig.map(ToOwned::to_owned), context };
-        let resolved = cluster.resolve(command).await;
-        let mut config = resolved.map_err(|error| Error::Config { what, problem: causes(&error) })?;
+        let mut config = cluster.resolve(command).await?;
         config.connect_timeout = Some(TIME_LIMIT);
         config.read_timeout = Some(TIME_LIMIT);
         // A person who is told "503" at once knows more than one who waits for retries.
         config.default_retry = false;
-        let server = escape(&config.cluster_url.to_string());
-        let problem = |error: &kube::Error| Error::Config { what: server.clone(), problem: causes(error) };
-        let client = Client::try_from(config).map_err(|error| problem(&error))?;
-        read(Cluster { client, server: server.clone() }).await
+        let server = connect::address(&config.cluster_url);
+        let client = connect::builder(config)
+            .map_err(|source| ClusterError::Client { server: server.clone(), source: Box::new(source) })?
+            .build();
+        read(Cluster { client, server }).await
     })
-}
-
-/// An error and what caused it, on one line, without saying anything twice.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = first_line(&error.to_string());
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = first_line(&error.to_string());
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
-}
-
-fn first_line(text: &str) -> String {
-    escape(text.lines().next().unwrap_or_default())
 }
 
 /// What a read came to.
@@ -220,12 +200,7 @@ impl Cluster {
                     code => Answer::Refused { code, problem },
                 })
             }
-            Err(error) => {
-                // Layers of the client, of which a person has never heard.
-                let problem = causes(&error);
-                let problem = problem.strip_prefix("ServiceError: ").unwrap_or(&problem);
-                Err(unreachable(problem.strip_prefix("client error (Connect): ").unwrap_or(problem).to_owned()))
-            }
+            Err(error) => Err(unreachable(connect::problem(&error))),
         }
     }
 }

@@ -1,0 +1,165 @@
+//! The way to a cluster, for every command that goes there: credential plugins that fail, and proxies. Nothing that a
+//! kubeconfig or the environment keeps secret is told.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use rstest::rstest;
+
+/// Those that go to a cluster.
+const COMMANDS: [&str; 4] = ["check", "history", "cleanup", "run"];
+
+fn gate(folder: &Path, command: &str, environment: &[(&str, &str)]) -> Output {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+    process.args([command, "--kubeconfig", "kubeconfig"]).current_dir(folder).env_clear();
+    process.envs(environment.iter().copied()).output().unwrap()
+}
+
+/// The one line that says why there is no answer.
+fn error(output: &Output) -> String {
+    let message = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(!message.contains("secret"), "{message}");
+    message
+}
+
+/// A folder with a kubeconfig of that cluster and that user, each as a mapping.
+fn folder(cluster: &str, user: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\nclusters: [{{name: one, cluster: {cluster}}}]\n\
+         contexts: [{{name: here, context: {{cluster: one, user: me}}}}]\nusers: [{{name: me, user: {user}}}]\n"
+    );
+    fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+    folder
+}
+
+/// A plugin that is this script; its arguments and its environment are as secret as what it prints.
+fn plugin(script: &str) -> String {
+    format!(
+        "{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, interactiveMode: Never, \
+         env: [{{name: A, value: secret}}], args: [-c, '{script}', secret]}}}}"
+    )
+}
+
+/// Takes connections, notes the first line of each request, and answers it.
+fn listen(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
+    // It ends with the test's process.
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut writer = stream;
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+                let mut head = String::new();
+                while reader.read_line(&mut head).is_ok_and(|length| length > 2) {}
+                let credentials = head.lines().find(|line| line.to_lowercase().starts_with("proxy-authorization"));
+                seen.lock().unwrap().push(format!("{} {}", line.trim_end(), credentials.unwrap_or_default()));
+                if writer.write_all(answer(&line).as_bytes()).is_err() {
+                    break;
+                }
+                line.clear();
+            }
+        }
+    });
+    (address, requests)
+}
+
+#[rstest]
+#[case::fails(
+    "echo secret; echo secret >&2; exit 3",
+    "the credential plugin of the kubeconfig failed (exit status: 3)"
+)]
+#[case::prints_something_else("echo secret", "the credential plugin of the kubeconfig printed no ExecCredential")]
+#[case::prints_lines("echo kind: secret; echo [", "the credential plugin of the kubeconfig printed no ExecCredential")]
+fn a_credential_plugin_that_fails_is_not_quoted(#[case] script: &str, #[case] expected: &str) {
+    let folder = folder("{server: 'http://127.0.0.1:1'}", &plugin(script));
+    for command in COMMANDS {
+        let message = error(&gate(folder.path(), command, &[]));
+        assert!(message.contains(expected) && message.contains("http://127.0.0.1:1/"), "{message}");
+    }
+}
+
+#[rstest]
+#[case::fails("exit 3", "the credential plugin of the kubeconfig failed (exit status: 3)")]
+#[case::prints_something_else("echo secret", "the credential plugin of the kubeconfig printed no ExecCredential")]
+fn nor_is_one_that_fails_later(#[case] script: &str, #[case] expected: &str) {
+    let credential = r#"{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1",
+        "status": {"token": "secret", "expirationTimestamp": "2020-01-01T00:00:00Z"}}"#;
+    let script = format!("if [ -e ran ]; then {script}; else : > ran; cat credential; fi");
+    for command in ["check", "history", "cleanup"] {
+        let folder = folder("{server: 'http://127.0.0.1:1'}", &plugin(&script));
+        fs::write(folder.path().join("credential"), credential).unwrap();
+        let path = [("PATH", "/usr/bin:/bin")];
+        let message = error(&gate(folder.path(), command, &path));
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn the_proxy_of_the_kubeconfig_is_taken() {
+    let body = r#"{"apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"}}"#;
+    let (proxy, requests) = listen(move |line| {
+        if line.starts_with("CONNECT") {
+            return "HTTP/1.1 200 OK\r\n\r\n".to_owned();
+        }
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let folder = folder(&format!("{{server: 'http://cluster.invalid:8080', proxy-url: 'http://me:secret@{proxy}'}}"), "{}");
+    // What the environment says is about other ways.
+    let environment = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")];
+    let output = gate(folder.path(), "history", &environment);
+    let seen = requests.lock().unwrap().clone();
+    assert_eq!(seen[0].to_lowercase(), "connect cluster.invalid:8080 http/1.1 proxy-authorization: basic bwu6c2vjcmv0");
+    assert!(seen[1].starts_with("GET /apis/config.openshift.io/v1/clusterversions/version"), "{seen:?}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("http://cluster.invalid:8080/"), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+}
+
+#[test]
+fn that_of_the_environment_is_taken_but_to_what_no_proxy_names() {
+    let (proxy, requests) = listen(|_| "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned());
+    let folder = folder("{server: 'https://cluster.invalid:6443'}", "{}");
+    let (url, connects) =
+        (format!("http://me:secret@{proxy}"), || std::mem::take(&mut *requests.lock().unwrap()).len());
+    for variable in ["HTTPS_PROXY", "https_proxy"] {
+        let message = error(&gate(folder.path(), "check", &[(variable, &url)]));
+        assert!(message.contains("proxy authorization required"), "{message}");
+        assert_eq!(connects(), 1);
+        for exceptions in ["cluster.invalid", "localhost,.invalid", "*"] {
+            let message = error(&gate(folder.path(), "check", &[(variable, &url), ("NO_PROXY", exceptions)]));
+            assert!(message.contains("can't be reached"), "{message}");
+            assert_eq!(connects(), 0, "{exceptions}");
+        }
+        // Nothing is said of the cluster.
+        error(&gate(folder.path(), "check", &[(variable, &url), ("no_proxy", "127.0.0.1")]));
+        assert_eq!(connects(), 1);
+    }
+}
+
+#[rstest]
+#[case::another_scheme("{server: 'https://cluster.invalid'}", "ftp://me:secret@proxy")]
+#[case::in_the_kubeconfig("{server: 'https://cluster.invalid', proxy-url: 'ftp://me:secret@proxy'}", "")]
+#[case::no_url("{server: 'https://cluster.invalid'}", "http://me:secret@pro xy")]
+fn a_proxy_that_cannot_be_used_is_not_quoted(#[case] cluster: &str, #[case] environment: &str) {
+    let folder = folder(cluster, "{}");
+    for command in COMMANDS {
+        let message = error(&gate(folder.path(), command, &[("HTTPS_PROXY", environment)]));
+        assert!(message.contains("the proxy can't be used") && message.contains("HTTPS_PROXY"), "{message}");
+    }
+}
