@@ -150,6 +150,29 @@ fn more_values_than_any_object_has_are_refused_before_they_fill_the_memory(
 }
 
 #[test]
+fn a_text_that_is_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |aliases: usize| {
+        // The reader itself wants an anchor for every few aliases, and counts them when it is through.
+        let anchors: String = (0..aliases / 5).map(|number| format!("&b{number} b, ")).collect();
+        let (text, aliases) = ("a".repeat(21_000), "*a, ".repeat(aliases));
+        let content = format!(
+            "apiVersion: config.openshift.io/v1\nkind: ClusterVersion\nmetadata: {{name: version}}\n\
+             a: &a {text}\nb: [{anchors}{aliases}]\nstatus: {{desired: {{version: 4.21.1}}}}\n"
+        );
+        fs::write(folder.path().join("a.yaml"), content).unwrap();
+    };
+    write(50);
+    let output = gate(folder.path(), &["check", "--from", "a.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    write(50_000);
+    let output = gate(folder.path(), &["check", "--from", "a.yaml"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.starts_with("error: a.yaml:5: found text that isn't YAML"), "{error}");
+}
+
+#[test]
 fn commas_within_texts_are_no_values() {
     let folder = tempfile::tempdir().unwrap();
     let mut object = cluster("a");

@@ -15,6 +15,8 @@ use super::fields::{FieldError, describe};
 
 /// Nodes of one document: a hundred times what a real object holds, and still a bounded amount of memory.
 const MAX_NODES: usize = 1_000_000;
+/// Bytes of texts in one document, beyond a few times its own: by aliases, a small one could repeat them without end.
+const ALIASED: usize = 16 << 20;
 /// Levels of one document; also the bound on our own recursion, and what `serde_json` allows.
 const MAX_DEPTH: usize = 127;
 
@@ -55,7 +57,7 @@ impl Node {
                 max_depth: MAX_DEPTH,
                 max_events: 3 * MAX_NODES,
                 max_nodes: MAX_NODES,
-                max_total_scalar_bytes: 1 << 30,
+                max_total_scalar_bytes: 4 * text.len() + ALIASED,
             },
             alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
             non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
