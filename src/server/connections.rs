@@ -17,11 +17,11 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 /// Connections at once: a kubelet, a few scrapers, and somebody who looks. Others wait for a place.
 const CONNECTIONS: usize = 32;
-/// For a TLS handshake, and for the head of a request, the next one on an idle connection included.
+/// For a TLS handshake, and for the head of the one request that a connection is for.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const HEAD: Duration = Duration::from_secs(5);
 /// For all that happens on one connection, however slowly its other end reads.
-const CONNECTION: Duration = Duration::from_mins(1);
+const CONNECTION: Duration = Duration::from_secs(10);
 /// Bytes of a request's head, and lines of it. Bodies are never read.
 const HEAD_BYTES: usize = 16 * 1024;
 const HEAD_LINES: usize = 64;
@@ -62,6 +62,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, tls: Option<Tls>) 
 async fn answer(stream: impl Read + Write + Unpin, app: Router) -> io::Result<()> {
     http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(false)
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_LINES)

@@ -140,6 +140,35 @@ async fn those_that_hold_every_place_keep_nobody_out_for_long() {
     assert_eq!(answer(address, request).await, "HTTP/1.1 200 OK");
 }
 
+/// With keep-alive, 32 who ask again and again would have the places to themselves.
+#[tokio::test]
+async fn a_connection_is_for_one_request() {
+    let (address, _health) = probes().await;
+    let mut stream = Stream::connect(address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    let _ = stream.read_to_string(&mut answers).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 1, "{answers}");
+    assert!(answers.contains("\r\nconnection: close\r\n"), "{answers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_read_nothing_of_their_answer_keep_nobody_out_for_long() {
+    let (listener, port) = port_of("127.0.0.1:0").await;
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    let app = Router::new().route("/small", get(|| async {})).route("/large", get(|| async { vec![b'x'; 16 << 20] }));
+    tokio::spawn(connections::serve(listener, app, None));
+    let mut greedy = Vec::new();
+    for _ in 0..32 {
+        let mut stream = Stream::connect(address).await.unwrap();
+        stream.write_all(b"GET /large HTTP/1.1\r\n\r\n").await.unwrap();
+        greedy.push(stream);
+    }
+    let began = Instant::now();
+    assert_eq!(answer(address, "GET /small HTTP/1.1\r\n\r\n").await, "HTTP/1.1 200 OK");
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_loop_that_has_not_turned_for_a_minute_is_not_alive() {
     let request = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n";
