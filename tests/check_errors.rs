@@ -254,6 +254,28 @@ fn a_file_in_a_folder_that_cannot_matter_is_passed_over(#[case] content: &str) {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
+/// Bytes that aren't text may hold by chance what in a text could be an escape.
+#[rstest]
+#[case::binary(b"\x7fELF\0\x01\\x43\\u0043\0")]
+#[case::latin_1(b"caf\xe9 C:\\Users\n")]
+#[case::gzip(b"\x1f\x8b\x08\\\n")]
+fn bytes_in_a_folder_that_are_no_text_are_passed_over_unless_they_name_what_matters(#[case] content: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("cluster.yaml"), CLUSTER).unwrap();
+    fs::write(folder.path().join("other.yaml"), content).unwrap();
+    let output = gate(folder.path(), &["check", "--from", "."]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    error(&gate(folder.path(), &["check", "--from", "other.yaml"]));
+
+    fs::write(folder.path().join("other.yaml"), [content, b"kind: ClusterOperator"].concat()).unwrap();
+    let message = error(&gate(folder.path(), &["check", "--from", "."]));
+    assert!(message.contains("other.yaml:1: found ") && message.contains("as UTF-8 text"), "{message}");
+    let wide: Vec<u8> = CLUSTER.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path().join("other.yaml"), wide).unwrap();
+    let message = error(&gate(folder.path(), &["check", "--from", "."]));
+    assert!(message.contains("other.yaml:1: found UTF-16 text"), "{message}");
+}
+
 #[rstest]
 #[case::empty_target(&["check", "--from", "a.yaml", "--to", ""])]
 #[case::blank_target(&["check", "--from", "a.yaml", "--to", " "])]

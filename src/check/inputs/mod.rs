@@ -107,7 +107,11 @@ fn read_bytes(bytes: &[u8], origin: &Origin, found: &mut Found) -> Result<(), Er
     if !origin.by_name && !may_hold_what_matters(bytes, needles) {
         return Ok(());
     }
-    let text = files::decode(bytes, origin)?;
+    let text = match files::decode(bytes, origin) {
+        // By chance, any bytes may hold what would be an escape in a text.
+        Err(Error::NotText { .. }) if !origin.by_name && !spells_what_matters(bytes, needles) => return Ok(()),
+        text => text?,
+    };
     let documents = skim::documents(text);
     if documents.is_empty() && origin.by_name {
         return Err(Error::Shape {
@@ -199,17 +203,19 @@ fn syntax(error: &SyntaxError, format: &'static str, origin: &Origin) -> Error {
     Error::Syntax { place: Place::new(&origin.name, error.line), format, problem: escape(&error.problem) }
 }
 
-/// Whether bytes come anywhere near what matters: in plain letters, in UTF-16, or in escapes that could spell it.
+/// Whether bytes come anywhere near what matters: in letters, or in escapes that could spell it.
 fn may_hold_what_matters(bytes: &[u8], needles: &[&str]) -> bool {
     let escapes: [&[u8]; 4] = [b"\\u00", b"\\x", b"\\U", b"\\\n"];
-    let holds = |needle: &[u8]| memchr::memmem::find(bytes, needle).is_some();
-    if needles.iter().any(|needle| holds(needle.as_bytes())) || escapes.into_iter().any(holds) {
-        return true;
-    }
-    memchr::memchr(0, bytes).is_some() && {
-        let letters: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
-        needles.iter().any(|needle| memchr::memmem::find(&letters, needle.as_bytes()).is_some())
-    }
+    spells_what_matters(bytes, needles)
+        || escapes.into_iter().any(|escape| memchr::memmem::find(bytes, escape).is_some())
+}
+
+/// Whether bytes spell it in plain letters, or in those of UTF-16.
+fn spells_what_matters(bytes: &[u8], needles: &[&str]) -> bool {
+    let spells = |bytes: &[u8]| needles.iter().any(|needle| memchr::memmem::find(bytes, needle.as_bytes()).is_some());
+    spells(bytes)
+        || memchr::memchr(0, bytes).is_some()
+            && spells(&bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>())
 }
 
 /// Whether a text that can't be read seems to hold an object that matters: by its kind, or a ConfigMap by its name.
