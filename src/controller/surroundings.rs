@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::{
-    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
-    coordination::v1::Lease,
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::{MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        coordination::v1::Lease,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{Api, Client};
 
@@ -15,6 +18,8 @@ use crate::api::names::{self, CVO_LEASE};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A Lease that wasn't renewed for so many of its durations has lost its holder.
 const DURATIONS: i64 = 3;
+/// What the policy asks before it looks at a request. Under one condition more, some requests would pass.
+const CONDITIONS: [&str; 1] = ["changes-the-requested-update"];
 
 /// Whether a CVO renews its Lease.
 pub async fn cvo_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
@@ -54,7 +59,7 @@ fn freshness(lease: &Lease, now: jiff::Timestamp) -> CvoLease {
     }
 }
 
-/// Whether the policy of the door and its binding that denies are installed. What can't be read isn't.
+/// Whether the policy of the door and its binding that denies are installed, for every request. What can't be read isn't.
 pub async fn policy_is_installed(client: &Client) -> bool {
     policy(client).await.unwrap_or(false)
 }
@@ -80,12 +85,23 @@ fn is_in_force(policy: &ValidatingAdmissionPolicy, binding: &ValidatingAdmission
         spec.failure_policy.as_deref().is_none_or(|policy| policy == "Fail")
             && spec.validations.as_ref().is_some_and(|validations| !validations.is_empty())
     });
+    let is_for_all = policy.spec.as_ref().is_some_and(|spec| {
+        let conditions = spec.match_conditions.iter().flatten().map(|condition| condition.name.as_str());
+        conditions.eq(CONDITIONS) && spec.match_constraints.as_ref().is_some_and(leaves_nothing_out)
+    });
     let denies = binding.spec.as_ref().is_some_and(|spec| {
         spec.policy_name.as_deref() == Some(names::POLICY)
             && spec.match_resources.is_none()
             && spec.validation_actions.iter().flatten().any(|action| action == "Deny")
     });
-    fails_closed && denies
+    fails_closed && is_for_all && denies
+}
+
+/// The API server writes empty selectors where there were none.
+fn leaves_nothing_out(constraints: &MatchResources) -> bool {
+    let selectors = [&constraints.namespace_selector, &constraints.object_selector];
+    selectors.into_iter().flatten().all(|selector| *selector == LabelSelector::default())
+        && constraints.exclude_resource_rules.iter().flatten().next().is_none()
 }
 
 #[cfg(test)]
@@ -106,15 +122,51 @@ mod tests {
         assert_eq!(freshness(&lease, "2026-01-01T00:01:00Z".parse().unwrap()), expected);
     }
 
+    const ASKING: &str = "changes-the-requested-update";
+
+    /// The policy as it is in a cluster, and the binding, each with something else in its spec.
+    fn in_force(policy: &Value, binding: &Value) -> bool {
+        let rule = json!({"apiGroups": ["config.openshift.io"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+            "resources": ["clusterversions"], "resourceNames": ["version"], "scope": "*"});
+        let matches = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]});
+        let mut objects = json!([
+            {"metadata": {}, "spec": {"failurePolicy": "Fail", "validations": [{"expression": "true"}],
+             "matchConstraints": matches, "matchConditions": [{"name": ASKING, "expression": "true"}]}},
+            {"metadata": {}, "spec": {"policyName": "upgrade-gate", "validationActions": ["Deny", "Audit"]}}
+        ]);
+        json_patch::merge(&mut objects[0]["spec"], policy);
+        json_patch::merge(&mut objects[1]["spec"], binding);
+        let [policy, binding] = [&objects[0], &objects[1]].map(Value::clone);
+        is_in_force(&serde_json::from_value(policy).unwrap(), &serde_json::from_value(binding).unwrap())
+    }
+
     #[rstest]
-    #[case::denies(json!({"failurePolicy": "Fail", "validations": [{"expression": "true"}]}), json!({"policyName": "upgrade-gate", "validationActions": ["Deny", "Audit"]}), true)]
-    #[case::on_trial(json!({"validations": [{"expression": "true"}]}), json!({"policyName": "upgrade-gate", "validationActions": ["Warn", "Audit"]}), false)]
-    #[case::of_another(json!({"validations": [{"expression": "true"}]}), json!({"policyName": "other", "validationActions": ["Deny"]}), false)]
-    #[case::fails_open(json!({"failurePolicy": "Ignore", "validations": [{"expression": "true"}]}), json!({"policyName": "upgrade-gate", "validationActions": ["Deny"]}), false)]
-    #[case::for_some_only(json!({"validations": [{"expression": "true"}]}), json!({"policyName": "upgrade-gate", "validationActions": ["Deny"], "matchResources": {}}), false)]
-    fn only_a_policy_that_denies_is_in_force(#[case] policy: Value, #[case] binding: Value, #[case] expected: bool) {
-        let policy = serde_json::from_value(json!({"metadata": {}, "spec": policy})).unwrap();
-        let binding = serde_json::from_value(json!({"metadata": {}, "spec": binding})).unwrap();
-        assert_eq!(is_in_force(&policy, &binding), expected);
+    #[case::denies(json!({}), json!({}), true)]
+    #[case::as_it_was_sent(json!({"failurePolicy": null, "matchConstraints": {"namespaceSelector": null, "objectSelector": null}}), json!({}), true)]
+    #[case::on_trial(json!({}), json!({"validationActions": ["Warn", "Audit"]}), false)]
+    #[case::of_another(json!({}), json!({"policyName": "other"}), false)]
+    #[case::fails_open(json!({"failurePolicy": "Ignore"}), json!({}), false)]
+    #[case::validates_nothing(json!({"validations": []}), json!({}), false)]
+    #[case::bound_for_some_only(json!({}), json!({"matchResources": {}}), false)]
+    #[case::for_some_namespaces_only(json!({"matchConstraints": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}), json!({}), false)]
+    #[case::for_some_objects_only(json!({"matchConstraints": {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}), json!({}), false)]
+    #[case::but_for_some_rules(json!({"matchConstraints": {"excludeResourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]}}), json!({}), false)]
+    #[case::for_nothing_in_particular(json!({"matchConstraints": null}), json!({}), false)]
+    #[case::under_one_more_condition(json!({"matchConditions": [{"name": ASKING, "expression": "true"}, {"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
+    #[case::under_another_condition(json!({"matchConditions": [{"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
+    #[case::under_no_condition(json!({"matchConditions": null}), json!({}), false)]
+    fn only_a_policy_that_denies_whoever_asks_is_in_force(
+        #[case] policy: Value,
+        #[case] binding: Value,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(in_force(&policy, &binding), expected);
+    }
+
+    #[test]
+    fn the_policy_that_is_deployed_is_in_force() {
+        let file = include_str!("../../deploy/base/policy/deny.yaml");
+        let (policy, binding) = file.split_once("\n---\n").unwrap();
+        assert!(is_in_force(&serde_saphyr::from_str(policy).unwrap(), &serde_saphyr::from_str(binding).unwrap()));
     }
 }
