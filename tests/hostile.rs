@@ -92,6 +92,40 @@ fn nothing_hides_in_an_answer_and_every_format_says_the_same(#[case] command: &s
     assert!(json.to_string().contains('\u{202e}'), "what it means is still there");
 }
 
+/// What is written in several lines, by whoever wrote it, is one of these.
+fn without_messages(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(without_messages),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if ["message", "acceptedRisks"].contains(&key.as_str()) {
+                    *value = json!("fine")
+                } else {
+                    without_messages(value)
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[rstest]
+#[case::check("check", &[])]
+#[case::check_of_an_image("check", &["--to", "r/a@sha256:a"])]
+#[case::history("history", &[])]
+fn no_name_begins_a_line_of_its_own(#[case] command: &str, #[case] arguments: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut input = input("a\nFORGED");
+    without_messages(&mut input);
+    fs::write(folder.path().join("a.json"), input.to_string()).unwrap();
+    for format in ["table", "markdown"] {
+        let output = gate(folder.path(), &[&[command, "--from", "a.json", "-o", format], arguments].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("FORGED"), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("FORGED")), "{text}");
+    }
+}
+
 #[rstest]
 #[case::no_such_file(&["check", "--from", HOSTILE])]
 #[case::no_such_kubeconfig(&["check", "--kubeconfig", HOSTILE])]

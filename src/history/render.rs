@@ -8,6 +8,7 @@ use super::{History, Update};
 use crate::{
     api::{AcceptedBy, Outcome},
     check::render::{BOLD, escape_markdown, pad, paragraph, wrap},
+    text::escape,
 };
 
 /// In place of updates.
@@ -26,7 +27,8 @@ pub fn table(history: &History, width: usize) -> String {
         paragraph(&mut text, "", NONE, width);
         return text;
     }
-    let rows = |length| history.updates.iter().map(|update| cells(update, length)).collect::<Vec<_>>();
+    let row = |update, length| cells(update, length).map(|cell| escape(&cell));
+    let rows = |length| history.updates.iter().map(|update| row(update, length)).collect::<Vec<_>>();
     let mut rows_shown = rows(MINUTE);
     let mut widths = widths(&rows_shown);
     if widths.iter().sum::<usize>() + 2 * (HEADINGS.len() - 1) > width {
@@ -71,7 +73,7 @@ pub fn markdown(history: &History) -> String {
 
 /// The columns of an update; of its times, so many characters.
 fn cells(update: &Update, length: usize) -> [String; HEADINGS.len()] {
-    let known = |text: Option<&str>| text.unwrap_or("-").replace('\n', "\\n");
+    let known = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let time = |text: Option<&str>| match text {
         Some(text) if length == usize::MAX => text.to_owned(),
         Some(text) => text.replacen('T', " ", 1).chars().take(length).collect(),
@@ -85,7 +87,7 @@ fn cells(update: &Update, length: usize) -> [String; HEADINGS.len()] {
     [
         known(update.version.as_deref().or(update.image.as_deref())),
         known(update.from.as_deref()),
-        update.update_type.replace('\n', "\\n"),
+        update.update_type.clone(),
         known(update.by.map(by)),
         time(update.when()),
         completed,

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     check::report::{Report, TargetReport},
     gate::release::digest,
+    text::escape,
 };
 
 /// Titles.
@@ -48,9 +49,9 @@ pub fn table(report: &Report, width: usize) -> String {
     text
 }
 
-/// A title, and its value in a column of its own.
+/// A title, and its value in a column of its own. Where names are quoted, no line break is ours.
 fn titled(text: &mut String, indent: &str, title: &str, style: Style, value: &str, width: usize) {
-    for (number, line) in wrap(value, width.saturating_sub(13)).into_iter().enumerate() {
+    for (number, line) in wrap(&escape(value), width.saturating_sub(13)).into_iter().enumerate() {
         let title = pad(&format!("{indent}{}", if number == 0 { title } else { "" }), 13);
         let _ = writeln!(text, "{BOLD}{title}{BOLD:#}{style}{line}{style:#}");
     }
@@ -79,12 +80,12 @@ fn header(text: &mut String, report: &Report, width: usize) {
     }
     for risk in &upgradeable.risks {
         text.push('\n');
-        for line in wrap(&format!("* {}", risk.name), width) {
+        for line in wrap(&format!("* {}", escape(&risk.name)), width) {
             let _ = writeln!(text, "{NOTE}{line}{NOTE:#}");
         }
         paragraph(text, "  ", &risk.message, width);
         if let Some(url) = risk.own_url() {
-            paragraph(text, "  ", url, width);
+            paragraph(text, "  ", &escape(url), width);
         }
     }
     text.push('\n');
@@ -99,7 +100,7 @@ fn targets(text: &mut String, targets: &[TargetReport], width: usize) {
     let heading = [pad("VERSION", first), pad("TYPE", second), pad("DECISION", third), "WHY".to_owned()].concat();
     let _ = writeln!(text, "{BOLD}{heading}{BOLD:#}");
     for (target, version) in targets.iter().zip(versions) {
-        let reasons = wrap(&why(target), width.saturating_sub(before).max(16));
+        let reasons = wrap(&escape(&why(target)), width.saturating_sub(before).max(16));
         for number in 0..version.len().max(reasons.len()) {
             let is_first = number == 0;
             let cell = |cells: &[String], width| pad(cells.get(number).map_or("", String::as_str), width);
@@ -121,11 +122,11 @@ fn details(text: &mut String, report: &Report, width: usize) {
     for (names, target) in groups(&report.targets) {
         text.push('\n');
         let style = style(target);
-        for line in wrap(&format!("{}: {}", names.join(", "), target.decision), width) {
+        for line in wrap(&format!("{}: {}", escape(&names.join(", ")), target.decision), width) {
             let _ = writeln!(text, "{style}{line}{style:#}");
         }
         for (title, message) in findings(report, target) {
-            paragraph(text, "  ", &format!("* {title}"), width);
+            paragraph(text, "  ", &format!("* {}", escape(&title)), width);
             paragraph(text, "    ", message, width);
         }
     }
@@ -150,8 +151,8 @@ fn style(target: &TargetReport) -> Style {
 fn short_name(target: &TargetReport) -> String {
     match (&target.version, target.image.as_deref().and_then(digest)) {
         (None, Some(digest)) if digest.chars().count() > SHORT_DIGEST => {
-            format!("{}…", digest.chars().take(SHORT_DIGEST).collect::<String>())
+            escape(&digest.chars().take(SHORT_DIGEST).collect::<String>()) + "…"
         }
-        _ => name(target).replace('\n', "\\n"),
+        _ => escape(name(target)),
     }
 }
