@@ -119,7 +119,8 @@ fn the_proxy_of_the_kubeconfig_is_taken() {
         }
         format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     });
-    let folder = folder(&format!("{{server: 'http://cluster.invalid:8080', proxy-url: 'http://me:secret@{proxy}'}}"), "{}");
+    let folder =
+        folder(&format!("{{server: 'http://cluster.invalid:8080', proxy-url: 'http://me:secret@{proxy}'}}"), "{}");
     // What the environment says is about other ways.
     let environment = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")];
     let output = gate(folder.path(), "history", &environment);
