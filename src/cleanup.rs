@@ -31,6 +31,13 @@ pub enum CleanupError {
         namespace = names::NAMESPACE, name = names::SELF
     )]
     StillRunning,
+    /// One may still be running.
+    #[error(
+        "it can't be told whether the operator still runs: its Lease {namespace}/{name} can't be read. Run this as a user \
+         who may get it, such as a cluster administrator",
+        namespace = names::NAMESPACE, name = names::SELF
+    )]
+    MayBeRunning,
     /// The API server.
     #[error(
         "{what}: {}; the user of the kubeconfig needs the rights of a cluster administrator",
@@ -54,13 +61,23 @@ fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {
 /// Withdraws our conditions and our ClusterOperator; with `confirmed` false, only looks.
 ///
 /// # Errors
-/// The operator is still running, or the API server refuses.
+/// The operator is still running or may be, or the API server refuses.
 pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) -> Result<Report, CleanupError> {
     let mut report = Report::default();
     match self_lease(client, now).await {
         CvoLease::Fresh if confirmed => return Err(CleanupError::StillRunning),
         CvoLease::Fresh => report.stays.push("The operator is still running: delete its Deployment first.".to_owned()),
-        CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => {}
+        CvoLease::Unknown if confirmed => {
+            // Where nothing can be read, that is what there is to tell.
+            conditions(client, false, &mut report).await?;
+            return Err(CleanupError::MayBeRunning);
+        }
+        CvoLease::Unknown => report.stays.push(
+            "It can't be told whether the operator still runs, as its Lease can't be read: make sure that its Deployment \
+             is gone."
+                .to_owned(),
+        ),
+        CvoLease::Stale | CvoLease::Absent => {}
     }
     conditions(client, confirmed, &mut report).await?;
     cluster_operator(client, confirmed, &mut report).await?;

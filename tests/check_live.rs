@@ -238,6 +238,25 @@ fn the_history_of_a_live_cluster_needs_no_records() {
     );
 }
 
+/// An operator that may still run would write everything anew.
+#[test]
+fn where_the_lease_cannot_be_read_cleanup_only_looks() {
+    let cluster = Cluster::serving([(OWN_LEASE, refusal(403, "Forbidden", "leases \"upgrade-gate\" is forbidden"))]);
+    let cleanup = |arguments: &[&str]| {
+        run(cluster.folder.path(), &[&["cleanup", "--kubeconfig", "kubeconfig"], arguments].concat())
+    };
+    let looked = String::from_utf8(cleanup(&[]).stdout).unwrap();
+    assert!(looked.contains("Stays:\n  It can't be told whether the operator still runs"), "{looked}");
+    cluster.requests.lock().unwrap().clear();
+    let message = error(&cleanup(&["--yes"]));
+    assert!(message.contains("it can't be told whether the operator still runs"), "{message}");
+    assert!(
+        message.contains("openshift-upgrade-gate/upgrade-gate") && message.contains("as a user who may"),
+        "{message}"
+    );
+    assert_eq!(*cluster.requests.lock().unwrap(), [OWN_LEASE, CLUSTER_VERSION].map(|path| format!("GET {path}")));
+}
+
 /// kubectl and oc find a plugin by its file's name, and give their kubeconfig on in the environment.
 #[test]
 #[cfg(unix)]
