@@ -84,15 +84,24 @@ fn parse(arguments: Vec<OsString>) -> Cli {
             .bin_name(name);
     }
     let commands: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let hides = arguments.iter().any(|argument| argument.to_string_lossy().chars().any(text::is_hidden));
-    let matches = command.clone().try_get_matches_from(plugin::arguments(arguments, &commands));
-    let matches = matches.unwrap_or_else(|error| if hides { complain(&error) } else { error.exit() });
+    let arguments = plugin::arguments(arguments, &commands);
+    let parse = |command: clap::Command| command.try_get_matches_from(&arguments);
+    let matches = parse(command.clone()).unwrap_or_else(|error| {
+        // Without styles of clap's own, whatever acts on a terminal is somebody else's.
+        let plain = parse(command.clone().styles(clap::builder::Styles::plain()));
+        end(&error, &plain.map_or_else(|error| error.render().ansi().to_string(), |_| String::new()))
+    });
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
-/// Says what is wrong with arguments in which something hides: a shell may have put the name of a file in their place.
-fn complain(error: &clap::Error) -> ! {
-    let _ = write!(anstream::stderr(), "{}", text::escape_lines(&error.render().to_string()));
+/// Says what is wrong with the arguments, or helps; as it is `plain`, where something hides in it: a shell may have put
+/// the name of a file among the arguments, and anybody a value into the environment.
+fn end(error: &clap::Error, plain: &str) -> ! {
+    if !plain.chars().any(|character| character != '\n' && text::is_hidden(character)) {
+        error.exit();
+    }
+    let shown = text::escape_lines(plain);
+    let _ = if error.use_stderr() { write!(io::stderr(), "{shown}") } else { write!(io::stdout(), "{shown}") };
     std::process::exit(error.exit_code())
 }
 

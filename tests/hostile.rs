@@ -152,6 +152,25 @@ fn nothing_hides_in_an_error(#[case] arguments: &[&str]) {
 }
 
 #[rstest]
+#[case::a_word_that_is_none("UPGRADE_GATE_MODE", &["run"], 2)]
+#[case::no_address("UPGRADE_GATE_METRICS_BIND_ADDRESS", &["run"], 2)]
+#[case::in_the_help("UPGRADE_GATE_CONTEXT", &["run", "--help"], 0)]
+#[case::in_the_help_of_cleanup("UPGRADE_GATE_KUBECONFIG", &["cleanup", "-h"], 0)]
+fn nothing_hides_in_what_is_said_of_the_environment(
+    #[case] variable: &str,
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+    let output = process.args(arguments).env(variable, HOSTILE).output().unwrap();
+    let (said, silent) = if code == 0 { (output.stdout, output.stderr) } else { (output.stderr, output.stdout) };
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!((output.status.code(), silent.as_slice()), (Some(code), &b""[..]), "{said}");
+    assert!(said.contains("\\u{1b}"), "{said:?}");
+    assert_eq!(hidden(&said), None, "{said:?}");
+}
+
+#[rstest]
 #[case::json(format!("{}{}", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[".repeat(100_000), "]}".repeat(100_000)))]
 #[case::json_without_an_end("{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[".repeat(100_000))]
 #[case::flow(format!("{}{}", "{apiVersion: v1, kind: List, items: [".repeat(100_000), "]}".repeat(100_000)))]
