@@ -2,7 +2,7 @@
 //! are safe; history entries also keep the value that was read, for the `test` operations of a JSON patch.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{Condition, ManagedField, null_as_default};
 
@@ -56,6 +56,26 @@ impl ClusterVersion {
     /// The overrides with `unmanaged: true`; every other one is of no concern to the gate.
     pub fn unmanaged_overrides(&self) -> impl Iterator<Item = &Override> {
         self.spec.overrides.iter().filter(|entry| entry.unmanaged)
+    }
+}
+
+/// A ClusterVersion off the wire. One that makes no sense is a state of the cluster like any other, and no failure of the
+/// watch that shows it.
+#[derive(Clone, Debug)]
+pub enum Served {
+    /// It can be read.
+    Read(Box<ClusterVersion>),
+    /// Why it can't.
+    Unreadable(String),
+}
+
+impl<'de> Deserialize<'de> for Served {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match serde_json::from_str(text.get()) {
+            Ok(object) => Self::Read(object),
+            Err(error) => Self::Unreadable(UnreadableClusterVersion(error).to_string()),
+        })
     }
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer};
 
 pub use cluster_operator::ClusterOperator;
 pub use cluster_version::{
-    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Metadata, Override, Release, Spec,
-    Status, UnreadableClusterVersion,
+    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Metadata, Override, Release, Served,
+    Spec, Status, UnreadableClusterVersion,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use managed_fields::{ManagedField, owners_of_condition};

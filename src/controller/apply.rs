@@ -17,7 +17,7 @@ use super::{
     watch::{Wire, cluster_operators, cluster_versions},
     withdraw::Withdrawal,
 };
-use crate::api::{UpdateRecord, names};
+use crate::api::{Served, UpdateRecord, names};
 
 /// A write that takes longer is given up: whether it landed shows at the next look.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl ApplyError {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// The ClusterVersion.
-    ClusterVersion(Value),
+    ClusterVersion(Served),
     /// Our ClusterOperator.
     Operator(Value),
     /// An UpdateRecord.
@@ -80,7 +80,7 @@ pub enum Answer {
 /// The APIs that are written to.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    cluster_version: Api<Wire<Value>>,
+    cluster_version: Api<Wire<Served>>,
     operators: Api<Wire<Value>>,
     records: Api<UpdateRecord>,
 }
@@ -165,13 +165,13 @@ impl Writer {
     ///
     /// # Errors
     /// The server refuses or doesn't answer.
-    pub async fn read(&self) -> Result<Option<Value>, ApplyError> {
+    pub async fn read(&self) -> Result<Option<Served>, ApplyError> {
         let object = answered(self.cluster_version.get_opt(names::CLUSTER_VERSION)).await?;
         Ok(object.map(|object| object.kept))
     }
 }
 
-fn cluster_version(object: Wire<Value>) -> Answer {
+fn cluster_version(object: Wire<Served>) -> Answer {
     Answer::ClusterVersion(object.kept)
 }
 

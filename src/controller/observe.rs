@@ -7,7 +7,7 @@ use super::{
     watch::{Change, ConfigMap, Failure, Operator, Seen},
 };
 use crate::{
-    api::{ClusterVersion, UpdateRecord, names},
+    api::{ClusterVersion, Served, UpdateRecord, names},
     gate::{Authority, Snapshot, Source, Target},
 };
 
@@ -19,7 +19,7 @@ const PATIENCE: u32 = 3;
 pub struct Observed {
     snapshot: Snapshot,
     cluster_version: ClusterVersionState,
-    listed_cluster_version: Option<Value>,
+    listed_cluster_version: Option<Served>,
     went_back: bool,
     own_operator: Source<Option<Value>>,
     records: Source<Vec<UpdateRecord>>,
@@ -149,7 +149,7 @@ impl Observed {
         }
     }
 
-    fn take_cluster_version(&mut self, seen: Seen<Value>) -> bool {
+    fn take_cluster_version(&mut self, seen: Seen<Served>) -> bool {
         match seen {
             Seen::Restarted => {
                 self.listed_cluster_version = None;
@@ -181,29 +181,28 @@ impl Observed {
         before != ClusterVersionState::Absent
     }
 
-    fn set_cluster_version(&mut self, object: Value) -> bool {
-        match ClusterVersion::from_value(object) {
-            Ok(object) => {
+    fn set_cluster_version(&mut self, object: Served) -> bool {
+        match object {
+            Served::Read(object) => {
                 let news =
-                    self.cluster_version != ClusterVersionState::Present || self.snapshot.cluster_version != object;
+                    self.cluster_version != ClusterVersionState::Present || self.snapshot.cluster_version != *object;
                 self.cluster_version = ClusterVersionState::Present;
                 self.snapshot.targets = Target::requested(&object).into_iter().collect();
-                self.snapshot.cluster_version = object;
+                self.snapshot.cluster_version = *object;
                 news
             }
-            Err(error) => {
-                let unreadable = ClusterVersionState::Unreadable(error.to_string());
-                let news = self.cluster_version != unreadable;
-                self.cluster_version = unreadable;
-                news
-            }
+            Served::Unreadable(why) => replace(&mut self.cluster_version, ClusterVersionState::Unreadable(why)),
         }
     }
 
-    fn is_older(&self, object: &Value) -> bool {
-        let known = &self.snapshot.cluster_version.metadata;
+    fn is_older(&self, object: &Served) -> bool {
+        let Served::Read(object) = object else { return false };
+        let (seen, known) = (&object.metadata, &self.snapshot.cluster_version.metadata);
         self.cluster_version == ClusterVersionState::Present
-            && is_older(identity(object), (Some(&known.uid), Some(&known.resource_version)))
+            && is_older(
+                (Some(&seen.uid), Some(&seen.resource_version)),
+                (Some(&known.uid), Some(&known.resource_version)),
+            )
     }
 
     /// Our ClusterOperator never counts as a risk, so it is kept apart from the others.

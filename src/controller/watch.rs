@@ -16,11 +16,11 @@ use kube::{
     },
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::api::{
-    ClusterOperator, UpdateRecord,
+    ClusterOperator, Served, UpdateRecord,
     names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, SELF},
 };
 
@@ -47,18 +47,29 @@ pub struct Wire<T> {
     pub kept: T,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireMeta {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireObject {
+    metadata: WireMeta,
+}
+
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Wire<T> {
+    /// Twice over the text, and never over all that it says: most of an object is passed over unread.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let text = |field: &str| value["metadata"][field].as_str().map(str::to_owned);
-        let meta = ObjectMeta {
-            name: text("name"),
-            namespace: text("namespace"),
-            uid: text("uid"),
-            resource_version: text("resourceVersion"),
-            ..ObjectMeta::default()
-        };
-        Ok(Self { meta, kept: serde_json::from_value(value).map_err(serde::de::Error::custom)? })
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let custom = serde::de::Error::custom;
+        let WireObject { metadata } = serde_json::from_str(text.get()).map_err(custom)?;
+        let WireMeta { name, namespace, uid, resource_version } = metadata;
+        let meta = ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() };
+        Ok(Self { meta, kept: serde_json::from_str(text.get()).map_err(custom)? })
     }
 }
 
@@ -121,9 +132,10 @@ pub struct Operator {
 
 impl<'de> Deserialize<'de> for Operator {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let read = ClusterOperator::deserialize(&value).map_err(serde::de::Error::custom)?;
-        let own = (read.name == SELF).then_some(value);
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let read: ClusterOperator = serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?;
+        let own =
+            if read.name == SELF { serde_json::from_str(text.get()).map_err(serde::de::Error::custom)? } else { None };
         Ok(Self { read, own })
     }
 }
@@ -159,8 +171,8 @@ pub enum Failure {
 /// What any of the watches saw.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// The ClusterVersion named `version`, as served.
-    ClusterVersion(Seen<Value>),
+    /// The ClusterVersion named `version`.
+    ClusterVersion(Seen<Served>),
     /// A ClusterOperator.
     ClusterOperators(Seen<Operator>),
     /// ConfigMap `admin-gates`.

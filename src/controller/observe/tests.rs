@@ -15,8 +15,12 @@ fn complete(resource_version: &str) -> Observed {
     observed
 }
 
-fn object(resource_version: &str) -> Value {
-    json!({"metadata": {"name": "version", "uid": "a", "resourceVersion": resource_version}})
+fn object(resource_version: &str) -> Served {
+    served(&json!({"metadata": {"name": "version", "uid": "a", "resourceVersion": resource_version}}))
+}
+
+fn served(object: &Value) -> Served {
+    serde_json::from_str(&object.to_string()).unwrap()
 }
 
 fn resource_version(observed: &mut Observed) -> Option<String> {
@@ -50,18 +54,17 @@ fn an_event_from_before_our_own_write_is_passed_over() {
 #[test]
 fn a_recreated_object_is_taken_whatever_its_version() {
     let mut observed = complete("5");
-    let mut recreated = object("3");
-    recreated["metadata"]["uid"] = json!("b");
-    assert!(observed.take(Change::ClusterVersion(Seen::Changed(recreated))));
+    let recreated = json!({"metadata": {"name": "version", "uid": "b", "resourceVersion": "3"}});
+    assert!(observed.take(Change::ClusterVersion(Seen::Changed(served(&recreated)))));
     assert_eq!(resource_version(&mut observed).as_deref(), Some("3"));
 }
 
 #[test]
 fn an_object_that_cannot_be_read_is_not_judged_until_it_can() {
     let mut observed = complete("5");
-    let mut odd = object("6");
-    odd["spec"] = json!({"overrides": "all"});
-    assert!(observed.take(Change::ClusterVersion(Seen::Changed(odd))));
+    let odd =
+        json!({"metadata": {"name": "version", "uid": "a", "resourceVersion": "6"}, "spec": {"overrides": "all"}});
+    assert!(observed.take(Change::ClusterVersion(Seen::Changed(served(&odd)))));
     assert_eq!(resource_version(&mut observed), None);
     assert!(observed.unreadable().is_some());
     assert!(observed.take(Change::ClusterVersion(Seen::Changed(object("7")))));
