@@ -66,7 +66,7 @@ pub struct Config {
     pub vacant_after: Duration,
     /// The lease to hold while writing; `None` where this process is the only one.
     pub lease: Option<LeaseConfig>,
-    /// This process in leases and events: the Pod's name.
+    /// This process in leases and events: the Pod's name, else one that no other process has.
     pub identity: String,
     /// Address of /metrics.
     pub metrics: SocketAddr,
@@ -103,11 +103,16 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Resolves flags and the Pod's environment.
+    /// Resolves flags and the Pod's environment, at the time at which the process starts.
     ///
     /// # Errors
     /// Flags that don't go together.
-    pub fn new(args: &RunArgs, pod_name: Option<String>, pod_namespace: Option<String>) -> Result<Self, ConfigError> {
+    pub fn new(
+        args: &RunArgs,
+        pod_name: Option<String>,
+        pod_namespace: Option<String>,
+        now: jiff::Timestamp,
+    ) -> Result<Self, ConfigError> {
         let (duration, renew_interval) = (args.lease_duration, args.lease_renew_interval);
         if args.leader_elect && (renew_interval.is_zero() || renew_interval * 2 >= duration) {
             return Err(ConfigError::Lease { duration, renew: renew_interval });
@@ -117,7 +122,9 @@ impl Config {
             mode: args.mode,
             vacant_after: args.vacant_after,
             lease: args.leader_elect.then_some(LeaseConfig { namespace, duration, renew_interval }),
-            identity: pod_name.unwrap_or_else(|| format!("{}-{}", names::SELF, std::process::id())),
+            // In every container the process has the same number.
+            identity: pod_name
+                .unwrap_or_else(|| format!("{}-{}-{:x}", names::SELF, std::process::id(), now.as_nanosecond())),
             metrics: args.metrics_bind_address,
             metrics_tls: args.metrics_tls_cert.clone().zip(args.metrics_tls_key.clone()),
             probes: args.health_probe_bind_address,
@@ -130,5 +137,27 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
     match digits.parse() {
         Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err("expected whole seconds up to 3600, such as 15s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches as _;
+
+    use super::*;
+
+    fn resolved(pod_name: Option<&str>, now: &str) -> Config {
+        let command = RunArgs::augment_args(clap::Command::new("run"));
+        let args = RunArgs::from_arg_matches(&command.get_matches_from(["run"])).unwrap();
+        Config::new(&args, pod_name.map(str::to_owned), None, now.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn two_processes_have_two_identities() {
+        assert_eq!(resolved(Some("upgrade-gate-abc"), "2026-01-01T00:00:00Z").identity, "upgrade-gate-abc");
+        let [first, second] = ["2026-01-01T00:00:00.000000001Z", "2026-01-01T00:00:00.000000002Z"]
+            .map(|now| resolved(None, now).identity);
+        assert_ne!(first, second);
+        assert_eq!(first, format!("upgrade-gate-{}-18867251edfa0001", std::process::id()));
     }
 }

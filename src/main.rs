@@ -109,7 +109,7 @@ fn run(args: &config::RunArgs) -> ExitCode {
     telemetry::init(args.log_format, args.log_level);
     #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
     let environment = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let config = match config::Config::new(args, environment("POD_NAME"), environment("POD_NAMESPACE")) {
+    let config = match config::Config::new(args, environment("POD_NAME"), environment("POD_NAMESPACE"), now()) {
         Ok(config) => config,
         Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
@@ -121,13 +121,16 @@ fn run(args: &config::RunArgs) -> ExitCode {
 }
 
 fn clean_up(yes: bool, cluster: &connect::ClusterArgs) -> ExitCode {
-    #[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
-    let now = jiff::Timestamp::now();
     let connect = |cluster| Ok(connect::builder(cluster)?.build());
-    on_cluster(cluster, "cleanup", connect, async |client| match cleanup::clean_up(&client, yes, now).await {
+    on_cluster(cluster, "cleanup", connect, async |client| match cleanup::clean_up(&client, yes, now()).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
         Err(error) => fail(NO_ANSWER, &error.to_string()),
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// Runs something with a connection to the cluster that the arguments name.

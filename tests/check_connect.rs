@@ -79,6 +79,22 @@ fn listen(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> (String, A
     (address, requests)
 }
 
+/// As a manifest has it that leaves a value to be filled in.
+#[rstest]
+#[case::neither(&[])]
+#[case::an_empty_kubeconfig(&[("UPGRADE_GATE_KUBECONFIG", "")])]
+#[case::an_empty_context(&[("UPGRADE_GATE_CONTEXT", "")])]
+#[case::both_empty(&[("UPGRADE_GATE_KUBECONFIG", ""), ("UPGRADE_GATE_CONTEXT", "")])]
+fn an_empty_variable_is_as_good_as_none(#[case] environment: &[(&str, &str)]) {
+    let (server, requests) = listen(|_| "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let folder = folder(&format!("{{server: 'http://{server}'}}"), "{}");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+    process.arg("cleanup").current_dir(folder.path()).env_clear().env("KUBECONFIG", "kubeconfig");
+    let output = process.envs(environment.iter().copied()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!requests.lock().unwrap().is_empty());
+}
+
 #[rstest]
 #[case::fails(
     "echo secret; echo secret >&2; exit 3",

@@ -99,9 +99,9 @@ fn without_messages(value: &mut Value) {
         Value::Object(fields) => {
             for (key, value) in fields {
                 if ["message", "acceptedRisks"].contains(&key.as_str()) {
-                    *value = json!("fine")
+                    *value = json!("fine");
                 } else {
-                    without_messages(value)
+                    without_messages(value);
                 }
             }
         }
@@ -207,8 +207,8 @@ fn a_text_that_is_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let write = |aliases: usize| {
         // The reader itself wants an anchor for every few aliases, and counts them when it is through.
-        let anchors: String = (0..aliases / 5).map(|number| format!("&b{number} b, ")).collect();
-        let (text, aliases) = ("a".repeat(21_000), "*a, ".repeat(aliases));
+        let anchors: Vec<String> = (0..aliases / 5).map(|number| format!("&b{number} b, ")).collect();
+        let (anchors, aliases, text) = (anchors.concat(), "*a, ".repeat(aliases), "a".repeat(21_000));
         let content = format!(
             "apiVersion: config.openshift.io/v1\nkind: ClusterVersion\nmetadata: {{name: version}}\n\
              a: &a {text}\nb: [{anchors}{aliases}]\nstatus: {{desired: {{version: 4.21.1}}}}\n"
