@@ -12,11 +12,9 @@ use tracing_subscriber::{
 
 use crate::{config::LogFormat, text};
 
-/// Starts logging. Libraries are kept at warnings whatever the level: below, they log requests, which is where
-/// tokens would show.
+/// Starts logging.
 pub fn init(format: LogFormat, level: LevelFilter) {
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("upgrade_gate", level);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter(level));
     let escape = match format {
         LogFormat::Text => text::escape,
         LogFormat::Json => text::escape_json,
@@ -27,6 +25,15 @@ pub fn init(format: LogFormat, level: LevelFilter) {
         LogFormat::Text => registry.with(lines.with_target(false).with_ansi(false)).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_target(false)).try_init(),
     };
+}
+
+/// Libraries are kept at warnings whatever the level: below, they log requests, which is where tokens would show. The
+/// client warns of an answer that it can't read by quoting all of it; whoever asked says what is wrong.
+fn filter(level: LevelFilter) -> Targets {
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("kube_client", level.min(LevelFilter::ERROR))
+        .with_target("upgrade_gate", level)
 }
 
 /// Writes each line, which comes in one piece, with everything hidden in it escaped.
@@ -51,8 +58,27 @@ impl<W: Write> Write for Lines<W> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use tracing::Level;
 
     use super::*;
+
+    #[rstest]
+    #[case::as_usual(LevelFilter::INFO, "upgrade_gate::controller", &Level::INFO, true)]
+    #[case::not_so_much(LevelFilter::WARN, "upgrade_gate::controller", &Level::INFO, false)]
+    #[case::more(LevelFilter::TRACE, "upgrade_gate::controller", &Level::TRACE, true)]
+    #[case::requests_of_a_library(LevelFilter::TRACE, "hyper_util::client", &Level::INFO, false)]
+    #[case::a_warning_of_a_library(LevelFilter::INFO, "kube_runtime::watcher", &Level::WARN, true)]
+    #[case::an_answer_that_makes_no_sense(LevelFilter::TRACE, "kube_client::client", &Level::WARN, false)]
+    #[case::an_error_of_the_client(LevelFilter::INFO, "kube_client::client", &Level::ERROR, true)]
+    #[case::nothing_at_all(LevelFilter::OFF, "kube_client::client", &Level::ERROR, false)]
+    fn libraries_may_warn_but_not_quote_what_they_read(
+        #[case] level: LevelFilter,
+        #[case] target: &str,
+        #[case] event: &Level,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(filter(level).would_enable(target, event), expected);
+    }
 
     #[rstest]
     #[case::text(text::escape, "a\u{1b}[2J\nb\u{202e}c\n", "a\\u{1b}[2J\\nb\\u{202e}c\n")]
