@@ -215,6 +215,7 @@ async fn a_denial_is_one_line_and_says_what_to_do() {
 #[case::plain("a")]
 #[case::wide("🙂")]
 #[case::broken("\n")]
+#[case::hidden("a\u{fe0f}\u{e0100}\u{3164}\u{34f}")]
 #[tokio::test]
 async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
     let message = unit.repeat(100_000);
@@ -226,6 +227,7 @@ async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
         "{reply:?}"
     );
     assert!(reply.message.len() < 5500, "{reply:?}");
+    assert!(!reply.message.chars().any(upgrade_gate::text::is_hidden), "{reply:?}");
 }
 
 #[tokio::test]

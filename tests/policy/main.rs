@@ -13,6 +13,8 @@ use proptest::{prop_assert, prop_assert_eq};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use upgrade_gate::text;
+
 use cel::Policy;
 use requests::{Answer, Edit};
 
@@ -43,11 +45,9 @@ fn agree(edit: &Edit) -> Result<Answer, TestCaseError> {
 }
 
 /// Of a longer message, or one of several lines, the API server shows the expression instead; a warning with a control
-/// character it drops, and one of more than 4096 characters it cuts to 256.
+/// character it drops, and one of more than 4096 characters it cuts to 256. What hides in a text is for nobody.
 fn is_fit_to_show(message: &str) -> bool {
-    message.len() <= 5 << 10
-        && message.chars().count() <= 4000
-        && !message.chars().any(|c| c.is_control() || ['\u{2028}', '\u{2029}'].contains(&c))
+    message.len() <= 5 << 10 && message.chars().count() <= 4000 && !message.chars().any(text::is_hidden)
 }
 
 fn runner() -> TestRunner {
@@ -145,8 +145,23 @@ fn a_left_over_force_is_told_how_to_clear(#[case] version: &str, #[case] what: &
     assert_eq!(answer(&edit).1, [expected]);
 }
 
+#[test]
+fn of_what_hides_nothing_is_repeated_and_everything_else_is() {
+    let hidden: Vec<char> = (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| text::is_hidden(*c)).collect();
+    let shown = "é e\u{301} 中 עברית 🦀 … \\ \"";
+    for hidden in hidden.chunks(200) {
+        let hidden: String = hidden.iter().collect();
+        let status = upgradeable("Operators", &format!("{shown}{hidden}{shown}"));
+        let told = &answer(&asking(&status, &json!({"version": "4.22.0"}))).1[0];
+        assert!(is_fit_to_show(told), "{}", told.escape_unicode());
+        assert!(told.ends_with(&format!("Its reason: {shown} {shown}")), "{told}");
+    }
+}
+
 #[rstest]
-fn a_message_fits_whatever_it_quotes(#[values("a", "é", "字", "🙂", "\n", "\u{0}a", "\u{200b}")] unit: &str) {
+fn a_message_fits_whatever_it_quotes(
+    #[values("a", "é", "字", "🙂", "\n", "\u{0}a", "\u{200b}", "\u{fe0f}", "\u{e0100}a")] unit: &str,
+) {
     let text = unit.repeat(50_000);
     let mut edit = asking(&upgradeable(&text, &text), &json!({"version": format!("4.22.0-{}", "a".repeat(40_000))}));
     let entry = json!({"kind": text, "group": text, "namespace": text, "name": text, "unmanaged": true});
