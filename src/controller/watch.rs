@@ -24,17 +24,18 @@ use crate::api::{
     names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, SELF},
 };
 
-/// After the first failure of a watch, and then twice as long each time.
+/// After the first failure of a watch, and then twice as long each time, by chance up to twice that: short enough that
+/// the right state follows within seconds, and long enough that six watches take some ten requests a second at most.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// ClusterOperators in one answer: a list of a thousand is held in pieces, and one of most clusters comes as a whole.
 const PAGE: u32 = 100;
 
 /// After so many seconds a watch begins anew where it left off, and a little later where not even its end has come: for
 /// no longer a connection that has died silently hides what happens. It costs the server ten small requests a minute.
 pub(super) const WATCH_SECONDS: u32 = 30;
-/// After so long without a failure, the next one is the first again: longer than any wait, and than a whole watch.
-const CALM: Duration = Duration::from_secs(60);
+/// After so long without a failure, the next one is the first again: longer than any wait.
+const CALM: Duration = Duration::from_secs(10);
 /// For so long what was seen last stands while no list comes through. After that, a ClusterOperator may have said
 /// anything.
 const TRUST: Duration = Duration::from_secs(60);
