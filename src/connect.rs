@@ -58,7 +58,7 @@ pub enum ClusterError {
     },
     /// The proxy on the way, whose URL may hold a password.
     #[error(
-        "the proxy can't be used: expected http://HOST:PORT, https:// or socks5:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
+        "the proxy can't be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
     )]
     Proxy,
     /// What the kubeconfig says of the user or the cluster.
@@ -155,7 +155,7 @@ fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result
     let usable = |text: &str| {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url: Option<Uri> = url.parse().ok();
-        url.filter(|url| matches!(url.scheme_str(), Some("http" | "https" | "socks5")) && url.host() != Some(""))
+        url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host() != Some(""))
             .ok_or(ClusterError::Proxy)
     };
     if !own.is_empty() {
@@ -231,7 +231,7 @@ mod tests {
     #[case::of_the_environment("https://api.example.com:6443", "", PROXY, "", Some(PROXY))]
     #[case::without_a_scheme("https://api.example.com", "", "proxy:3128", "", Some("http://proxy:3128/"))]
     #[case::over_tls("https://api.example.com", "", "https://proxy", "", Some("https://proxy/"))]
-    #[case::of_the_kubeconfig("https://api.example.com", "socks5://here:1080", PROXY, "*", Some("socks5://here:1080"))]
+    #[case::of_the_kubeconfig("https://api.example.com", "https://here:1080", PROXY, "*", Some("https://here:1080"))]
     #[case::of_the_kubeconfig_to_this_machine("http://localhost", "http://here", "", "", Some("http://here/"))]
     #[case::not_over_http("http://api.example.com", "", PROXY, "", None)]
     #[case::not_to_this_machine("https://localhost:6443", "", PROXY, "", None)]
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::another_scheme("ftp://me:secret@proxy")]
+    #[case::another_scheme("socks5://me:secret@proxy")]
     #[case::no_host("http://")]
     #[case::no_url("http://me:secret@pro xy")]
     fn a_proxy_that_cannot_be_used_is_not_quoted(#[case] url: &str) {

@@ -170,8 +170,8 @@ fn that_of_the_environment_is_taken_but_to_what_no_proxy_names() {
 }
 
 #[rstest]
-#[case::another_scheme("{server: 'https://cluster.invalid'}", "ftp://me:secret@proxy")]
-#[case::in_the_kubeconfig("{server: 'https://cluster.invalid', proxy-url: 'ftp://me:secret@proxy'}", "")]
+#[case::another_scheme("{server: 'https://cluster.invalid'}", "socks5://me:secret@proxy")]
+#[case::in_the_kubeconfig("{server: 'https://cluster.invalid', proxy-url: 'socks5://me:secret@proxy'}", "")]
 #[case::no_url("{server: 'https://cluster.invalid'}", "http://me:secret@pro xy")]
 fn a_proxy_that_cannot_be_used_is_not_quoted(#[case] cluster: &str, #[case] environment: &str) {
     let folder = folder(cluster, "{}");
