@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a bench has a clock, an environment and a cluster")]
 
+mod answers;
 mod floor;
 mod observer;
 mod process;

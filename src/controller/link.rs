@@ -10,14 +10,12 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode, header::RETRY_AFTER};
-use kube::{
-    Client, Config,
-    client::{Body, ClientBuilder},
-};
+use kube::{Client, Config, client::Body};
 use tokio::time::Instant;
 use tower::{Service, layer::layer_fn};
 
 use super::watch::WATCH_SECONDS;
+use crate::connect;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing has come for so long is dead, though nobody has closed it: a watch ends before that.
@@ -56,7 +54,7 @@ fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
     config.default_retry = false;
     let times = Times::default();
     let layer = layer_fn(move |inner| InTime { inner, times: times.clone() });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
+    Ok(connect::builder(config)?.with_layer(&layer).build())
 }
 
 /// Before when which request isn't made.
@@ -156,8 +154,8 @@ mod tests {
             let (method, uri) = request.split_once(' ').unwrap();
             service.call(Request::builder().method(method).uri(uri).body(Body::empty()).unwrap()).await.unwrap();
         }
-        let times = times.lock().unwrap().clone();
-        times
+        let made = times.lock().unwrap();
+        made.clone()
     }
 
     const WATCH: &str = "GET /apis/g/v1/things?&watch=true&resourceVersion=5";

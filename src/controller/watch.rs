@@ -38,7 +38,7 @@ pub(super) const WATCH_SECONDS: u32 = 30;
 const CALM: Duration = Duration::from_secs(10);
 /// For so long what was seen last stands while no list comes through. After that, a ClusterOperator may have said
 /// anything.
-const TRUST: Duration = Duration::from_secs(60);
+const TRUST: Duration = Duration::from_mins(1);
 
 /// An object off the wire: enough metadata for the watch, and what `T` keeps of the rest.
 #[derive(Clone, Debug)]

@@ -86,7 +86,10 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
     cluster.operator_settles().await;
     cluster.operator_rests_for(Duration::from_secs(2)).await;
     assert!(is_forced(&cluster.cluster_version().await));
-    assert_eq!(cluster.operator_writes().await.len(), 1);
+    // One that the CVO was faster than is no write.
+    let mut writes = cluster.operator_writes().await;
+    writes.retain(|write| write.code != 409);
+    assert_eq!(writes.len(), 1, "{writes:#?}");
     assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(1.0));
     assert_eq!(operator.metric("upgrade_gate_bridge_unverified"), Some(0.0));
     assert_eq!(operator.metric("upgrade_gate_decisions_total{type=\"patch\",decision=\"allowed\"}"), Some(1.0));
