@@ -263,10 +263,12 @@ impl Source {
             None => Api::all_with(self.client.clone(), &self.resource),
         };
         let mut troubles = Troubles::none();
+        let mut newest = Newest::default();
         loop {
             let mut events = watcher(api.clone(), self.config.clone()).boxed();
             while let Some(event) = events.next().await {
                 let (seen, failed) = match event {
+                    Ok(event) if newest.has_passed(&event) => continue,
                     Ok(event) => (seen(event), false),
                     Err(error) => (Seen::Failed(self.failure(&error, &mut troubles).await), true),
                 };
@@ -318,6 +320,31 @@ impl Source {
         }
         let resources = self.client.list_api_group_resources(api_version).await?.resources;
         Ok(resources.iter().any(|found| found.name == *plural))
+    }
+}
+
+/// The newest state that a watch has told of, by its `resourceVersion`: it tells of them in order, so one that comes later
+/// and is older is out of a cache that lags, and what it says has been overtaken. A ClusterOperator that stopped minor
+/// updates a moment ago would seem not to.
+#[derive(Default)]
+struct Newest(u64);
+
+impl Newest {
+    /// Whether the event tells of an older state than one before it. A list is the truth whatever its versions are.
+    fn has_passed<T>(&mut self, event: &Event<Wire<T>>) -> bool {
+        let object = match event {
+            Event::Init => {
+                *self = Self::default();
+                return false;
+            }
+            Event::InitDone => return false,
+            Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => object,
+        };
+        let version = object.meta.resource_version.as_ref().and_then(|version| version.parse().ok());
+        let Some(version) = version else { return false };
+        let has_passed = version < self.0 && !matches!(event, Event::InitApply(_));
+        self.0 = self.0.max(version);
+        has_passed
     }
 }
 
@@ -373,6 +400,25 @@ fn seen<T>(event: Event<Wire<T>>) -> Seen<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_watch_has_passed_it_does_not_go_back_to() {
+        let object = |version: &str| {
+            let text = format!(r#"{{"metadata": {{"name": "a", "resourceVersion": "{version}"}}}}"#);
+            serde_json::from_str::<Wire<ConfigMap>>(&text).unwrap()
+        };
+        let mut newest = Newest::default();
+        let mut passed = |event| newest.has_passed(&event);
+        assert!(
+            !passed(Event::Init) && !passed(Event::InitApply(object("7"))) && !passed(Event::InitApply(object("5")))
+        );
+        assert!(!passed(Event::InitDone) && !passed(Event::Apply(object("8"))));
+        assert!(passed(Event::Apply(object("6"))) && passed(Event::Delete(object("7"))));
+        assert!(!passed(Event::Apply(object("8"))), "once more is no older");
+        assert!(!passed(Event::Delete(object("9"))) && passed(Event::Apply(object("8"))));
+        assert!(!passed(Event::Apply(object("opaque"))));
+        assert!(!passed(Event::Init) && !passed(Event::InitApply(object("3"))) && !passed(Event::Apply(object("4"))));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_until_it_was_calm_for_a_while() {

@@ -72,6 +72,29 @@ async fn a_404_opens_nothing_while_the_api_is_there(#[case] resource: &str) {
     assert_eq!(seen[before - 1..].iter().find(open), None);
 }
 
+/// A watch cache that lags tells of what has been overtaken.
+#[tokio::test]
+async fn what_a_watch_tells_once_more_opens_nothing() {
+    let cluster = support::cluster(fixtures::cluster()).await;
+    let says = |status: &str| json!([fixtures::condition("Upgradeable", status, "Why", "so")]);
+    let scene = Scene::of(cluster, Options::mode("replace")).await;
+    scene.cluster.upgradeable("True", "AsExpected").await;
+    // The first that this watch brings, and then what replaces it.
+    scene.cluster.put_cluster_operator("network", says("True")).await;
+    scene.cluster.put_cluster_operator("network", says("False")).await;
+    scene.cluster.upgradeable("False", "ClusterOperatorUpgradeable-network").await;
+    let before = scene.versions.so_far().await.len();
+    for _ in 0..3 {
+        scene.proxy.watches(Kind::watch("clusteroperators"), support::faults::Watch::Replay);
+        scene.cluster.request_blocked("4.22.0", &[]).await;
+        scene.cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+        scene.cluster.accepted("4.21.1").await;
+    }
+    let seen = scene.versions.so_far().await;
+    let open = |version: &&Value| condition(version, "Upgradeable")["status"] != "False";
+    assert_eq!(seen[before - 1..].iter().find(open), None);
+}
+
 #[tokio::test]
 async fn whoever_holds_the_lease_writes_although_it_never_sees_the_lease_change() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
