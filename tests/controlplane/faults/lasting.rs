@@ -79,13 +79,18 @@ async fn what_a_watch_tells_once_more_opens_nothing() {
     let says = |status: &str| json!([fixtures::condition("Upgradeable", status, "Why", "so")]);
     let scene = Scene::of(cluster, Options::mode("replace")).await;
     scene.cluster.upgradeable("True", "AsExpected").await;
+    let watch = Kind::watch("clusteroperators");
+    let watches = || scene.proxy.log().iter().filter(|(_, kind)| watch.covers(kind)).count();
+    let begun = watches();
+    scene.proxy.watches(watch.clone(), support::faults::Watch::Gone);
+    support::eventually("another watch", async || if watches() > begun { Ok(()) } else { Err(String::new()) }).await;
     // The first that this watch brings, and then what replaces it.
     scene.cluster.put_cluster_operator("network", says("True")).await;
     scene.cluster.put_cluster_operator("network", says("False")).await;
     scene.cluster.upgradeable("False", "ClusterOperatorUpgradeable-network").await;
     let before = scene.versions.so_far().await.len();
     for _ in 0..3 {
-        scene.proxy.watches(Kind::watch("clusteroperators"), support::faults::Watch::Replay);
+        scene.proxy.watches(watch.clone(), support::faults::Watch::Replay);
         scene.cluster.request_blocked("4.22.0", &[]).await;
         scene.cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
         scene.cluster.accepted("4.21.1").await;
