@@ -126,7 +126,7 @@ fn asked_for_another() -> Value {
 
 #[rstest]
 #[case::the_record_comes_first(asked_for_a_patch(), Role::Replace, &[], &["record", "history", "conditions"])]
-#[case::a_record_that_fails_keeps_nothing_back(asked_for_a_patch(), Role::Replace, &[Kind::Record], &["history", "conditions"])]
+#[case::a_record_that_fails_keeps_the_update_back_and_not_the_gate(asked_for_a_patch(), Role::Replace, &[Kind::Record], &["conditions"])]
 #[case::what_is_missing_comes_before_it(
     asked_for_another(), Role::Replace, &[], &["record", "record", "history", "conditions"])]
 #[case::what_fails_waits(asked_for_a_patch(), Role::Replace, &[Kind::Conditions], &["record", "history"])]
@@ -146,27 +146,78 @@ fn everything_is_planned_in_the_order_in_which_it_is_written(
 fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
     let snapshot = snapshot(object);
     let verdict = evaluate(&snapshot);
-    let failing: Vec<_> = failing.iter().map(|kind| (*kind, "why".to_owned())).collect();
+    let records = Source::Read(Vec::new());
     plan(&Situation {
         snapshot: &snapshot,
         verdict: &verdict,
         role,
         why: "a test",
         operator: &Source::NotServed,
-        records: &Source::Read(Vec::new()),
+        records: &records,
         bridging: None,
-        recording: Recording::Possible,
-        failing: &failing,
+        recording: recorded(object, role, &records, failing),
+        failing: &reasons(failing),
         contended: false,
         restored: &[],
     })
 }
 
+fn reasons(failing: &[Kind]) -> Vec<(Kind, String)> {
+    failing.iter().map(|kind| (*kind, "why".to_owned())).collect()
+}
+
+/// Whether what is asked for can be recorded while these kinds of write fail.
+fn recorded(object: &Value, role: Role, records: &Source<Vec<UpdateRecord>>, failing: &[Kind]) -> Recording {
+    let snapshot = snapshot(object);
+    let in_history = if failing.contains(&Kind::History) { Recording::Failing } else { Recording::Possible };
+    recording(in_history, (&snapshot, &evaluate(&snapshot), role), records, None, &reasons(failing))
+}
+
+/// The record of the patch, by the gate.
+fn its_record() -> Source<Vec<UpdateRecord>> {
+    let spec = json!({"from": "4.21.1", "to": "4.21.2", "type": "patch", "image": "two", "overrides": [],
+                      "acceptedRisks": "text", "by": "Gate", "acceptedTime": LONG_AGO});
+    let record = json!({"apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord",
+                        "metadata": {"name": "a"}, "spec": spec});
+    Source::Read(vec![serde_json::from_value(record).unwrap()])
+}
+
+/// The patch with its place in the history.
+fn in_the_history() -> Value {
+    let object = asked_for_a_patch();
+    let writes = planned(&object, Role::Replace, Recording::Possible);
+    let history = writes.iter().find(|write| matches!(write, Write::History(_))).unwrap();
+    stored(&object, history)
+}
+
+const NO_RECORDS: fn() -> Source<Vec<UpdateRecord>> = || Source::Read(Vec::new());
+const NOT_SERVED: fn() -> Source<Vec<UpdateRecord>> = || Source::NotServed;
+
+#[rstest]
+#[case::nothing_fails(asked_for_a_patch(), NO_RECORDS, &[], Recording::Possible)]
+#[case::its_record_fails(asked_for_a_patch(), NO_RECORDS, &[Kind::Record], Recording::Failing)]
+#[case::another_record_fails(asked_for_a_patch(), its_record, &[Kind::Record], Recording::Possible)]
+#[case::nobody_serves_records(asked_for_a_patch(), NOT_SERVED, &[Kind::Record], Recording::Possible)]
+#[case::the_history_fails(asked_for_a_patch(), its_record, &[Kind::History], Recording::Failing)]
+#[case::the_history_holds_it_and_its_record_fails(in_the_history(), NO_RECORDS, &[Kind::Record], Recording::Failing)]
+#[case::both_hold_it(in_the_history(), its_record, &[Kind::Record, Kind::History], Recording::Possible)]
+#[case::nothing_is_asked_for(cluster(true, &json!(null)), NO_RECORDS, &[Kind::Record, Kind::History], Recording::Possible)]
+#[case::nothing_is_accepted(cluster(true, &json!({"version": "4.22.0"})), NO_RECORDS, &[Kind::Record], Recording::Possible)]
+fn an_update_waits_for_what_is_missing_of_its_record(
+    #[case] object: Value,
+    #[case] records: fn() -> Source<Vec<UpdateRecord>>,
+    #[case] failing: &[Kind],
+    #[case] expected: Recording,
+) {
+    assert_eq!(recorded(&object, Role::Replace, &records(), failing), expected);
+    assert_eq!(recorded(&object, Role::Guard, &records(), &[Kind::Record]), Recording::Possible);
+}
+
 #[rstest]
 #[case::a_record_and_its_place_in_the_history(asked_for_a_patch(), &[], &["record", "history"])]
 #[case::a_record_that_was_missing(asked_for_another(), &[], &["record"])]
-#[case::a_history_without_a_record(asked_for_a_patch(), &[Kind::Record], &["history"])]
-#[case::a_record_whose_history_fails(asked_for_a_patch(), &[Kind::History], &["record"])]
+#[case::without_a_record_it_waits(asked_for_a_patch(), &[Kind::Record], &["conditions"])]
+#[case::and_without_a_place_in_the_history(asked_for_a_patch(), &[Kind::History], &["conditions"])]
 #[case::nothing(cluster(true, &json!(null)), &[], &[])]
 fn what_is_made_at_once(#[case] object: Value, #[case] failing: &[Kind], #[case] expected: &[&str]) {
     let writes = made_at_once(everything(&object, Role::Replace, failing));
