@@ -147,7 +147,6 @@ pub fn recording(
     in_history: Recording,
     (snapshot, verdict, role): (&Snapshot, &Verdict, Role),
     records: &Source<Vec<UpdateRecord>>,
-    bridging: Option<&Result<Bridging, Refusal>>,
     failing: &[(Kind, String)],
 ) -> Recording {
     let fails = |kind| failing.iter().any(|(failing, _)| *failing == kind);
@@ -163,8 +162,8 @@ pub fn recording(
     let is_missing = |judgement: &Judgement, by| {
         records.is_some_and(|records| records::before_accepting(records, cluster_version, judgement, by, "").is_some())
     };
-    let waits = match (role, request, bridging) {
-        (Role::Replace, Some(request), _) => {
+    let waits = match (role, request) {
+        (Role::Replace, Some(request)) => {
             let in_front = records::is_in_front(cluster_version, &request.release);
             let unrecorded = history::record(cluster_version, request, "", history::LIMIT).is_some();
             let without_its_record = || {
@@ -173,7 +172,7 @@ pub fn recording(
             (unrecorded && (in_history == Recording::Failing || is_missing(request, accepted_by(request))))
                 || without_its_record()
         }
-        (Role::Bridge, _, Some(Ok(bridging))) => is_missing(&bridging.judgement, AcceptedBy::Bridge),
+        // The CVO records what the bridge lets through, and the UpdateRecord is made up for from that.
         _ => false,
     };
     match in_history {

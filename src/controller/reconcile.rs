@@ -192,7 +192,7 @@ impl Gate {
             let (snapshot, operator, records) = self.observed.all();
             let judged = (snapshot, &verdict, self.role);
             let in_history = self.pace.recording(snapshot);
-            let recording = plan::recording(in_history, judged, records, bridging.as_ref(), &failing);
+            let recording = plan::recording(in_history, judged, records, &failing);
             let situation = Situation {
                 snapshot,
                 verdict: &verdict,

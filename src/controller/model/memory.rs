@@ -253,7 +253,7 @@ impl Memory {
             operator: &Source::NotServed,
             records: &records,
             bridging: bridging.as_ref(),
-            recording: recording(in_history, judged, &records, bridging.as_ref(), &failing),
+            recording: recording(in_history, judged, &records, &failing),
             failing: &failing,
             contended: false,
             restored: &restored,

@@ -170,7 +170,7 @@ fn reasons(failing: &[Kind]) -> Vec<(Kind, String)> {
 fn recorded(object: &Value, role: Role, records: &Source<Vec<UpdateRecord>>, failing: &[Kind]) -> Recording {
     let snapshot = snapshot(object);
     let in_history = if failing.contains(&Kind::History) { Recording::Failing } else { Recording::Possible };
-    recording(in_history, (&snapshot, &evaluate(&snapshot), role), records, None, &reasons(failing))
+    recording(in_history, (&snapshot, &evaluate(&snapshot), role), records, &reasons(failing))
 }
 
 /// The record of the patch, by the gate.
