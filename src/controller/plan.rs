@@ -186,10 +186,6 @@ fn accepted_by(request: &Judgement) -> AcceptedBy {
     if request.accepted_risks.iter().any(|risk| risk.forced) { AcceptedBy::Force } else { AcceptedBy::Gate }
 }
 
-fn by_bridge(bridging: &Bridging) -> (&Judgement, AcceptedBy) {
-    (&bridging.judgement, AcceptedBy::Bridge)
-}
-
 /// The first of the writes, and what is made together with it: the record of an accepted risk and its place in the
 /// history. Neither lets the update through, that is the conditions' part, and each is made up for from the other.
 pub fn made_at_once(writes: impl IntoIterator<Item = Write>) -> Vec<Write> {
@@ -211,8 +207,7 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
     }
     let now = rfc3339(snapshot.now);
     let gate = gate_writes(snapshot, verdict, role, situation.recording);
-    let can_record = situation.recording != Recording::Failing;
-    let force = situation.bridging.and_then(|bridging| bridging.as_ref().ok()).filter(|_| can_record);
+    let force = situation.bridging.and_then(|bridging| bridging.as_ref().ok());
     let records = match situation.records {
         Source::Read(records) if !situation.is_failing(Kind::Record) => Some(records.as_slice()),
         _ => None,
@@ -223,7 +218,7 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
             (Some(request), _) if gate.iter().any(|write| matches!(write, Write::History(_))) => {
                 Some((request, accepted_by(request)))
             }
-            (_, bridging) => bridging.map(by_bridge),
+            (_, bridging) => bridging.map(|bridging| (&bridging.judgement, AcceptedBy::Bridge)),
         };
         // Once another entry stands in front, nothing tells any more that this one's record is missing.
         let is_its_own = |(judgement, _): (&Judgement, _)| records::is_in_front(cluster_version, &judgement.release);

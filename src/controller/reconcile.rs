@@ -349,7 +349,7 @@ impl Gate {
         let (snapshot, ..) = self.observed.all();
         if self.pace.is_contended(write, snapshot) {
             self.pace.fought(write.kind());
-            self.teller.contends(Some(&snapshot.cluster_version));
+            self.teller.contends(&snapshot.cluster_version);
         }
         self.pace.wrote(write, snapshot);
         match write {

@@ -118,13 +118,11 @@ impl Teller {
     }
 
     /// Another writer has taken back what was written.
-    pub fn contends(&self, cluster_version: Option<&ClusterVersion>) {
+    pub fn contends(&self, cluster_version: &ClusterVersion) {
         self.metrics.contended();
         tracing::warn!("{}", message::CONTENTION);
-        if let Some(cluster_version) = cluster_version {
-            let announcement = Announcement { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
-            self.announcer.announce(cluster_version, announcement);
-        }
+        let announcement = Announcement { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
+        self.announcer.announce(cluster_version, announcement);
     }
 
     /// An event, a line in the log, and a count for a decision.
