@@ -209,3 +209,73 @@ fn cut(mut note: String) -> String {
     }
     note
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        controller::plan::{Recording, conditions},
+        gate::{Authority, Source, Target, evaluate},
+    };
+
+    fn snapshot(object: Value) -> Snapshot {
+        let cluster_version = ClusterVersion::from_value(object).unwrap();
+        Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            targets: Target::requested(&cluster_version).into_iter().collect(),
+            cluster_version,
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Shared,
+        }
+    }
+
+    #[rstest]
+    #[case::the_word_of_a_cvo(
+        "Upgradeable",
+        "ResourceDeletesInProgress",
+        "Objects are deleted.",
+        "Upgradeable=False: ResourceDeletesInProgress: Objects are deleted.",
+        "Update from 4.21.1 to 4.22.0 (minor) is blocked: ResourceDeletesInProgress: Objects are deleted."
+    )]
+    #[case::without_a_message(
+        "Upgradeable",
+        "Why",
+        "",
+        "Upgradeable=False: Why: Upgradeable is False, without a message.",
+        "Update from 4.21.1 to 4.22.0 (minor) is blocked: Why: Upgradeable is False, without a message."
+    )]
+    #[case::a_veto(
+        "UpgradeableByTheDatabase",
+        "Why",
+        "It is being dumped.",
+        "Upgradeable=False: UpgradeableByTheDatabase: Why: It is being dumped.",
+        "Update from 4.21.1 to 4.22.0 (minor) is blocked: UpgradeableByTheDatabase: Why: It is being dumped."
+    )]
+    fn each_thing_is_said_once(
+        #[case] kind: &str,
+        #[case] reason: &str,
+        #[case] message: &str,
+        #[case] changed: &str,
+        #[case] blocked: &str,
+    ) {
+        let release = json!({"version": "4.22.0", "image": "three"});
+        let snapshot = snapshot(json!({
+            "spec": {"desiredUpdate": release},
+            "status": {
+                "desired": {"version": "4.21.1", "image": "one"},
+                "availableUpdates": [release],
+                "conditions": [{"type": kind, "status": "False", "reason": reason, "message": message}],
+            },
+        }));
+        let verdict = evaluate(&snapshot);
+        let after = conditions(&snapshot, &verdict, Recording::Possible);
+        let notes: Vec<String> =
+            announcements(&snapshot, &verdict, (None, None), &after).into_iter().map(|event| event.note).collect();
+        assert_eq!(notes, [changed, blocked]);
+    }
+}

@@ -76,6 +76,7 @@ impl Leader {
             elected: elected.clone(),
             deadline: deadline_sender,
             free: free.clone(),
+            leads: false,
         };
         let observer = tokio::spawn(observer.run());
         let election = tokio::spawn(election.run(free, elected_sender));
@@ -123,10 +124,12 @@ impl Leader {
 
     /// Gives the lease back, so that another replica needn't wait until it runs out.
     pub async fn release(self) {
+        let leads = self.may_write();
         let Some(candidate) = self.0 else { return };
         candidate.observer.abort();
         drop(candidate.elected);
         match tokio::time::timeout(RELEASE, candidate.election).await {
+            Ok(Ok(Ok(()))) if leads => tracing::info!("gave the lease back; this replica writes nothing any more"),
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the lease could not be released; it will run out"),
             Ok(Err(error)) => tracing::warn!(%error, "the lease could not be released; it will run out"),
@@ -212,10 +215,46 @@ struct Observer {
     elected: watch::Receiver<bool>,
     deadline: watch::Sender<Option<Instant>>,
     free: Arc<Notify>,
+    /// Whether this replica could write when that was last logged.
+    leads: bool,
+}
+
+/// What has become of this replica's lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeadChange {
+    /// It holds the lease now.
+    Taken,
+    /// Another replica holds the lease, or nobody does.
+    Lost,
+    /// The lease wasn't renewed in time.
+    Expired,
+}
+
+impl LeadChange {
+    /// From whether this replica could write before, whether it is elected, and the deadline of its writes.
+    fn of(led: bool, elected: bool, deadline: Option<Instant>, now: Instant) -> Option<Self> {
+        let leads = elected && deadline.is_some_and(|deadline| now < deadline);
+        match (led, leads) {
+            (false, true) => Some(Self::Taken),
+            (true, false) if elected && deadline.is_some() => Some(Self::Expired),
+            (true, false) => Some(Self::Lost),
+            (true, true) | (false, false) => None,
+        }
+    }
+
+    fn log(self, identity: &str) {
+        match self {
+            Self::Taken => tracing::info!(identity, "took the lease; this replica writes"),
+            Self::Lost => tracing::warn!(identity, "lost the lease; this replica writes nothing until it has it again"),
+            Self::Expired => {
+                tracing::warn!(identity, "the lease wasn't renewed in time; this replica writes nothing until it is");
+            }
+        }
+    }
 }
 
 impl Observer {
-    async fn run(self) {
+    async fn run(mut self) {
         let lease_api = |client: &Client| Api::<Lease>::namespaced(client.clone(), &self.lease.namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", names::SELF));
         let config = config.timeout(WATCH_SECONDS);
@@ -224,8 +263,13 @@ impl Observer {
         let mut last = None;
         let mut ticks = tokio::time::interval(self.lease.renew_interval / 2);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut elected = self.elected.clone();
         loop {
+            self.log_change();
+            let deadline = (*self.deadline.borrow()).filter(|_| self.leads);
             let seen = tokio::select! {
+                Ok(()) = elected.changed() => continue,
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => continue,
                 event = events.next() => match event {
                     Some(Ok(Event::Apply(seen) | Event::InitApply(seen))) => Some(seen),
                     Some(Ok(Event::Delete(_))) => None,
@@ -253,6 +297,15 @@ impl Observer {
                 self.deadline.send_replace(renewed.as_ref().map(|renewed| renewed.deadline));
                 last = renewed.map(|renewed| renewed.time);
             }
+        }
+    }
+
+    /// Logs that this replica has become the one that writes, or isn't it any more.
+    fn log_change(&mut self) {
+        let change = LeadChange::of(self.leads, *self.elected.borrow(), *self.deadline.borrow(), Instant::now());
+        if let Some(change) = change {
+            self.leads = change == LeadChange::Taken;
+            change.log(&self.identity);
         }
     }
 
@@ -296,4 +349,33 @@ impl Renewal {
 #[expect(clippy::disallowed_methods, reason = "a lease is renewed by the clock")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::elected_and_seen(false, true, Some(1), Some(LeadChange::Taken))]
+    #[case::not_seen_yet(false, true, None, None)]
+    #[case::not_elected_yet(false, false, Some(1), None)]
+    #[case::seen_too_late(false, true, Some(0), None)]
+    #[case::renewed(true, true, Some(1), None)]
+    #[case::another_holds_it(true, true, None, Some(LeadChange::Lost))]
+    #[case::no_longer_elected(true, false, Some(1), Some(LeadChange::Lost))]
+    #[case::not_renewed(true, true, Some(0), Some(LeadChange::Expired))]
+    fn each_change_of_the_lead_is_logged_once(
+        #[case] led: bool,
+        #[case] elected: bool,
+        #[case] deadline: Option<u64>,
+        #[case] expected: Option<LeadChange>,
+    ) {
+        let now = Instant::now();
+        let deadline = deadline.map(|seconds| now + Duration::from_secs(seconds));
+        assert_eq!(LeadChange::of(led, elected, deadline, now), expected);
+        let leads = expected.map_or(led, |change| change == LeadChange::Taken);
+        assert_eq!(LeadChange::of(leads, elected, deadline, now), None);
+    }
 }

@@ -153,8 +153,18 @@ pub(super) fn cluster_operator(name: &str, condition: &Condition) -> String {
     format!("ClusterOperator {} prevents minor and major updates: {}", quote_name(name), reason_and_message(condition))
 }
 
+/// The message of a risk that is named by the condition's type.
 pub(super) fn veto(condition: &Condition) -> String {
-    format!("{}=False: {}", quote_name(&condition.kind), reason_and_message(condition))
+    reason_and_message(condition)
+}
+
+/// The message of a risk or a finding that is named by the condition's reason.
+pub(super) fn message_alone(condition: &Condition) -> String {
+    if condition.message.is_empty() {
+        format!("{} is {}, without a message.", quote_name(&condition.kind), condition.status.as_str())
+    } else {
+        quote(&condition.message)
+    }
 }
 
 fn reason_and_message(condition: &Condition) -> String {
@@ -287,7 +297,7 @@ pub(super) fn not_recommended(target: &str, recommended: &Condition) -> String {
         ConditionStatus::False => "is not recommended",
         ConditionStatus::Unknown => "may not be recommended",
     };
-    format!("Update {} {verb}: {}", quote_name(target), reason_and_message(recommended))
+    format!("Update {} {verb}: {}", quote_name(target), message_alone(recommended))
 }
 
 pub(super) fn no_channel(target: &str) -> String {

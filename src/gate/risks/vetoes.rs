@@ -46,7 +46,7 @@ pub(super) fn word_of_others(snapshot: &Snapshot) -> Option<Risk> {
         return None;
     }
     let name = if upgradeable.reason.is_empty() { condition::UPGRADEABLE } else { &upgradeable.reason };
-    Some(Risk::new(name, message::veto(upgradeable)))
+    Some(Risk::new(name, message::message_alone(upgradeable)))
 }
 
 #[cfg(test)]
