@@ -8,7 +8,7 @@ help: ## Show the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 # The last line is for the CRD that we bring to clusters that aren't OpenShift: ours and theirs are interchangeable.
-TESTS := --lib --bins --examples --test cases --test check_errors --test check_large --test check_live --test hostile \
+TESTS := --lib --bins --examples --test cases --test check_errors --test check_large --test check_live --test docs --test hostile \
 	--test manifests --test policy --test readme --test rights
 .PHONY: test
 test: controlplane ## Check formatting, lints and docs, and run all tests
@@ -19,6 +19,10 @@ test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo test --locked $(TESTS)
 	hack/test-controlplane
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::
+
+.PHONY: docs
+docs: ## Build the manual as a book: target/docs/index.html (builds mdBook once, some minutes)
+	"$$(hack/tool mdbook 0.5.4)/mdbook" build docs
 
 .PHONY: deny
 deny: ## Check licences, bans and sources of what we depend on; advisories where their database is here

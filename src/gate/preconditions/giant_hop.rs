@@ -1,6 +1,17 @@
-//! `ClusterVersionGiantHop`: a minor can't be skipped, nor a major entered, other than from 4 to 5.0.
+//! `ClusterVersionGiantHop`: the target is more than one minor version ahead, or of another major version.
 //!
-//! Each minor migrates only what the one before it wrote. What to do: go through the minors one by one.
+//! # Why it is checked
+//!
+//! Each minor version migrates only what the one before it wrote. The step from 4.x to 5.0 is allowed from 4.22 on; it is
+//! the current release that decides, and 4.21 and older block it (`MajorVersionUpdate`).
+//!
+//! # What to do
+//!
+//! Update through each minor version in between.
+//!
+//! # Example
+//!
+//! At 4.21.3: 4.22.0 passes this check, 4.23.0 is blocked with `MultipleMinorVersionsUpdate`.
 
 use super::{Context, Objection, versions};
 use crate::{api::names::reason, gate::message};

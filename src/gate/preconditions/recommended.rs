@@ -1,5 +1,20 @@
-//! `ClusterVersionRecommendedUpdate`: warns of a target that the update service doesn't recommend, and never
-//! blocks: disconnected clusters have no update service to ask.
+//! `ClusterVersionRecommendedUpdate`: the update service does not recommend the target. It only warns.
+//!
+//! # Why it is checked
+//!
+//! A release may have a known issue on this cluster; then the reason is that of the condition `Recommended`. Other reasons
+//! are `UnknownUpdate` (the channel does not offer it), `NoChannel` and `UnknownConditionType`. It never blocks, since a
+//! disconnected cluster has no update service to ask.
+//!
+//! # What to do
+//!
+//! Read the issue that the message links, or choose a release that is recommended.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc adm upgrade --include-not-recommended
+//! ```
 
 use super::{Context, Objection};
 use crate::{

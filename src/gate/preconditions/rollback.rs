@@ -1,7 +1,18 @@
-//! `ClusterVersionRollback`: going back is refused, other than to the previous version of the same minor.
+//! `ClusterVersionRollback`: the target is older than the current version, and is not the previous version of the same
+//! minor.
 //!
-//! Operators migrate their data forwards only; the one way back that is supported undoes a patch update. What
-//! to do: mend the cluster at its version, or move on to a newer patch.
+//! # Why it is checked
+//!
+//! Operators migrate their data forwards only. The one way back that is supported undoes the last patch update. A current
+//! version that is not SemVer only warns (`InvalidCurrentVersion`); a target that is not SemVer blocks.
+//!
+//! # What to do
+//!
+//! Fix the cluster at its version, or update to a newer patch release.
+//!
+//! # Example
+//!
+//! At 4.21.3, reached from 4.21.2: 4.21.2 is allowed, 4.21.1 and 4.20.9 are blocked with `LowDesiredVersion`.
 
 use semver::Version;
 

@@ -1,7 +1,19 @@
-//! `ClusterVersionUpgradeable`: while a risk holds, the cluster doesn't leave its minor; within it, it may move.
+//! `ClusterVersionUpgradeable`: the cluster may not leave its minor version while a risk holds.
 //!
-//! This is where upgrade-gate differs from the CVO up to 4.21, which refuses patch updates too while overrides
-//! are set. What to do about a refusal: mend what the risks name, or stay within the minor.
+//! # Why it is checked
+//!
+//! A risk is a reason not to start a minor or major update, see the pages of the risks. A patch update goes ahead: with
+//! overrides set, the accepted risk `ClusterVersionOverridesSet` is recorded. This is where upgrade-gate differs from the
+//! cluster-version operator up to 4.21, which refuses patch updates as well. A patch on top of an unfinished minor or major
+//! update goes ahead with `MinorVersionClusterUpdateInProgress` or `MajorVersionClusterUpdateInProgress` recorded.
+//!
+//! # What to do
+//!
+//! Resolve the risks that it names, or stay within the minor version.
+//!
+//! # Example
+//!
+//! At 4.21.1 with an unmanaged override: 4.21.2 is allowed, 4.22.0 is blocked with `ClusterVersionOverrides`.
 
 use semver::Version;
 

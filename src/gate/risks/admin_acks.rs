@@ -1,8 +1,22 @@
-//! `AdminAck-<key>`: a gate for the current minor waits for an administrator's acknowledgement.
+//! `AdminAck-<key>`: an admin gate of the current minor version has not been acknowledged.
 //!
-//! A release puts a gate into ConfigMap `openshift-config-managed/admin-gates` when the next minor removes
-//! something that people may depend on. What to do: read the gate's text, then write the same key with the value
-//! `true` into ConfigMap `openshift-config/admin-acks`. A gate that nobody can read counts as unacknowledged.
+//! # Why this is a risk
+//!
+//! A release adds a key to ConfigMap `openshift-config-managed/admin-gates` when the next minor version removes something
+//! that workloads may depend on. A key such as `ack-4.21-topic` applies to clusters at 4.21. A ConfigMap that is missing or
+//! cannot be read, and a key or value that cannot be understood, are risks as well.
+//!
+//! # What to do
+//!
+//! Read the gate's text and check your workloads. Then write the same key with the exact value `true` to ConfigMap
+//! `openshift-config/admin-acks`; `True` or `yes` do not count.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc -n openshift-config-managed get configmap admin-gates -o yaml
+//! oc -n openshift-config patch configmap admin-acks --type merge -p '{"data": {"ack-4.21-topic": "true"}}'
+//! ```
 
 use semver::Version;
 

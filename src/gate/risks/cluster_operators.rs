@@ -1,7 +1,21 @@
-//! `ClusterOperatorUpgradeable-<name>`: that ClusterOperator says `Upgradeable=False`.
+//! `ClusterOperatorUpgradeable-<name>`: that ClusterOperator has the condition `Upgradeable=False`.
 //!
-//! Only that operator knows why; its message is passed on, and says what to do. Our own ClusterOperator is left
-//! out: it repeats what this gate says. A plain Kubernetes cluster has no such API, which is no risk.
+//! # Why this is a risk
+//!
+//! The operator knows of something that the next minor version breaks, such as a feature that goes away. Its reason and
+//! message are passed on. ClusterOperators that cannot be read are a risk of their own,
+//! `ClusterOperatorUpgradeableUnknown`. upgrade-gate's own ClusterOperator is left out, since it repeats this gate. A
+//! cluster whose API server does not serve ClusterOperators has none, which is no risk.
+//!
+//! # What to do
+//!
+//! Follow the operator's message. The risk ends when the operator sets `Upgradeable=True`.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc get clusteroperator network -o jsonpath='{.status.conditions[?(@.type=="Upgradeable")].message}'
+//! ```
 
 use super::Risk;
 use crate::{

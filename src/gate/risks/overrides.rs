@@ -1,7 +1,23 @@
 //! `ClusterVersionOverrides`: an entry of `spec.overrides` has `unmanaged: true`.
 //!
-//! The CVO leaves such an object alone, so the next minor may find it in a state that it can't migrate. Patch
-//! updates stay allowed. What to do before a minor or major update: remove the entry, or set `unmanaged: false`.
+//! # Why this is a risk
+//!
+//! The cluster-version operator (CVO) does not update such an object. The next minor version may find it in a state that
+//! it cannot migrate. Patch updates within the minor stay allowed.
+//!
+//! # What to do
+//!
+//! Before a minor or major update, remove the entry or set `unmanaged: false`. The `openshift` ClusterImagePolicy verifies
+//! release signatures again from then on: check first that your mirror serves them.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc get clusterversion version -o jsonpath='{.spec.overrides}'
+//! oc patch clusterversion version --type json -p '[
+//!   {"op": "test", "path": "/spec/overrides/0/name", "value": "openshift"},
+//!   {"op": "replace", "path": "/spec/overrides/0/unmanaged", "value": false}]'
+//! ```
 
 use super::Risk;
 use crate::{

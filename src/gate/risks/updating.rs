@@ -1,6 +1,18 @@
-//! `ClusterVersionUpdating`: an update is being applied, `Progressing=True`.
+//! `ClusterVersionUpdating`: an update is in progress, `Progressing=True`.
 //!
-//! A minor update on top of an unfinished one would skip migrations. What to do: wait until it has completed.
+//! # Why this is a risk
+//!
+//! A minor update on top of an unfinished one would skip migrations.
+//!
+//! # What to do
+//!
+//! Wait until the update has completed.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc get clusterversion version -o jsonpath='{.status.conditions[?(@.type=="Progressing")].message}'
+//! ```
 
 use super::Risk;
 use crate::{

@@ -1,8 +1,20 @@
-//! Vetoes: a condition of ClusterVersion whose type starts with `Upgradeable` and that is `False`.
+//! `Upgradeable*`: another condition of ClusterVersion whose type starts with `Upgradeable` is `False`.
 //!
-//! The CVO shows what only it knows (manifests being deleted) in that way, and where no CVO removes it anyone can
-//! veto. The risk is named by the condition's type; its message says what to do. Conditions that only repeat what
-//! our own sources tell are left out, as long as those sources were given.
+//! # Why this is a risk
+//!
+//! The cluster-version operator (CVO) reports in this way what only it knows, such as manifests that it is deleting.
+//! Anyone else can block minor and major updates with such a condition too. The risk has the name of the condition's type.
+//! Conditions that repeat what upgrade-gate evaluates itself are left out, as long as it can read those sources.
+//!
+//! # What to do
+//!
+//! Follow the condition's message. The risk ends when its owner removes the condition or sets it to `True`.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc get clusterversion version -o jsonpath='{range .status.conditions[?(@.status=="False")]}{.type}: {.message}{"\n"}{end}'
+//! ```
 
 use super::Risk;
 use crate::{
