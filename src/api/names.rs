@@ -25,6 +25,8 @@ pub const RECORD_API_VERSION: &str = "upgrade-gate.openshift.io/v1alpha1";
 
 /// Types of conditions.
 pub mod condition {
+    use crate::api::ConditionStatus;
+
     /// `False` keeps minor and major updates away; everything else means go.
     pub const UPGRADEABLE: &str = "Upgradeable";
     /// Whether the requested release has passed its preconditions.
@@ -44,8 +46,18 @@ pub mod condition {
     pub const UPGRADEABLE_CLUSTER_OPERATORS: &str = "UpgradeableClusterOperators";
     /// The same for admin acks.
     pub const UPGRADEABLE_ADMIN_ACK: &str = "UpgradeableAdminAckRequired";
+    /// The same for manifests that the CVO is deleting.
+    pub const UPGRADEABLE_DELETES: &str = "UpgradeableDeletesInProgress";
     /// The same for an update in progress; `True` is what blocks.
     pub const UPGRADEABLE_IN_PROGRESS: &str = "UpgradeableUpgradeInProgress";
+    /// All of these, each with the status that blocks.
+    pub const UPGRADEABLE_OF_SOURCES: [(&str, ConditionStatus); 5] = [
+        (UPGRADEABLE_OVERRIDES, ConditionStatus::False),
+        (UPGRADEABLE_CLUSTER_OPERATORS, ConditionStatus::False),
+        (UPGRADEABLE_ADMIN_ACK, ConditionStatus::False),
+        (UPGRADEABLE_DELETES, ConditionStatus::False),
+        (UPGRADEABLE_IN_PROGRESS, ConditionStatus::True),
+    ];
 }
 
 /// Names of risks; with a single one, also the reason of `Upgradeable`.
@@ -62,6 +74,20 @@ pub mod risk {
     pub const ADMIN_ACK_UNKNOWN: &str = "AdminAckUnknown";
     /// An update is being applied.
     pub const UPDATING: &str = "ClusterVersionUpdating";
+}
+
+/// Names that a CVO gives to its reasons in `Upgradeable=False`, in the styles of all releases.
+pub mod reported {
+    /// An override has `unmanaged: true`.
+    pub const OVERRIDES: [&str; 2] = [super::reason::OVERRIDES_SET, super::risk::OVERRIDES];
+    /// An update is being applied.
+    pub const UPDATING: [&str; 2] = ["UpdateInProgress", super::risk::UPDATING];
+    /// Several ClusterOperators say `Upgradeable=False`; up to 4.22.
+    pub const CLUSTER_OPERATORS: &str = "ClusterOperatorsNotUpgradeable";
+    /// A ConfigMap of admin gates or acks can't be read; up to 4.22. Its other reasons begin with `AdminAck`.
+    pub const ADMIN_CONFIG_MAPS: [&str; 2] = ["UnableToAccessAdminGatesConfigMap", "UnableToAccessAdminAcksConfigMap"];
+    /// The CVO is deleting manifests, which only it knows.
+    pub const RESOURCE_DELETIONS: [&str; 2] = ["ResourceDeletesInProgress", "ResourceDeletionInProgress"];
 }
 
 /// Reasons of conditions and of precondition failures.

@@ -1,8 +1,10 @@
-//! Reasons not to leave this minor: five sources, one file each, and the condition that is their union.
+//! Reasons not to leave this minor: five sources, one file each, what another writer's condition adds to them, and the
+//! condition that is their union.
 
 mod admin_acks;
 mod cluster_operators;
 mod overrides;
+mod reported;
 mod updating;
 mod vetoes;
 
@@ -87,9 +89,11 @@ type RiskSource = fn(&Snapshot) -> Vec<Risk>;
 const SOURCES: [RiskSource; 5] =
     [overrides::risks, cluster_operators::risks, admin_acks::risks, updating::risks, vetoes::risks];
 
-/// Every risk that holds. An `Upgradeable=False` of somebody else's counts where nothing of ours explains it.
+/// Every risk that holds: what our sources compute, and what only another writer's `Upgradeable=False` says.
 #[must_use]
 pub fn collect(snapshot: &Snapshot) -> Vec<Risk> {
-    let risks: Vec<Risk> = SOURCES.iter().flat_map(|source| source(snapshot)).collect();
-    if risks.is_empty() { vetoes::word_of_others(snapshot).into_iter().collect() } else { risks }
+    let mut risks: Vec<Risk> = SOURCES.iter().flat_map(|source| source(snapshot)).collect();
+    let reported = reported::risks(snapshot, &risks);
+    risks.extend(reported);
+    risks
 }

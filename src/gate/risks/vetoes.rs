@@ -19,7 +19,7 @@
 use super::Risk;
 use crate::{
     api::{ConditionStatus, names::condition},
-    gate::{Authority, Snapshot, Source, foreign_upgradeable, message},
+    gate::{Snapshot, Source, message},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
@@ -46,31 +46,13 @@ fn is_told_by_our_own_sources(snapshot: &Snapshot, kind: &str) -> bool {
     }
 }
 
-/// An `Upgradeable=False` that another writer stands for, named by its reason. Where the gate is ours alone, it
-/// is our own word or one that we take over.
-pub(super) fn word_of_others(snapshot: &Snapshot) -> Option<Risk> {
-    let cluster_version = &snapshot.cluster_version;
-    let upgradeable = cluster_version.condition(condition::UPGRADEABLE)?;
-    if snapshot.authority == Authority::Sole
-        || upgradeable.status != ConditionStatus::False
-        || !foreign_upgradeable(cluster_version)
-    {
-        return None;
-    }
-    let name = if upgradeable.reason.is_empty() { condition::UPGRADEABLE } else { &upgradeable.reason };
-    Some(Risk::new(name, message::message_alone(upgradeable)))
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::gate::{
-        evaluate,
-        testing::{cluster_version_from, risk_names, snapshot},
-    };
+    use crate::gate::testing::{cluster_version_from, risk_names, snapshot};
 
     fn conditions(rows: &[(&str, &str)]) -> Value {
         rows.iter().map(|(kind, status)| json!({"type": kind, "status": status, "reason": "Why"})).collect()
@@ -104,34 +86,5 @@ mod tests {
             risk_names(&super::risks(&snapshot)),
             ["UpgradeableAdminAckRequired", "UpgradeableClusterOperators"]
         );
-    }
-
-    #[rstest]
-    #[case::somebody_elses(Authority::Shared, json!([owner("cluster-version-operator")]), &["Why"])]
-    #[case::nobody_says_whose(Authority::Shared, json!([]), &["Why"])]
-    #[case::ours(Authority::Shared, json!([owner("upgrade-gate")]), &[])]
-    #[case::taken_over(Authority::Sole, json!([owner("cluster-version-operator")]), &[])]
-    fn the_word_of_another_writer(#[case] authority: Authority, #[case] fields: Value, #[case] expected: &[&str]) {
-        let mut snapshot = snapshot(cluster_version_from(json!({
-            "metadata": {"managedFields": fields},
-            "status": {"conditions": conditions(&[("Upgradeable", "False")])},
-        })));
-        snapshot.authority = authority;
-        assert_eq!(risk_names(&evaluate(&snapshot).risks), expected);
-    }
-
-    #[test]
-    fn the_word_of_another_writer_is_not_added_to_what_explains_it() {
-        let mut snapshot = snapshot(cluster_version_from(json!({
-            "spec": {"overrides": [{"kind": "Deployment", "name": "a", "unmanaged": true}]},
-            "status": {"conditions": conditions(&[("Upgradeable", "False")])},
-        })));
-        snapshot.authority = Authority::Shared;
-        assert_eq!(risk_names(&evaluate(&snapshot).risks), ["ClusterVersionOverrides"]);
-    }
-
-    fn owner(manager: &str) -> Value {
-        json!({"manager": manager, "operation": "Update",
-               "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"Upgradeable\"}": {".": {}}}}}})
     }
 }
