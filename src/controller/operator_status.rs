@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{
-        Condition, ConditionStatus,
+        ClusterVersion, Condition, ConditionStatus, HistoryState,
         names::{self, condition, reason, risk},
     },
     gate::{Source, message},
@@ -82,9 +82,14 @@ fn conditions(situation: &Situation<'_>) -> [Condition; 4] {
 }
 
 fn availability(situation: &Situation<'_>) -> String {
+    let cluster_version = &situation.snapshot.cluster_version;
     let role = match situation.role {
         Role::Replace => "Gates updates on ClusterVersion itself",
         Role::Guard => "Guards minor and major updates while no cluster-version operator is running",
+        Role::Bridge if lets_patches_through(cluster_version) => {
+            "Has nothing to do but record updates: from 4.22 on, the cluster-version operator itself lets patch updates \
+             through while overrides are set"
+        }
         Role::Bridge => "Lets patch updates through that the cluster-version operator refuses for overrides alone",
         Role::Undecided | Role::Observe => "Looks on",
     };
@@ -105,17 +110,20 @@ fn availability(situation: &Situation<'_>) -> String {
     text
 }
 
-/// In the bridge the CVO asks every ClusterOperator, so overrides are told here in the right words. In every other
-/// role ClusterVersion says it all, and a second voice would only repeat it.
+/// The CVO passes on the message of every ClusterOperator with `Upgradeable=False`. Up to 4.21 its own text says that
+/// overrides prevent all updates, so the message of this one says what they prevent. Later releases say it themselves,
+/// and in every other role ClusterVersion does: there a second voice would only repeat it.
 fn upgradeable(situation: &Situation<'_>) -> Condition {
     let cluster_version = &situation.snapshot.cluster_version;
-    let (status, reason, message) =
-        if situation.role == Role::Bridge && cluster_version.unmanaged_overrides().next().is_some() {
-            let text = message::overrides_in_bridge(cluster_version);
-            (ConditionStatus::False, risk::OVERRIDES, text)
-        } else {
-            (ConditionStatus::True, reason::AS_EXPECTED, "upgrade-gate itself stands against no update.".to_owned())
-        };
+    let (status, reason, message) = if situation.role == Role::Bridge
+        && cluster_version.unmanaged_overrides().next().is_some()
+        && !lets_patches_through(cluster_version)
+    {
+        let text = message::overrides_in_bridge(cluster_version);
+        (ConditionStatus::False, risk::OVERRIDES, text)
+    } else {
+        (ConditionStatus::True, reason::AS_EXPECTED, "upgrade-gate does not block updates itself.".to_owned())
+    };
     Condition {
         kind: condition::UPGRADEABLE.to_owned(),
         status,
@@ -123,6 +131,19 @@ fn upgradeable(situation: &Situation<'_>) -> Condition {
         message,
         last_transition_time: String::new(),
     }
+}
+
+/// Whether the CVO that runs is of 4.22 or later. `status.desired` names the new release while the CVO of the old one
+/// still runs, so every release back to the newest completed one has to be. A version that can't be read, or none, may
+/// be an older one.
+fn lets_patches_through(cluster_version: &ClusterVersion) -> bool {
+    const FIRST: (u64, u64) = (4, 22);
+    let is_later =
+        |version: &str| semver::Version::parse(version).is_ok_and(|version| (version.major, version.minor) >= FIRST);
+    let history = cluster_version.history();
+    let completed = history.iter().position(|entry| entry.state == HistoryState::Completed);
+    let may_run = &history[..completed.map_or(history.len(), |newest| newest + 1)];
+    is_later(&cluster_version.desired().version) && may_run.iter().all(|entry| is_later(&entry.version))
 }
 
 /// What keeps this operator from its work, as reason and message.
@@ -182,4 +203,37 @@ fn related_objects() -> Value {
         {"group": "admissionregistration.k8s.io", "resource": "validatingadmissionpolicies", "name": names::SELF},
         {"group": "admissionregistration.k8s.io", "resource": "validatingadmissionpolicybindings", "name": names::SELF},
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::an_older_release("4.21.9", json!([["Completed", "4.21.9"]]), false)]
+    #[case::the_first_that_does("4.22.0", json!([["Completed", "4.22.0"], ["Completed", "4.21.9"]]), true)]
+    #[case::its_prerelease("4.22.0-rc.1", json!([["Completed", "4.22.0-rc.1"]]), true)]
+    #[case::a_major("5.0.0", json!([["Completed", "5.0.0"]]), true)]
+    #[case::numbers_not_letters("4.9.0", json!([["Completed", "4.9.0"]]), false)]
+    #[case::the_old_one_still_runs("4.22.0", json!([["Partial", "4.22.0"], ["Completed", "4.21.9"]]), false)]
+    #[case::or_may("4.22.1", json!([["Partial", "4.22.1"], ["Partial", "4.22.0"], ["Completed", "4.21.9"]]), false)]
+    #[case::within_the_release("4.22.1", json!([["Partial", "4.22.1"], ["Completed", "4.22.0"]]), true)]
+    #[case::back_to_an_older_one("4.21.9", json!([["Partial", "4.21.9"], ["Completed", "4.22.0"]]), false)]
+    #[case::an_installation("4.22.0", json!([["Partial", "4.22.0"]]), true)]
+    #[case::no_history("4.22.0", json!([]), true)]
+    #[case::no_version("", json!([["Completed", "4.22.0"]]), false)]
+    #[case::not_semver("latest", json!([["Completed", "latest"]]), false)]
+    #[case::came_from_no_version("4.22.0", json!([["Partial", "4.22.0"], ["Completed", ""]]), false)]
+    fn a_cvo_from_4_22_on_lets_patch_updates_through(
+        #[case] desired: &str,
+        #[case] history: Value,
+        #[case] expected: bool,
+    ) {
+        let entries = history.as_array().unwrap().iter().map(|row| json!({"state": row[0], "version": row[1]}));
+        let status = json!({"desired": {"version": desired}, "history": entries.collect::<Vec<_>>()});
+        let cluster_version = ClusterVersion::from_value(json!({"status": status})).unwrap();
+        assert_eq!(lets_patches_through(&cluster_version), expected);
+    }
 }

@@ -123,12 +123,12 @@ pub(super) fn overrides_risk(cluster_version: &ClusterVersion) -> String {
     )
 }
 
-/// What the bridge says through our ClusterOperator: the CVO's own words are that overrides prevent all updates.
+/// What our ClusterOperator says beside a CVO up to 4.21, whose own text is that overrides prevent all updates.
 #[must_use]
 pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
     format!(
-        "Overrides prevent minor and major updates: {}. Patch updates go through, whatever else is said of them. Before \
-         a minor or major update, remove these overrides or set unmanaged: false.",
+        "Overrides prevent minor and major updates, not patch updates: {}. Before a minor or major update, remove these \
+         overrides or set unmanaged: false.",
         overrides(cluster_version)
     )
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     self, NAME, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
-    eventually, fixtures,
+    eventually, fixtures, says,
 };
 
 fn conditions(operator: &Value) -> Vec<(&str, &str, &str)> {
@@ -118,6 +118,45 @@ async fn it_is_no_risk_to_itself() {
     cluster.own_condition("Upgradeable", "True", "AsExpected").await;
     cluster.delete_cluster_operator("dns").await;
     cluster.wait_for("nothing is left", |cv| condition(cv, "Upgradeable").is_null()).await;
+}
+
+#[tokio::test]
+async fn beside_a_cvo_that_lets_patch_updates_through_it_says_that_there_is_nothing_to_do() {
+    let mut cluster_version = fixtures::cluster_with_override();
+    cluster_version["status"]["desired"] = fixtures::release("4.22.0");
+    cluster_version["status"]["availableUpdates"] = json!([fixtures::release("4.22.1"), fixtures::release("4.23.0")]);
+    let history = |state: &str| {
+        let mut front = fixtures::completed("4.22.0");
+        if state == "Partial" {
+            (front["state"], front["completionTime"]) = (json!(state), Value::Null);
+        }
+        json!([front, fixtures::completed("4.21.1")])
+    };
+    cluster_version["status"]["history"] = history("Completed");
+    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_22, Params::default()).await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    cluster.own_condition("Upgradeable", "True", "AsExpected").await;
+    cvo.catch_up().await;
+    let own = cluster.own_operator().await;
+    let available = condition(&own, "Available")["message"].as_str().unwrap();
+    assert!(
+        available.starts_with(
+            "Has nothing to do but record updates: from 4.22 on, the cluster-version operator itself lets patch updates \
+             through while overrides are set (bridge: "
+        ),
+        "{available}"
+    );
+    // The CVO says it in its own words, and once.
+    let seen = cluster.cluster_version().await;
+    assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverridesSet"), "{}", condition(&seen, "Upgradeable"));
+
+    // While the update from 4.21 isn't completed, 4.21's CVO may still be the one that runs.
+    cvo.scale_to_zero();
+    cluster.put_status(cvo::MANAGER, |status| status["history"] = history("Partial")).await;
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    cluster.put_status(cvo::MANAGER, |status| status["history"] = history("Completed")).await;
+    cluster.own_condition("Upgradeable", "True", "AsExpected").await;
 }
 
 #[tokio::test]
