@@ -84,8 +84,9 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
 #[tokio::test]
 async fn a_text_that_is_put_back_does_not_make_the_history_ours() {
     let (cluster, cvo, operator) = updated().await;
-    // Whoever erased it.
+    // Whoever erased it. The force is still set, so the restart is an update.
     cvo.restart().await;
+    cvo.complete().await;
     cluster
         .put_status("somebody", |status| {
             status["history"][0].as_object_mut().unwrap().remove("acceptedRisks");

@@ -4,6 +4,8 @@ mod force;
 mod preconditions;
 mod records;
 mod requests;
+mod restarts;
+mod same_update;
 mod upgradeable;
 mod writing;
 

@@ -63,11 +63,21 @@ async fn after_a_blocked_request_each_such_write_is_erased_until_a_restart() {
 }
 
 #[tokio::test]
-async fn after_a_cleared_request_too() {
+async fn a_blocked_request_that_is_cleared_erases_it_too() {
     let (cluster, cvo) = updated(Profile::V4_21).await;
+    request(&cluster, &cvo, "4.22.0").await;
     let seen = patch_request(&cluster, &cvo, json!(null)).await;
     assert_eq!(record(&seen), "");
     assert_eq!(write(&cluster, &cvo, "mine").await, "");
+}
+
+#[tokio::test]
+async fn clearing_the_request_that_was_completed_keeps_it() {
+    let (cluster, cvo) = updated(Profile::V4_21).await;
+    let before = record(&cluster.cluster_version().await);
+    let seen = patch_request(&cluster, &cvo, json!(null)).await;
+    assert_eq!(record(&seen), before);
+    assert_eq!(write(&cluster, &cvo, "mine").await, "mine");
 }
 
 #[tokio::test]
@@ -82,11 +92,21 @@ async fn on_a_partial_entry_its_own_text_comes_back_before_the_hand_over_and_not
 }
 
 #[tokio::test]
-async fn changing_force_on_an_accepted_image_drops_it() {
+async fn changing_force_on_an_accepted_image_keeps_it() {
     let (cluster, cvo) = under_overrides(Profile::V4_22).await;
     let accepted = request(&cluster, &cvo, "4.21.2").await;
     assert_ne!(record(&accepted), "");
-    assert_eq!(record(&patch_request(&cluster, &cvo, json!({"force": true})).await), "");
+    let forced = patch_request(&cluster, &cvo, json!({"force": true})).await;
+    assert_eq!(record(&forced), record(&accepted));
+}
+
+#[tokio::test]
+async fn changing_force_after_another_target_was_tried_drops_it() {
+    let (cluster, cvo) = under_overrides(Profile::V4_22).await;
+    request(&cluster, &cvo, "4.21.2").await;
+    request(&cluster, &cvo, "4.22.0").await;
+    let back = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true});
+    assert_eq!(record(&patch_request(&cluster, &cvo, back).await), "");
 }
 
 #[tokio::test]

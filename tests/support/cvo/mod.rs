@@ -13,6 +13,21 @@
 //! cvo.complete().await;                                                    // once it has begun
 //! ```
 //!
+//! The CVO of the old release runs until [`Cvo::hand_over`] or [`Cvo::complete`]. A change of `force` alone, and every
+//! restart while a force is in `spec`, costs one pass of `Progressing=True`, which `complete` ends as well. Without
+//! `complete` nothing ends a pass, unless [`Params::complete_after`] is set. A ClusterOperator that is Degraded or not
+//! Available holds each pass (not a hand-over), and `complete` waits for it:
+//!
+//! ```text
+//! cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
+//! cvo.restart().await;                                                     // with the force of before
+//! cvo.settled().await;                                                     // Progressing=True, and stays so
+//! cluster.delete_cluster_operator("etcd").await;
+//! cvo.complete().await;                                                    // Progressing=False
+//! ```
+//!
+//! An image whose signature isn't verifiable: `cvo.set_verifiable(&fixtures::image("4.21.2"), false)`.
+//!
 //! It runs in a thread of its own, so a test that blocks doesn't slow it down.
 
 mod access;
@@ -21,15 +36,16 @@ mod lease;
 
 use std::thread::JoinHandle;
 
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::config::Kubeconfig;
+use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::audit::Write;
 use super::cluster::Cluster;
-use engine::{Command, Engine, Registry, Wish};
+use engine::{Command, Engine, Registry, Seen, Wish};
 
 pub use access::USER;
 pub use engine::{MANAGER, NAMESPACE, Params, Profile};
@@ -37,7 +53,7 @@ pub use lease::{lease, leave_lease};
 
 /// A running stand-in. Dropped, it is killed, and its Lease stays as it was.
 pub struct Cvo {
-    api: Api<DynamicObject>,
+    client: Client,
     registry: Registry,
     commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
@@ -52,16 +68,27 @@ impl Cvo {
         let kubeconfig = access::kubeconfig(cluster.control_plane);
         let (commands, inbox) = mpsc::unbounded_channel();
         let thread = std::thread::spawn(move || run(kubeconfig, engine, inbox));
-        let api = cluster.cluster_versions();
-        let cvo = Self { api, registry, commands: Some(commands), thread: Some(thread) };
+        let client = cluster.client.clone();
+        let cvo = Self { client, registry, commands: Some(commands), thread: Some(thread) };
         cvo.settled().await;
         cvo
     }
 
-    /// Waits until it has seen the ClusterVersion as it is now, and has nothing to write.
+    /// Waits until it has seen the ClusterVersion, the ClusterOperators and the admin ConfigMaps as they are now, and has
+    /// nothing to write. (That a ClusterOperator or a ConfigMap was deleted it may see later.)
     pub async fn settled(&self) {
-        let now = self.api.get("version").await.expect("the ClusterVersion").metadata.resource_version;
-        let now = now.and_then(|version| version.parse().ok()).expect("a resource version that is a number");
+        let newest = async |api: Api<DynamicObject>, name: Option<&str>| {
+            let only = name.map(|name| format!("metadata.name={name}"));
+            let list = api.list(&ListParams { field_selector: only, ..ListParams::default() }).await.expect("a list");
+            let version = |object: &DynamicObject| object.resource_version().and_then(|version| version.parse().ok());
+            list.items.iter().filter_map(version).max().unwrap_or(0)
+        };
+        let now = Seen {
+            cluster_version: newest(engine::cluster_versions(&self.client), None).await,
+            operators: newest(engine::cluster_operators(&self.client), None).await,
+            gates: newest(engine::config_maps(&self.client, "openshift-config-managed"), Some("admin-gates")).await,
+            acks: newest(engine::config_maps(&self.client, "openshift-config"), Some("admin-acks")).await,
+        };
         self.ask("settle", Wish::Settle(now)).await;
     }
 

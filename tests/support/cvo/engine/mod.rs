@@ -12,12 +12,13 @@ mod worker;
 use std::time::Duration;
 
 use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use lease::write as write_lease;
 pub use payload::Registry;
-pub use worker::{Command, Wish};
+pub use worker::{Command, Seen, Wish};
 
 /// Its ServiceAccount, and its field manager.
 pub const MANAGER: &str = "cluster-version-operator";
@@ -98,4 +99,23 @@ impl Engine {
     pub async fn run(self, client: Client, inbox: mpsc::UnboundedReceiver<Command>) {
         worker::Worker::new(client.clone(), self.setup).run(client, inbox).await;
     }
+}
+
+/// The API of ClusterVersion.
+pub fn cluster_versions(client: &Client) -> Api<DynamicObject> {
+    Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterVersion", "clusterversions"))
+}
+
+/// The API of ClusterOperator.
+pub fn cluster_operators(client: &Client) -> Api<DynamicObject> {
+    Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterOperator", "clusteroperators"))
+}
+
+/// The API of ConfigMap in this namespace.
+pub fn config_maps(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &resource("", "ConfigMap", "configmaps"))
+}
+
+fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
 }

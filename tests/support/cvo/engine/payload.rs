@@ -48,6 +48,11 @@ fn key(image: &str) -> String {
     digest(image).unwrap_or(image).to_owned()
 }
 
+/// Whether both name the same image, by digest or else by pullspec.
+pub(super) fn same_digest(one: &str, other: &str) -> bool {
+    key(one) == key(other)
+}
+
 fn digest(image: &str) -> Option<&str> {
     image.split_once('@').map(|(_, digest)| digest)
 }

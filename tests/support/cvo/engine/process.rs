@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Profile;
-use super::payload::{Loaded, Registry, Request, load};
+use super::payload::{Loaded, Registry, Request, load, same_digest};
 use super::status::{Condition, Progress, Release, desired, merge_history, remove_conditions, set_condition, text};
 use super::upgradeable::is_ours;
 
@@ -49,6 +49,15 @@ struct Memory {
     actual: Release,
     completed: bool,
     generation: Value,
+}
+
+impl Memory {
+    /// Reports the payload that is loaded, if another one was tried since.
+    fn reset_tried(&mut self) {
+        if !same_digest(&self.tried.request.image, &self.work.request.image) {
+            self.tried = Tried::loaded(&self.work.request, String::new(), false);
+        }
+    }
 }
 
 /// What is to be done after one look.
@@ -97,7 +106,7 @@ impl Process {
             Err(_) => self.own_release(),
         };
         let began = self.memory.is_none();
-        let mut memory = self.memory.take().unwrap_or_else(|| self.begin(seen, &request));
+        let mut memory = self.memory.take().unwrap_or_else(|| self.begin(seen));
         let again = began || self.update(&mut memory, seen, &request);
         let status = self.status(&memory, seen, upgradeable, resolved.err(), now);
         self.memory = Some(memory);
@@ -109,9 +118,9 @@ impl Process {
         Request { version, image, force: false }
     }
 
-    /// A process begins with its own release, whatever is asked for.
-    fn begin(&self, seen: &Value, request: &Request) -> Memory {
-        let own = Request { force: request.force && request.image == self.release.image, ..self.own_release() };
+    /// A process begins with its own release and without a force, whatever is asked for.
+    fn begin(&self, seen: &Value) -> Memory {
+        let own = self.own_release();
         let front = &seen["status"]["history"][0];
         Memory {
             completed: front["state"] == "Completed" && front["image"] == *self.release.image,
@@ -130,9 +139,7 @@ impl Process {
         if same_image && memory.work.request.force == request.force {
             let Request { version, image, .. } = memory.work.request.clone();
             memory.actual = Release { version, image };
-            if memory.tried.request.image != request.image {
-                memory.tried = Tried::loaded(&memory.work.request, String::new(), false);
-            }
+            memory.reset_tried();
             if memory.work.overrides != overrides {
                 memory.generation = generation;
                 memory.work.overrides = overrides;
@@ -140,9 +147,10 @@ impl Process {
             return false;
         }
         if same_image {
-            // Only `force` changed: everything is applied once more, and the record is lost.
+            // Only `force` changed: everything is applied once more. Nothing is verified or checked again, and the
+            // record stays unless another target was tried in between.
             memory.work.request.force = request.force;
-            memory.tried = Tried::loaded(&memory.work.request, String::new(), false);
+            memory.reset_tried();
             (memory.completed, memory.generation) = (false, generation);
             return true;
         }

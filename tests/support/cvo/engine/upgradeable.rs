@@ -22,12 +22,25 @@ const SOURCES: [&str; 5] = [
 /// What it says of overrides. Up to 4.22 one sentence serves for `Upgradeable` and for a blocked patch update.
 pub(super) const OVERRIDES: &str = "spec.overrides is set, which stands against updates. Empty it first.";
 
+/// The ClusterOperator that no release image brings, so no pass waits for it.
+const NOT_IN_THE_PAYLOAD: &str = "upgrade-gate";
+
 /// What it watches besides the ClusterVersion. A missing ConfigMap is `None`.
 #[derive(Default)]
 pub(super) struct Inputs {
     pub(super) operators: BTreeMap<String, Value>,
     pub(super) gates: Option<Value>,
     pub(super) acks: Option<Value>,
+}
+
+impl Inputs {
+    /// Whether a ClusterOperator of the payload keeps a pass from ending: it is Degraded, or not Available.
+    pub(super) fn hold_a_pass(&self) -> bool {
+        let mut operators = self.operators.iter().filter(|(name, _)| *name != NOT_IN_THE_PAYLOAD);
+        operators.any(|(_, operator)| {
+            condition(operator, "Degraded")["status"] == "True" || condition(operator, "Available")["status"] == "False"
+        })
+    }
 }
 
 /// Whether a CVO of this release removes a condition that it doesn't set.

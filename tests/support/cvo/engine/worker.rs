@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::stream::{BoxStream, SelectAll};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Error, ResourceExt as _};
@@ -23,8 +23,8 @@ use super::{MANAGER, Params, Profile};
 
 /// What a test wants of the loop. The sender is told when it is done.
 pub enum Wish {
-    /// It has seen this resource version of the ClusterVersion, and has nothing to write.
-    Settle(u64),
+    /// It has seen all of this, and has nothing to write.
+    Settle(Seen),
     /// The release that it applies takes over.
     HandOver,
     /// All of it has been applied.
@@ -39,6 +39,33 @@ pub enum Wish {
     Resume,
     /// It ends, and releases its Lease.
     Stop,
+}
+
+/// The newest resource version that its watches brought, of the ClusterVersion and of what `Upgradeable` depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub cluster_version: u64,
+    pub operators: u64,
+    pub gates: u64,
+    pub acks: u64,
+}
+
+impl Seen {
+    fn covers(self, other: Self) -> bool {
+        self.cluster_version >= other.cluster_version
+            && self.operators >= other.operators
+            && self.gates >= other.gates
+            && self.acks >= other.acks
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::ClusterVersion => &mut self.cluster_version,
+            Kind::Operator => &mut self.operators,
+            Kind::Gates => &mut self.gates,
+            Kind::Acks => &mut self.acks,
+        }
+    }
 }
 
 /// A wish, and whom to tell.
@@ -68,6 +95,7 @@ pub(super) struct Worker {
     upgradeable: Upgradeable,
     inputs: Inputs,
     seen: Option<DynamicObject>,
+    newest: Seen,
     /// Lists that haven't come yet.
     missing: usize,
     last_written: u64,
@@ -82,13 +110,14 @@ impl Worker {
     pub(super) fn new(client: Client, setup: Setup) -> Self {
         let process = Process::new(setup.profile, setup.registry.clone(), setup.release.clone());
         Self {
-            api: Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterVersion", "clusterversions")),
+            api: super::cluster_versions(&client),
             lease: setup.params.lease.map(|duration| Renewal::new(client, duration)),
             setup,
             process,
             upgradeable: Upgradeable::default(),
             inputs: Inputs::default(),
             seen: None,
+            newest: Seen::default(),
             missing: 4,
             last_written: 0,
             dropped: None,
@@ -150,6 +179,10 @@ impl Worker {
 
     fn notice(&mut self, kind: Kind, event: Event<DynamicObject>) {
         let deleted = matches!(event, Event::Delete(_));
+        if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
+            let newest = self.newest.of(kind);
+            *newest = resource_version(object).max(*newest);
+        }
         match event {
             Event::Init if matches!(kind, Kind::Operator) => self.inputs.operators.clear(),
             Event::Init => {}
@@ -170,6 +203,7 @@ impl Worker {
         let retry = self.tried.map(|tried| tried + retry);
         let stale = self.upgradeable.stale_since().map(|since| since + lag);
         let complete = self.updating_since.zip(complete_after).map(|(since, after)| since + after);
+        let complete = complete.filter(|_| self.may_advance());
         [retry, stale, complete].into_iter().flatten().min()
     }
 
@@ -209,15 +243,15 @@ impl Worker {
     fn fulfil(&mut self) -> bool {
         let due = self.updating_since.zip(self.setup.params.complete_after);
         let mut again = due.is_some_and(|(since, after)| since.elapsed() >= after) && self.advance(true);
-        let seen = self.seen.as_ref().map_or(0, resource_version);
+        let seen = self.newest;
         for (wish, done) in std::mem::take(&mut self.wishes) {
             let settled = Wish::Settle(seen);
             let next = match wish {
-                Wish::Settle(version) if version <= seen && !again => {
+                Wish::Settle(wanted) if seen.covers(wanted) && !again => {
                     let _ = done.send(());
                     continue;
                 }
-                Wish::Complete if self.process.is_updating() => {
+                Wish::Complete if self.process.is_updating() && self.may_advance() => {
                     let handed_over = self.process.to_hand_over().is_none();
                     again |= self.advance(true);
                     if handed_over { settled } else { wish }
@@ -254,11 +288,16 @@ impl Worker {
             self.start_anew(release);
             return true;
         }
-        if complete && self.process.is_updating() {
+        if complete && self.process.is_updating() && self.may_advance() {
             self.process.complete();
             return true;
         }
         false
+    }
+
+    /// Whether the next step can be taken: a hand-over, or the end of a pass that no ClusterOperator holds.
+    fn may_advance(&self) -> bool {
+        self.process.to_hand_over().is_some() || !self.inputs.hold_a_pass()
     }
 
     fn start_anew(&mut self, release: Release) {
@@ -268,16 +307,11 @@ impl Worker {
 }
 
 fn watches(client: &Client) -> SelectAll<BoxStream<'static, (Kind, Event<DynamicObject>)>> {
-    let versions = Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterVersion", "clusterversions"));
-    let operators =
-        Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterOperator", "clusteroperators"));
-    let config_map = resource("", "ConfigMap", "configmaps");
-    let in_namespace = |namespace| Api::namespaced_with(client.clone(), namespace, &config_map);
     futures::stream::select_all([
-        watch(versions, Some("version"), Kind::ClusterVersion),
-        watch(operators, None, Kind::Operator),
-        watch(in_namespace("openshift-config-managed"), Some("admin-gates"), Kind::Gates),
-        watch(in_namespace("openshift-config"), Some("admin-acks"), Kind::Acks),
+        watch(super::cluster_versions(client), Some("version"), Kind::ClusterVersion),
+        watch(super::cluster_operators(client), None, Kind::Operator),
+        watch(super::config_maps(client, "openshift-config-managed"), Some("admin-gates"), Kind::Gates),
+        watch(super::config_maps(client, "openshift-config"), Some("admin-acks"), Kind::Acks),
     ])
 }
 
@@ -286,10 +320,6 @@ fn watch(api: Api<DynamicObject>, name: Option<&str>, kind: Kind) -> BoxStream<'
     let config = name.map_or(config.clone(), |name| config.fields(&format!("metadata.name={name}")));
     let events = watcher(api, config).default_backoff().inspect_err(|error| eprintln!("the stand-in's watch: {error}"));
     events.filter_map(move |event| std::future::ready(event.ok().map(|event| (kind, event)))).boxed()
-}
-
-fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
 }
 
 fn resource_version(object: &DynamicObject) -> u64 {
