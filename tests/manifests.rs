@@ -6,10 +6,11 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{Container, Namespace, PodSpec},
+        networking::v1::{NetworkPolicy, NetworkPolicyPort},
         policy::v1::PodDisruptionBudget,
         rbac::v1::PolicyRule,
     },
-    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -114,6 +115,64 @@ fn the_pods_are_restricted() {
     assert_eq!(context.privileged, Some(false));
     assert_eq!(context.read_only_root_filesystem, Some(true));
     assert_eq!(context.capabilities.unwrap().drop, Some(vec!["ALL".to_owned()]));
+}
+
+/// Without a user range as on OpenShift. The kubelet takes the user from the image, but not the group.
+#[test]
+fn outside_of_openshift_the_pods_run_as_the_image_s_user_and_group() {
+    let ids = |overlay: &str| -> Vec<(Option<i64>, Option<i64>)> {
+        let deployments = objects(overlay).into_iter().filter(|object| kind(object) == "Deployment");
+        deployments
+            .map(|object| {
+                let context = &object["spec"]["template"]["spec"]["securityContext"];
+                (context["runAsUser"].as_i64(), context["runAsGroup"].as_i64())
+            })
+            .collect()
+    };
+    assert_eq!(ids("deploy/overlays/kubernetes"), [(Some(65532), Some(65532))]);
+    assert_eq!(ids("deploy/overlays/openshift"), [(None, None)], "the SCC sets them");
+    assert_eq!(ids("deploy/base"), [(None, None)]);
+    let dockerfile = fs::read_to_string(repository("Dockerfile")).unwrap();
+    assert!(dockerfile.lines().any(|line| line == "USER 65532:65532"));
+}
+
+/// OVN-Kubernetes does not resolve the names of container ports: a rule with a name allows every TCP port.
+#[test]
+fn the_network_policies_open_these_ports_by_number() {
+    let policies: Vec<NetworkPolicy> = objects("deploy/base")
+        .into_iter()
+        .filter(|object| kind(object) == "NetworkPolicy")
+        .map(|object| serde_json::from_value(object).unwrap())
+        .collect();
+    let open: Vec<String> = policies
+        .iter()
+        .flat_map(|policy| {
+            let name = policy.metadata.name.as_deref().unwrap();
+            let spec = policy.spec.as_ref().unwrap();
+            assert_eq!(spec.policy_types.as_deref(), Some(&["Ingress".to_owned(), "Egress".to_owned()][..]));
+            let ingress = spec.ingress.iter().flatten().map(|rule| ("from", rule.ports.as_deref()));
+            let egress = spec.egress.iter().flatten().map(|rule| ("to", rule.ports.as_deref()));
+            ingress.chain(egress).map(move |(way, ports)| format!("{name}: {way} {}", port_list(ports.unwrap())))
+        })
+        .collect();
+    assert_eq!(
+        open,
+        [
+            "upgrade-gate: from TCP 8080",
+            "upgrade-gate: from TCP 8081",
+            "upgrade-gate: to TCP 443, TCP 6443",
+            "upgrade-gate: to UDP 53, TCP 53, UDP 5353, TCP 5353",
+        ]
+    );
+    assert_eq!(policies[0].spec.as_ref().unwrap().pod_selector, Some(LabelSelector::default()), "denies to every pod");
+}
+
+fn port_list(ports: &[NetworkPolicyPort]) -> String {
+    let ports = ports.iter().map(|port| {
+        let Some(IntOrString::Int(number)) = port.port else { panic!("{port:?} is not a number") };
+        format!("{} {number}", port.protocol.as_deref().unwrap_or("TCP"))
+    });
+    ports.collect::<Vec<_>>().join(", ")
 }
 
 #[test]
