@@ -316,6 +316,35 @@ fn a_source_that_the_cluster_does_not_show_is_a_risk() {
     assert!(answer["upgradeable"]["message"].as_str().unwrap().contains("etcd is away"), "{answer}");
 }
 
+/// As for the operator's own account, which `kubectl exec` in its Pod uses.
+#[test]
+fn a_config_map_that_may_only_be_listed_is_listed_by_name() {
+    const GATES_BY_NAME: &str =
+        "/api/v1/namespaces/openshift-config-managed/configmaps?fieldSelector=metadata.name%3Dadmin-gates";
+    const ACKS_BY_NAME: &str =
+        "/api/v1/namespaces/openshift-config/configmaps?fieldSelector=metadata.name%3Dadmin-acks";
+    let forbidden = || refusal(403, "Forbidden", "User \"me\" cannot get resource \"configmaps\"");
+    let list = |items: &Value| (200, json!({"kind": "ConfigMapList", "metadata": {}, "items": items}));
+    let risks_with = |gates: (u16, Value), acks: (u16, Value)| {
+        let cluster = Cluster::serving([
+            (CLUSTER_VERSION, cluster_version()),
+            (ADMIN_GATES, forbidden()),
+            (ADMIN_ACKS, forbidden()),
+            (GATES_BY_NAME, gates),
+            (ACKS_BY_NAME, acks),
+        ]);
+        let answer = answer(&cluster.check(&[]));
+        risks(&answer).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let gates = || list(&json!([{"metadata": {"name": "admin-gates"}, "data": {"ack-4.21-a": "text"}}]));
+    let acks = |given: &Value| list(&json!([{"metadata": {"name": "admin-acks"}, "data": given}]));
+    assert!(risks_with(gates(), acks(&json!({"ack-4.21-a": "true"}))).is_empty());
+    assert_eq!(risks_with(gates(), acks(&Value::Null)), ["AdminAck-ack-4.21-a"]);
+    assert_eq!(risks_with(gates(), list(&json!([]))), ["AdminAckUnknown"], "there is none of that name");
+    assert_eq!(risks_with(gates(), forbidden()), ["AdminAckUnknown"]);
+    assert_eq!(risks_with(gates(), (404, json!({}))), ["AdminAckUnknown"]);
+}
+
 #[test]
 fn without_a_cluster_version_there_is_no_answer() {
     let refused = |answer: (u16, Value)| error(&Cluster::serving([(CLUSTER_VERSION, answer)]).check(&[]));

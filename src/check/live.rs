@@ -169,15 +169,28 @@ impl Cluster {
         })
     }
 
+    /// Gets it, and where that is forbidden, lists it by name: the operator's account, with which a `check` in its Pod
+    /// runs, may list and watch this ConfigMap but not get it.
     async fn config_map(&self, (namespace, name): (&str, &str)) -> Result<Source<ConfigMapData>, Error> {
         #[derive(serde::Deserialize)]
         struct ConfigMap {
             data: Option<BTreeMap<String, String>>,
         }
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
-        Ok(match self.get::<ConfigMap>(&path).await? {
-            Answer::Found(config_map) => Source::Read(Some(config_map.data.unwrap_or_default())),
+        #[derive(serde::Deserialize)]
+        struct List {
+            items: Vec<ConfigMap>,
+        }
+        let data = |config_map: ConfigMap| config_map.data.unwrap_or_default();
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+        Ok(match self.get::<ConfigMap>(&format!("{path}/{name}")).await? {
+            Answer::Found(config_map) => Source::Read(Some(data(config_map))),
             Answer::Absent(_) => Source::Read(None),
+            Answer::Refused { code: 403, problem } => {
+                match self.get::<List>(&format!("{path}?fieldSelector=metadata.name%3D{name}")).await? {
+                    Answer::Found(list) => Source::Read(list.items.into_iter().next().map(data)),
+                    Answer::Absent(_) | Answer::Refused { .. } => Source::Unreadable(problem),
+                }
+            }
             Answer::Refused { problem, .. } => Source::Unreadable(problem),
         })
     }

@@ -1,7 +1,7 @@
 //! `check` on a live cluster says who gates it, and what the bridge would do: beside a stock CVO, before the operator is
 //! there.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -12,15 +12,17 @@ use crate::support::{
 };
 
 fn gate(cluster: &Cluster) -> Value {
+    check(&cluster.control_plane.kubeconfig())["gate"].clone()
+}
+
+fn check(kubeconfig: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
         .args(["check", "-o", "json", "--kubeconfig"])
-        .arg(cluster.control_plane.kubeconfig())
+        .arg(kubeconfig)
         .env_clear()
         .output()
         .unwrap();
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    answer["gate"].clone()
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 #[tokio::test]
@@ -56,4 +58,20 @@ async fn check_foretells_what_the_bridge_does() {
     })
     .await;
     assert_eq!(told["bridge"]["decision"], "nothingToDo");
+}
+
+/// `kubectl exec deployment/upgrade-gate -- /upgrade-gate check` runs with the operator's own account.
+#[tokio::test]
+async fn check_with_the_operator_s_rights_answers_as_the_operator_does() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    cluster.guard_the_door().await;
+    let _operator = Operator::start(&cluster, Options::mode("auto")).await;
+    cluster.upgradeable("False", "ClusterVersionOverrides").await;
+
+    let told = check(&cluster.control_plane.operator_kubeconfig());
+    assert_eq!(told["upgradeable"]["reason"], "ClusterVersionOverrides", "{told:#}");
+    assert_eq!(told["notEvaluated"], serde_json::json!([]), "{told:#}");
+    let gate = &told["gate"];
+    assert_eq!((&gate["mode"], &gate["policyInstalled"]), (&Value::from("replace"), &Value::from(true)), "{gate:#}");
+    assert_eq!((&gate["operatorInstalled"], &gate["operatorRunning"]), (&Value::from(true), &Value::from(true)));
 }
