@@ -1,8 +1,9 @@
 # docker build --build-arg COMMIT="$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" .
 #
-# The same sources, arguments and builder give the same binary. Pin the builder by digest to hold it still:
-# --build-arg BUILDER=rust:1.95.0-alpine@sha256:…
-ARG BUILDER=rust:1.95.0-alpine
+# The same sources, arguments and builder give the same binary. To fix the builder, name it by digest:
+# --build-arg BUILDER=docker.io/library/rust:1.95.0-alpine@sha256:…
+# Any image with that version of Rust and a C compiler works, with musl (Alpine) or glibc.
+ARG BUILDER=docker.io/library/rust:1.95.0-alpine
 
 FROM ${BUILDER} AS build
 ARG COMMIT=unknown
@@ -14,7 +15,10 @@ ENV RUSTUP_TOOLCHAIN=1.95.0 \
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH}
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --bin upgrade-gate
+# With an explicit target, RUSTFLAGS do not apply to procedural macros: with glibc, those cannot be linked statically.
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
+    cargo build --locked --release --target "$target" --bin upgrade-gate && \
+    cp "target/$target/release/upgrade-gate" /upgrade-gate
 
 FROM scratch
 ARG COMMIT=unknown
@@ -25,7 +29,7 @@ LABEL org.opencontainers.image.title="upgrade-gate" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"
 COPY --from=build /src/LICENSE /licenses/LICENSE
-COPY --from=build /src/target/release/upgrade-gate /upgrade-gate
+COPY --from=build /upgrade-gate /upgrade-gate
 # A number, so that the kubelet can tell that it isn't root.
 USER 65532:65532
 ENTRYPOINT ["/upgrade-gate"]

@@ -88,13 +88,15 @@ install: ## Install upgrade-gate, also as `kubectl upgrade-gate` and `oc upgrade
 	ln -sf upgrade-gate '$(DESTDIR)$(PREFIX)/bin/oc-upgrade_gate'
 	@[[ ":$$PATH:" == *':$(PREFIX)/bin:'* ]] || echo 'Put $(PREFIX)/bin on your PATH, so that it is found.'
 
-# The same sources, arguments and builder give the same binary, see Dockerfile. CONTAINER=docker will do as well.
+# The same sources, arguments and builder give the same binary, see Dockerfile. CONTAINER=docker works as well, and
+# BUILDER=registry.example.com/rust@sha256:… names another image to build with.
 CONTAINER ?= podman
 .PHONY: image
 image: ## Build and push IMAGE=registry.example.com/upgrade-gate:TAG
 	@[[ -n '$(IMAGE)' ]] || { echo 'image: say which: make image IMAGE=registry.example.com/upgrade-gate:0.1.0' >&2; exit 2; }
 	$(CONTAINER) build --build-arg COMMIT="$$(git rev-parse HEAD)" \
-		--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --tag '$(IMAGE)' .
+		--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" \
+		$(if $(BUILDER),--build-arg BUILDER='$(BUILDER)') --tag '$(IMAGE)' .
 	$(CONTAINER) push '$(IMAGE)'
 
 # The cluster of the current context; KUBECTL=oc, or KUBECTL='kubectl --context NAME', for another way to reach it.
