@@ -72,6 +72,10 @@ mutants: ## Look for mutants of the gate and the plan that no unit test kills (t
 demo: ## Show on a real API server what the operator does
 	@hack/demo
 
+.PHONY: cluster
+cluster: ## Run the image in Pods on a one-node cluster, as root on Linux (2 minutes; SLOW=1 12 minutes; KUBECONFIG=… IMAGE=… on another cluster)
+	@hack/cluster/run
+
 .PHONY: controlplane
 controlplane: ## Provide kube-apiserver, etcd and kubectl (built once, into the user's cache)
 	@hack/controlplane/provide >/dev/null
