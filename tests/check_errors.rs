@@ -279,7 +279,7 @@ fn bytes_in_a_folder_that_are_no_text_are_passed_over_unless_they_name_what_matt
 #[rstest]
 #[case::empty_target(&["check", "--from", "a.yaml", "--to", ""])]
 #[case::blank_target(&["check", "--from", "a.yaml", "--to", " "])]
-#[case::target_with_a_blank(&["check", "--from", "a.yaml", "--to", "4.21.2 4.21.3"])]
+#[case::control_character_in_a_target(&["check", "--from", "a.yaml", "--to", "4.21.2\u{7}"])]
 #[case::empty_path(&["check", "--from", ""])]
 #[case::file_and_cluster(&["check", "--from", "a.yaml", "--context", "b"])]
 #[case::file_and_kubeconfig(&["check", "--from", "a.yaml", "--kubeconfig", "b"])]

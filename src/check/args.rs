@@ -47,13 +47,15 @@ pub enum Output {
     Markdown,
 }
 
+/// What names no version of the cluster is an answer as well: it is blocked, and the message says what was probably
+/// meant.
 fn target(argument: &str) -> Result<String, String> {
     let expected = "expected a version, such as 4.21.2, or an image, such as quay.io/org/release@sha256:…";
-    if argument.is_empty() {
+    if argument.trim().is_empty() {
         return Err(expected.to_owned());
     }
-    if argument.contains(|character: char| character.is_whitespace() || character.is_control()) {
-        return Err(format!("found a blank in it, {expected}; repeat --to for more than one"));
+    if argument.contains(|character: char| character.is_control() && !character.is_whitespace()) {
+        return Err(format!("found a control character in it, {expected}"));
     }
     Ok(argument.to_owned())
 }

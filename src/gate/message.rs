@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use semver::Version;
 
-use super::{Decision, Finding, Judgement, Risk, Target, release::updates};
+use super::{Decision, Finding, Judgement, Risk, Target, meant, release::updates};
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, Override, Release, names},
     text::{cut, escape, escape_lines, is_hidden},
@@ -244,8 +244,11 @@ pub(super) fn invalid_current(current: &str, error: &semver::Error) -> String {
     )
 }
 
-pub(super) fn invalid_target(target: &Release, error: &semver::Error) -> String {
+pub(super) fn invalid_target(cluster_version: &ClusterVersion, target: &Release, error: &semver::Error) -> String {
     if target.version.is_empty() {
+        if let Some(problem) = meant::digest_problem(&target.image) {
+            return malformed_digest(cluster_version, &target.image, &problem);
+        }
         return format!(
             "Nothing on this cluster knows which version {} is: it is in neither status.availableUpdates nor \
              status.conditionalUpdates nor status.history. Name the version as well.",
@@ -253,9 +256,33 @@ pub(super) fn invalid_target(target: &Release, error: &semver::Error) -> String 
         );
     }
     format!(
-        "The requested version \"{}\" isn't a semantic version ({error}), so it can't be compared with the current one.",
-        quote_name(&target.version)
+        "The requested version \"{}\" isn't a semantic version ({error}), so it can't be compared with the current one{}",
+        quote_name(&target.version),
+        did_you_mean(cluster_version, &target.version)
     )
+}
+
+/// The end of a sentence: which versions were probably meant, if any.
+fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
+    let meant: Vec<String> = meant::versions(cluster_version, version).into_iter().map(quote_name).collect();
+    match meant.as_slice() {
+        [] => ".".to_owned(),
+        [one] => format!("; did you mean {one}?"),
+        [first @ .., last] => format!("; did you mean {} or {last}? Name one at a time.", first.join(", ")),
+    }
+}
+
+fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
+    let meant = match meant::image(cluster_version, image) {
+        Some(("", image)) => format!(". This cluster knows one that begins with it: {}", quote_name(image)),
+        Some((version, _)) => format!("; did you mean {}?", quote_name(version)),
+        None => ". Copy the whole digest.".to_owned(),
+    };
+    format!("The digest of image \"{}\" is malformed: {problem}{meant}", quote_name(image))
+}
+
+pub(super) fn misspelt(target: &Target, meant: &str) -> String {
+    format!("No image is known for version {}; did you mean {}?", quote_name(&target.version), quote_name(meant))
 }
 
 pub(super) fn low_target(target: &Version, current: &Version, previous: Option<&Version>) -> String {

@@ -4,6 +4,7 @@
 //! Risks ([`risks`]) say whether the cluster may leave its minor; preconditions ([`preconditions`]) say for one
 //! target whether it may be taken, with the risks as one input among others.
 
+pub mod meant;
 pub mod message;
 pub mod preconditions;
 pub mod release;
@@ -210,6 +211,12 @@ fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Jud
     if resolved.release.image.is_empty() && snapshot.authority == Authority::Sole {
         let message = message::no_image(target, cluster_version);
         fail(&mut judgement, Step::RetrievePayload, message);
+        return judgement;
+    }
+    if resolved.release.image.is_empty()
+        && let Some(meant) = meant::misspelt(cluster_version, &resolved.release.version)
+    {
+        fail(&mut judgement, Step::RetrievePayload, message::misspelt(target, meant));
         return judgement;
     }
     for (name, check) in preconditions::ALL {

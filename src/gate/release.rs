@@ -112,7 +112,7 @@ fn image_of_version(cluster_version: &ClusterVersion, target: &Target) -> Option
 }
 
 /// Every (version, image) that the status names, the current one first.
-fn known_releases(cluster_version: &ClusterVersion) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn known_releases(cluster_version: &ClusterVersion) -> impl Iterator<Item = (&str, &str)> {
     let desired = cluster_version.desired();
     std::iter::once(desired)
         .chain(updates(cluster_version))

@@ -64,7 +64,10 @@ fn versions(context: &Context<'_>) -> Result<(Version, Version), Objection> {
         Objection::warns(reason::INVALID_CURRENT_VERSION, message::invalid_current(current, &error))
     })?;
     let target = Version::parse(&context.target.version).map_err(|error| {
-        Objection::blocks(reason::INVALID_DESIRED_VERSION, message::invalid_target(context.target, &error))
+        Objection::blocks(
+            reason::INVALID_DESIRED_VERSION,
+            message::invalid_target(context.cluster_version, context.target, &error),
+        )
     })?;
     Ok((current, target))
 }
