@@ -189,6 +189,9 @@ pub struct Status {
     /// The release being reconciled towards: "current" to every rule.
     #[serde(deserialize_with = "null_as_default")]
     pub desired: Release,
+    /// The generation of the spec that the status is of; 0 where it doesn't say.
+    #[serde(deserialize_with = "null_as_default")]
+    pub observed_generation: i64,
     /// Newest first.
     #[serde(deserialize_with = "null_as_default")]
     pub history: Vec<HistoryEntry>,

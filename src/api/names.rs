@@ -105,6 +105,9 @@ pub mod reason {
     /// `ReleaseAccepted=False`: the image is known to be another version than the one asked for.
     pub const VERIFY_PAYLOAD_VERSION: &str = "VerifyPayloadVersion";
 
+    /// `Invalid=True`: the spec can't be carried out as it is.
+    pub const INVALID_CLUSTER_VERSION: &str = "InvalidClusterVersion";
+
     /// The current version isn't SemVer: warns only, such a cluster needs an update to be mended.
     pub const INVALID_CURRENT_VERSION: &str = "InvalidCurrentVersion";
     /// The target's version isn't SemVer, or not known.

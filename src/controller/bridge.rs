@@ -4,14 +4,16 @@
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-use super::{cvo_message, patch::pointer, refusal::Refusal};
+use super::{patch::pointer, refusal::Refusal};
 use crate::{
     api::{
         ConditionStatus, HistoryState,
-        names::{condition, precondition, reason},
+        names::{condition, reason},
     },
     gate::{
-        Decision, Judgement, Origin, Snapshot, Target, UpdateType, evaluate, release::same_image, update::same_minor,
+        Decision, Judgement, Origin, Snapshot, Target, UpdateType, cvo_message, evaluate,
+        release::{is_pinned, same_image},
+        update::same_minor,
     },
 };
 
@@ -62,11 +64,7 @@ pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
     if judgement.update_type != UpdateType::Patch {
         return Err(Refusal::NotPatch);
     }
-    let permitted = |item: &cvo_message::Item<'_>| {
-        item.name == precondition::RECOMMENDED
-            || (item.name == precondition::UPGRADEABLE && item.reason == reason::OVERRIDES_SET)
-    };
-    if !told.items.iter().all(permitted) || !told.items.iter().any(|item| item.name == precondition::UPGRADEABLE) {
+    if !told.blocks_for_overrides_alone() {
         return Err(Refusal::OtherPrecondition);
     }
     if cluster_version.unmanaged_overrides().next().is_none() {
@@ -112,17 +110,6 @@ fn has_unknown_fields(request: &Value) -> bool {
             Value::Bool(true) | Value::Number(_) => false,
         };
         !KNOWN.contains(&name.as_str()) && !empty
-    })
-}
-
-/// Whether this is a reference that ends in a digest as registries write it: upper case means something else to them.
-fn is_pinned(image: &str) -> bool {
-    image.split_once("@sha256:").is_some_and(|(name, hex)| {
-        let names = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:[]".contains(&byte);
-        !name.is_empty()
-            && name.bytes().all(names)
-            && hex.len() == 64
-            && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 

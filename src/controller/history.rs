@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use super::patch::pointer;
 use crate::{
     api::{ClusterVersion, ConditionStatus, HistoryEntry, HistoryState, Release, UpdateRecord, names::condition},
-    gate::{Judgement, message, release::same_release},
+    gate::{
+        Judgement, message,
+        release::{is_current, same_release},
+    },
 };
 
 /// Entries that stay, as the CRD and the CVO have it.
@@ -65,13 +68,6 @@ fn with_resource_version(cluster_version: &ClusterVersion, steps: impl IntoItera
         value: json!(cluster_version.metadata.resource_version),
     });
     Patch(std::iter::once(resource_version).chain(steps).collect())
-}
-
-/// Whether the cluster reconciles towards that release already.
-#[must_use]
-pub fn is_current(cluster_version: &ClusterVersion, release: &Release) -> bool {
-    let desired = cluster_version.desired();
-    same_release((&desired.version, &desired.image), (&release.version, &release.image))
 }
 
 fn is_entry_of(entry: &HistoryEntry, release: &Release) -> bool {

@@ -3,7 +3,6 @@
 
 mod apply;
 mod bridge;
-mod cvo_message;
 mod events;
 mod history;
 mod leader;

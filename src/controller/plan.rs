@@ -17,7 +17,7 @@ use crate::{
         AcceptedBy, Condition, ConditionStatus, UpdateRecord,
         names::{self, condition, reason},
     },
-    gate::{Decision, Judgement, Snapshot, Source, Verdict, message},
+    gate::{Decision, Judgement, Snapshot, Source, Verdict, message, release},
 };
 
 /// Whether an accepted risk can be recorded. Where it can't, `Upgradeable` is written all the same.
@@ -158,7 +158,7 @@ pub fn recording(
         return in_history;
     }
     let cluster_version = &snapshot.cluster_version;
-    let request = verdict.request().filter(|request| !history::is_current(cluster_version, &request.release));
+    let request = verdict.request().filter(|request| !release::is_current(cluster_version, &request.release));
     let is_missing = |judgement: &Judgement, by| {
         records.is_some_and(|records| records::before_accepting(records, cluster_version, judgement, by, "").is_some())
     };
@@ -351,7 +351,7 @@ fn apply_configuration(snapshot: &Snapshot, conditions: &[&Condition]) -> Value 
 /// Whether the request is for an update, rather than for what the cluster runs already.
 #[must_use]
 pub fn is_update(snapshot: &Snapshot, request: &Judgement) -> bool {
-    request.decision() == Decision::Blocked || !history::is_current(&snapshot.cluster_version, &request.release)
+    request.decision() == Decision::Blocked || !release::is_current(&snapshot.cluster_version, &request.release)
 }
 
 /// A time as Kubernetes writes it: whole seconds, UTC.

@@ -3,10 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    history::is_current,
-    ownership::{force_written, owns_force},
-};
+use super::ownership::{force_written, owns_force};
 use crate::{
     api::{
         AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
@@ -14,7 +11,7 @@ use crate::{
     },
     gate::{
         Judgement, Target, message,
-        release::{digest, resolve, same_release},
+        release::{digest, is_current, resolve, same_release},
         update::classify_entry,
     },
 };

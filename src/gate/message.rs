@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use semver::Version;
 
-use super::{Decision, Finding, Judgement, Risk, Target, meant, release::updates};
+use super::{Decision, Finding, Judgement, Risk, Target, VersionAlone, meant, release::updates};
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, Override, Release, names},
     text::{cut, escape, escape_lines, is_hidden},
@@ -135,7 +135,7 @@ pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
 
 pub(super) fn overrides_accepted(cluster_version: &ClusterVersion, target: &Release) -> String {
     format!(
-        "The update to {} stays within what overrides allow; it goes ahead without managing: {}.",
+        "Overrides do not block the update to {}. The cluster-version operator does not manage: {}.",
         name_of(target),
         overrides(cluster_version)
     )
@@ -249,11 +249,7 @@ pub(super) fn invalid_target(cluster_version: &ClusterVersion, target: &Release,
         if let Some(problem) = meant::digest_problem(&target.image) {
             return malformed_digest(cluster_version, &target.image, &problem);
         }
-        return format!(
-            "Nothing on this cluster knows which version {} is: it is in neither status.availableUpdates nor \
-             status.conditionalUpdates nor status.history. Name the version as well.",
-            quote_name(&target.image)
-        );
+        return unknown_image(&target.image);
     }
     format!(
         "The requested version \"{}\" isn't a semantic version ({error}), so it can't be compared with the current one{}",
@@ -285,6 +281,23 @@ pub(super) fn misspelt(target: &Target, meant: &str) -> String {
     format!("No image is known for version {}; did you mean {}?", quote_name(&target.version), quote_name(meant))
 }
 
+/// What to do about an image whose version nothing tells. The command works for whoever can pull the image.
+fn unknown_image(image: &str) -> String {
+    let image = quote_name(image);
+    if image.contains('@') {
+        return format!(
+            "Nothing on this cluster says which version {image} is: neither a list of updates nor the history nor \
+             ReleaseAccepted names its digest. `oc adm release info {image}` prints its version, and `upgrade-gate \
+             check --to VERSION` judges that."
+        );
+    }
+    let name = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image.as_str(), |(name, _)| name);
+    format!(
+        "{image} has no digest, and a tag can become another release at any time. Use a digest, {name}@sha256:…; \
+         `oc adm release info {image}` prints it."
+    )
+}
+
 pub(super) fn low_target(target: &Version, current: &Version, previous: Option<&Version>) -> String {
     let allowed = match previous {
         Some(previous) if super::update::same_minor(previous, current) => {
@@ -299,7 +312,10 @@ pub(super) fn low_target(target: &Version, current: &Version, previous: Option<&
 }
 
 pub(super) fn major_hop(target: &Version, current: &Version) -> String {
-    format!("{target} is of a higher major than the current version {current}; from 4.x only 5.0 can be entered.")
+    format!(
+        "{target} is of a higher major than the current version {current}. The only such update is to 5.0, from 4.22 or \
+         later."
+    )
 }
 
 pub(super) fn minor_hop(target: &Version, current: &Version) -> String {
@@ -352,13 +368,53 @@ fn name_of(release: &Release) -> String {
     quote_name(if release.version.is_empty() { &release.image } else { &release.version })
 }
 
-pub(super) fn version_mismatch(target: &Target, known: &str) -> String {
+/// The version that the image is said to be comes from the request, or from what a CVO has read.
+pub(super) fn version_mismatch(release: &Release, target: &Target, known: &str) -> String {
+    if target.version.is_empty() {
+        return format!(
+            "ReleaseAccepted and the lists of updates name different versions for {}: the lists have {}.",
+            quote_name(&release.image),
+            quote_name(known)
+        );
+    }
     format!(
         "The request names version {}, but its image {} is known to be {}. Ask for one of the two.",
         quote_name(&target.version),
         quote_name(&target.image),
         quote_name(known)
     )
+}
+
+/// Why a version without an image isn't enough, and what is.
+pub(super) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
+    let version = quote_name(&target.version);
+    match why {
+        VersionAlone::Unknown => match meant::versions(cluster_version, &target.version).as_slice() {
+            [] => no_image(target, cluster_version),
+            _ => format!("No image is known for version {version}{}", did_you_mean(cluster_version, &target.version)),
+        },
+        VersionAlone::Conditional => format!(
+            "{version} is a conditional update, and a version alone is looked up in status.availableUpdates only. \
+             `oc adm upgrade --to {version} --allow-not-recommended` asks for its image as well."
+        ),
+        VersionAlone::History(image) => format!(
+            "{version} is in status.history only, and a request for that version alone is ignored. `oc adm upgrade \
+             --to-image {} --allow-explicit-upgrade` asks for its image.",
+            quote_name(image)
+        ),
+        VersionAlone::Several(images) => format!(
+            "status.availableUpdates holds {} releases of version {version}, so the version alone doesn't say which one \
+             is meant. `oc adm upgrade --to-image IMAGE` asks for one of them: {}.",
+            images.len(),
+            list(images.iter().map(|image| quote_name(image)))
+        ),
+    }
+}
+
+/// What the cluster itself has against the request.
+pub(super) fn refused(word: &Condition) -> String {
+    let status = word.status.as_str();
+    format!("The cluster says {}={status}: {}", quote_name(&word.kind), reason_and_message(word))
 }
 
 pub(super) fn no_image(target: &Target, cluster_version: &ClusterVersion) -> String {

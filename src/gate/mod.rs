@@ -4,19 +4,25 @@
 //! Risks ([`risks`]) say whether the cluster may leave its minor; preconditions ([`preconditions`]) say for one
 //! target whether it may be taken, with the risks as one input among others.
 
+pub mod cvo_message;
 pub mod meant;
 pub mod message;
 pub mod preconditions;
 pub mod release;
+pub mod request;
 pub mod risks;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod update;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use crate::api::{ClusterOperator, ClusterVersion, Release, names::reason, owners_of_condition};
-pub use release::{Origin, Target};
+use crate::api::{
+    ClusterOperator, ClusterVersion, Condition, Release,
+    names::{self, condition, reason},
+    owners_of_condition,
+};
+pub use release::{Origin, Target, VersionAlone};
 pub use risks::{Risk, Upgradeable};
 pub use update::{UpdateType, would_leave_minor};
 
@@ -120,19 +126,25 @@ impl Decision {
 /// takes them in this order, so a release that isn't found never gets as far as its preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// No list knows the release's image.
+    /// The request doesn't say which release it means.
+    Invalid,
+    /// No list knows the release's image, or it can't be pulled or verified.
     RetrievePayload,
     /// The image is known to be another version.
     VerifyPayloadVersion,
     /// A precondition blocks.
     PreconditionChecks,
+    /// The cluster refuses the release in a way that isn't known here.
+    NotAccepted,
 }
 
 impl Step {
-    /// The reason of the condition.
+    /// The reason of the condition; `Invalid` is a condition of its own, and a step that isn't known has no name.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Invalid => condition::INVALID,
+            Self::NotAccepted => condition::RELEASE_ACCEPTED,
             Self::RetrievePayload => reason::RETRIEVE_PAYLOAD,
             Self::VerifyPayloadVersion => reason::VERIFY_PAYLOAD_VERSION,
             Self::PreconditionChecks => reason::PRECONDITION_CHECKS,
@@ -162,6 +174,8 @@ pub struct Judgement {
     pub release: Release,
     /// How it relates to the current release.
     pub update_type: UpdateType,
+    /// It is the current release: asking for it is no update.
+    pub is_current: bool,
     /// Where accepting it failed; `None` when it is allowed.
     pub failed_step: Option<Step>,
     /// What blocks.
@@ -189,8 +203,11 @@ pub fn evaluate(snapshot: &Snapshot) -> Verdict {
 
 fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Judgement {
     let cluster_version = &snapshot.cluster_version;
-    let resolved = release::resolve(cluster_version, target);
-    let context = preconditions::Context { cluster_version, upgradeable, target: &resolved.release };
+    let known = match snapshot.authority {
+        Authority::Shared => request::with_loaded_version(cluster_version, target),
+        Authority::Sole => Cow::Borrowed(target),
+    };
+    let resolved = release::resolve(cluster_version, &known);
     let mut judgement = Judgement {
         target: target.clone(),
         update_type: update::classify(
@@ -198,27 +215,21 @@ fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Jud
             &resolved.release.version,
             release::previous(cluster_version).map(|entry| entry.version.as_str()),
         ),
+        is_current: resolved.contradicts.is_none() && release::is_current(cluster_version, &resolved.release),
         release: resolved.release.clone(),
         failed_step: None,
         failures: Vec::new(),
         accepted_risks: Vec::new(),
     };
-    if let Some(known) = resolved.contradicts {
-        let message = message::version_mismatch(target, &known);
-        fail(&mut judgement, Step::VerifyPayloadVersion, message);
+    // While the update to it runs, its risks are those that were accepted for it.
+    if judgement.is_current && !release::is_unfinished(cluster_version) {
         return judgement;
     }
-    if resolved.release.image.is_empty() && snapshot.authority == Authority::Sole {
-        let message = message::no_image(target, cluster_version);
-        fail(&mut judgement, Step::RetrievePayload, message);
+    if let Some(failure) = failed_before_preconditions(snapshot, &judgement, resolved.contradicts.as_deref()) {
+        judgement.fail(failure);
         return judgement;
     }
-    if resolved.release.image.is_empty()
-        && let Some(meant) = meant::misspelt(cluster_version, &resolved.release.version)
-    {
-        fail(&mut judgement, Step::RetrievePayload, message::misspelt(target, meant));
-        return judgement;
-    }
+    let context = preconditions::Context { cluster_version, upgradeable, target: &resolved.release };
     for (name, check) in preconditions::ALL {
         let Some(objection) = check(&context) else { continue };
         let forced = objection.blocks && target.force;
@@ -230,19 +241,93 @@ fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Jud
             judgement.accepted_risks.push(finding);
         }
     }
+    // A precondition that isn't known here, or what it depends on isn't.
+    if judgement.failed_step.is_none()
+        && !target.force
+        && let Some((Step::PreconditionChecks, word)) = refused_by_others(snapshot, &judgement)
+    {
+        judgement.fail((Step::PreconditionChecks, word.reason.clone(), message::refused(word)));
+    }
     judgement
 }
 
-/// Fails a step that comes before the preconditions, and that no `force` gets past.
-fn fail(judgement: &mut Judgement, step: Step, message: String) {
-    judgement.failed_step = Some(step);
-    judgement.failures.push(Finding { name: step.reason(), reason: step.reason().to_owned(), message, forced: false });
+/// A step that failed, and the reason and message of the finding.
+type Failure = (Step, String, String);
+
+/// What fails before the preconditions are looked at, and what no `force` gets past.
+fn failed_before_preconditions(
+    snapshot: &Snapshot,
+    judgement: &Judgement,
+    contradicts: Option<&str>,
+) -> Option<Failure> {
+    let (cluster_version, target) = (&snapshot.cluster_version, &judgement.target);
+    let failure = |step: Step, message| Some((step, step.reason().to_owned(), message));
+    if let Some(known) = contradicts {
+        return failure(Step::VerifyPayloadVersion, message::version_mismatch(&judgement.release, target, known));
+    }
+    if judgement.release.image.is_empty()
+        && let Some(meant) = meant::misspelt(cluster_version, &judgement.release.version)
+    {
+        return failure(Step::RetrievePayload, message::misspelt(target, meant));
+    }
+    let is_version_alone = target.image.is_empty() && target.origin == Origin::Requested && !judgement.is_current;
+    if is_version_alone && let Some(why) = release::version_alone(cluster_version, target) {
+        let message = message::version_alone(target, cluster_version, &why);
+        return match (snapshot.authority, &why) {
+            // Nobody else looks the version up.
+            (Authority::Sole, _) => failure(Step::RetrievePayload, message),
+            // A CVO says nothing of it, and does nothing.
+            (Authority::Shared, VersionAlone::History(_)) => failure(Step::RetrievePayload, message),
+            (Authority::Shared, VersionAlone::Unknown | VersionAlone::Conditional | VersionAlone::Several(_)) => {
+                Some((Step::Invalid, reason::INVALID_CLUSTER_VERSION.to_owned(), message))
+            }
+        };
+    }
+    if judgement.release.image.is_empty() && snapshot.authority == Authority::Sole {
+        return failure(Step::RetrievePayload, message::no_image(target, cluster_version));
+    }
+    match refused_by_others(snapshot, judgement) {
+        None | Some((Step::PreconditionChecks, _)) => None,
+        Some((step, word)) => Some((step, word.reason.clone(), message::refused(word))),
+    }
+}
+
+/// The step at which whoever gates the cluster beside us refuses that release. Of a release that isn't asked for, its
+/// word on the image counts.
+fn refused_by_others<'a>(snapshot: &'a Snapshot, judgement: &Judgement) -> Option<(Step, &'a Condition)> {
+    let cluster_version = &snapshot.cluster_version;
+    if snapshot.authority == Authority::Sole {
+        return None;
+    }
+    let word = request::word(cluster_version)?;
+    let ours =
+        owners_of_condition(&cluster_version.metadata.managed_fields, &word.kind).any(|manager| manager == names::SELF);
+    let request::Standing::Refused(step) = request::standing(word) else { return None };
+    let counts = match judgement.target.origin {
+        Origin::Requested => true,
+        Origin::Listed | Origin::Named => {
+            matches!(step, Step::RetrievePayload | Step::VerifyPayloadVersion)
+                && request::names_image(word, &judgement.release.image)
+        }
+    };
+    (counts && !ours).then_some((step, word))
+}
+
+impl Judgement {
+    fn fail(&mut self, (step, reason, message): Failure) {
+        self.failed_step = Some(step);
+        self.failures.push(Finding {
+            name: step.reason(),
+            reason: message::quote_name(&reason),
+            message,
+            forced: false,
+        });
+    }
 }
 
 /// Whether the `Upgradeable` in the status may be somebody else's word: so it is unless managedFields name us,
 /// and where there are no managedFields (a trimmed dump) it counts.
 fn foreign_upgradeable(cluster_version: &ClusterVersion) -> bool {
-    let kind = crate::api::names::condition::UPGRADEABLE;
-    !owners_of_condition(&cluster_version.metadata.managed_fields, kind)
-        .any(|manager| manager == crate::api::names::SELF)
+    let kind = condition::UPGRADEABLE;
+    !owners_of_condition(&cluster_version.metadata.managed_fields, kind).any(|manager| manager == names::SELF)
 }

@@ -1,7 +1,7 @@
 //! Which release a request means: by its digest where the status knows it, else by its version, looked up in
 //! what the status lists.
 
-use crate::api::{ClusterVersion, HistoryEntry, Release};
+use crate::api::{ClusterVersion, HistoryEntry, HistoryState, Release};
 
 /// Where a target comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,74 @@ fn image_of_version(cluster_version: &ClusterVersion, target: &Target) -> Option
         .map(|(_, image)| image.to_owned())
 }
 
+/// Whether the cluster reconciles towards that release already. Another image of the same version is another release;
+/// so is another architecture, of which no image is known.
+#[must_use]
+pub fn is_current(cluster_version: &ClusterVersion, release: &Release) -> bool {
+    let desired = cluster_version.desired();
+    let is_other_architecture =
+        release.image.is_empty() && !release.architecture.is_empty() && release.architecture != desired.architecture;
+    !is_other_architecture && same_release((&desired.version, &desired.image), (&release.version, &release.image))
+}
+
+/// Whether the update to the current release hasn't completed.
+#[must_use]
+pub fn is_unfinished(cluster_version: &ClusterVersion) -> bool {
+    let desired = cluster_version.desired();
+    cluster_version.history().first().is_some_and(|entry| {
+        entry.state == HistoryState::Partial
+            && same_release((&entry.version, &entry.image), (&desired.version, &desired.image))
+    })
+}
+
+/// Why a version without an image doesn't say which release is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionAlone {
+    /// No list holds it.
+    Unknown,
+    /// Only `conditionalUpdates` holds it.
+    Conditional,
+    /// Only the history holds it, with this image.
+    History(String),
+    /// `availableUpdates` holds several releases of it, with these images.
+    Several(Vec<String>),
+}
+
+/// Why a request for a version alone is no request that a CVO carries out: it looks the version up in
+/// `availableUpdates`, and there has to be exactly one. `None` where there is.
+///
+/// An update that was accepted and has begun keeps its place in the history while the lists change.
+#[must_use]
+pub fn version_alone(cluster_version: &ClusterVersion, target: &Target) -> Option<VersionAlone> {
+    let is_of_version = |version: &str| version == target.version;
+    let other_architecture =
+        !target.architecture.is_empty() && target.architecture != cluster_version.desired().architecture;
+    let status = cluster_version.status.as_ref();
+    let available = status.map_or(&[][..], |status| &status.available_updates).iter().filter(|release| {
+        is_of_version(&release.version) && (!other_architecture || release.architecture == target.architecture)
+    });
+    let images: Vec<String> = available.map(|release| release.image.clone()).collect();
+    match images.len() {
+        1 => return None,
+        0 => {}
+        _ => return Some(VersionAlone::Several(images)),
+    }
+    if other_architecture {
+        // The lists may be those of the cluster's own architecture.
+        return None;
+    }
+    let conditional = status.map_or(&[][..], |status| &status.conditional_updates);
+    if conditional.iter().any(|update| is_of_version(&update.release.version)) {
+        return Some(VersionAlone::Conditional);
+    }
+    let history = cluster_version.history();
+    if history.first().is_some_and(|entry| entry.state == HistoryState::Partial && is_of_version(&entry.version)) {
+        return None;
+    }
+    let before = history.iter().find(|entry| is_of_version(&entry.version) && !entry.image.is_empty());
+    Some(before.map_or(VersionAlone::Unknown, |entry| VersionAlone::History(entry.image.clone())))
+}
+
 /// Every (version, image) that the status names, the current one first.
 pub(super) fn known_releases(cluster_version: &ClusterVersion) -> impl Iterator<Item = (&str, &str)> {
     let desired = cluster_version.desired();
@@ -133,6 +201,18 @@ pub fn digest(image: &str) -> Option<String> {
     let (_, digest) = image.rsplit_once('@')?;
     let (algorithm, hex) = digest.split_once(':')?;
     (!algorithm.is_empty() && !hex.is_empty()).then(|| digest.to_ascii_lowercase())
+}
+
+/// Whether this is a reference that ends in a digest as registries write it: upper case means something else to them.
+#[must_use]
+pub fn is_pinned(image: &str) -> bool {
+    image.split_once("@sha256:").is_some_and(|(name, hex)| {
+        let names = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:[]".contains(&byte);
+        !name.is_empty()
+            && name.bytes().all(names)
+            && hex.len() == 64
+            && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// Whether two references mean one image: the digest decides where both have one, since mirrors differ in name.
@@ -168,4 +248,97 @@ pub fn previous(cluster_version: &ClusterVersion) -> Option<&HistoryEntry> {
     let history = cluster_version.history();
     let start = history.iter().position(|entry| is_current(&entry)).unwrap_or(0);
     history.iter().skip(start).find(|entry| !is_current(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ONE: &str = "r@sha256:11";
+    const TWO: &str = "r@sha256:22";
+
+    fn cluster(status: &Value) -> ClusterVersion {
+        ClusterVersion::from_value(json!({"status": status})).unwrap()
+    }
+
+    #[rstest]
+    #[case::version("4.21.1", "", "", true)]
+    #[case::image("", ONE, "", true)]
+    #[case::both("4.21.1", ONE, "", true)]
+    #[case::a_mirrors_name("4.21.1", "mirror.lan:5000/ocp@sha256:11", "", true)]
+    #[case::another_image("4.21.1", TWO, "", false)]
+    #[case::another_image_alone("", TWO, "", false)]
+    #[case::another_version("4.21.2", "", "", false)]
+    #[case::another_build("4.21.1+b", "", "", false)]
+    #[case::another_architecture("4.21.1", "", "Multi", false)]
+    #[case::its_image_with_an_architecture("4.21.1", ONE, "Multi", true)]
+    #[case::nothing("", "", "", false)]
+    fn the_current_release(
+        #[case] version: &str,
+        #[case] image: &str,
+        #[case] architecture: &str,
+        #[case] expected: bool,
+    ) {
+        let cluster_version = cluster(&json!({"desired": {"version": "4.21.1", "image": ONE}}));
+        let release =
+            Release { version: version.to_owned(), image: image.to_owned(), architecture: architecture.to_owned() };
+        assert_eq!(is_current(&cluster_version, &release), expected);
+    }
+
+    #[test]
+    fn the_architecture_of_the_cluster_is_not_another_one() {
+        let cluster_version = cluster(&json!({"desired": {"version": "4.21.1", "architecture": "Multi"}}));
+        let release = Release { version: "4.21.1".to_owned(), architecture: "Multi".to_owned(), image: String::new() };
+        assert!(is_current(&cluster_version, &release));
+    }
+
+    fn listed(version: &str, image: &str) -> Value {
+        json!({"version": version, "image": image})
+    }
+
+    fn conditional(version: &str) -> Value {
+        json!({"release": {"version": version, "image": "r@sha256:33"}})
+    }
+
+    #[rstest]
+    #[case::available(json!({"availableUpdates": [listed("4.21.2", TWO)]}), None)]
+    #[case::available_and_conditional(
+        json!({"availableUpdates": [listed("4.21.2", TWO)], "conditionalUpdates": [conditional("4.21.2")]}), None)]
+    #[case::nowhere(json!({"availableUpdates": [listed("4.21.3", TWO)]}), Some(VersionAlone::Unknown))]
+    #[case::no_lists(json!({"availableUpdates": null}), Some(VersionAlone::Unknown))]
+    #[case::conditional(json!({"conditionalUpdates": [conditional("4.21.2")]}), Some(VersionAlone::Conditional))]
+    #[case::several(
+        json!({"availableUpdates": [listed("4.21.2", TWO), listed("4.21.2", "r@sha256:44")]}),
+        Some(VersionAlone::Several(vec![TWO.to_owned(), "r@sha256:44".to_owned()])))]
+    #[case::twice_the_same(
+        json!({"availableUpdates": [listed("4.21.2", TWO), listed("4.21.2", TWO)]}),
+        Some(VersionAlone::Several(vec![TWO.to_owned(), TWO.to_owned()])))]
+    #[case::history(
+        json!({"history": [{"state": "Completed", "version": "4.21.2", "image": TWO}]}),
+        Some(VersionAlone::History(TWO.to_owned())))]
+    #[case::left_behind(
+        json!({"history": [{"state": "Completed", "version": "4.21.3", "image": "a"},
+                           {"state": "Partial", "version": "4.21.2", "image": TWO}]}),
+        Some(VersionAlone::History(TWO.to_owned())))]
+    #[case::begun(json!({"history": [{"state": "Partial", "version": "4.21.2", "image": TWO}]}), None)]
+    fn a_version_alone_is_looked_up_in_available_updates(
+        #[case] status: Value,
+        #[case] expected: Option<VersionAlone>,
+    ) {
+        assert_eq!(version_alone(&cluster(&status), &Target::named("4.21.2")), expected);
+    }
+
+    #[test]
+    fn releases_of_another_architecture_are_counted_apart() {
+        let multi = |image: &str| json!({"version": "4.21.2", "image": image, "architecture": "Multi"});
+        let mut target = Target::named("4.21.2");
+        target.architecture = "Multi".to_owned();
+        let one = cluster(&json!({"availableUpdates": [multi("a"), listed("4.21.2", "b")]}));
+        assert_eq!(version_alone(&one, &target), None);
+        let two = cluster(&json!({"availableUpdates": [multi("a"), multi("b")]}));
+        assert_eq!(version_alone(&two, &target), Some(VersionAlone::Several(vec!["a".to_owned(), "b".to_owned()])));
+    }
 }

@@ -16,14 +16,17 @@
 use super::{Context, Objection, versions};
 use crate::{api::names::reason, gate::message};
 
+/// The first minor of 4 whose CVO lets 5.0 through.
+const ENTRY_TO_5: u64 = 22;
+
 pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
     let (current, target) = match versions(context) {
         Ok(versions) => versions,
         Err(objection) => return Some(objection),
     };
     if target.major > current.major {
-        let entry_to_5 = current.major == 4 && (target.major, target.minor) == (5, 0);
-        return (!entry_to_5)
+        let is_entry_to_5 = current.major == 4 && current.minor >= ENTRY_TO_5 && (target.major, target.minor) == (5, 0);
+        return (!is_entry_to_5)
             .then(|| Objection::blocks(reason::MAJOR_VERSION_UPDATE, message::major_hop(&target, &current)));
     }
     (target.major == current.major && target.minor > current.minor.saturating_add(1))
@@ -42,8 +45,13 @@ mod tests {
     #[case("4.21.1", "4.22.7", None)]
     #[case("4.21.1", "4.23.0", Some("MultipleMinorVersionsUpdate"))]
     #[case("4.21.1", "4.23.0-rc.1", Some("MultipleMinorVersionsUpdate"))]
-    #[case("4.21.1", "5.0.0", None)]
-    #[case("4.21.1", "5.0.3", None)]
+    #[case("4.21.1", "5.0.0", Some("MajorVersionUpdate"))]
+    #[case("4.21.99", "5.0.3", Some("MajorVersionUpdate"))]
+    #[case("4.22.0", "5.0.0", None)]
+    #[case("4.22.0-rc.1", "5.0.0-rc.1", None)]
+    #[case("4.23.1", "5.0.3", None)]
+    #[case("4.22.0", "5.1.0", Some("MajorVersionUpdate"))]
+    #[case("4.22.0", "6.0.0", Some("MajorVersionUpdate"))]
     #[case("4.21.1", "5.1.0", Some("MajorVersionUpdate"))]
     #[case("4.21.1", "6.0.0", Some("MajorVersionUpdate"))]
     #[case("3.11.1", "4.0.0", Some("MajorVersionUpdate"))]

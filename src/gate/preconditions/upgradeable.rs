@@ -111,7 +111,15 @@ mod tests {
         "4.20.0",
         Some("warns ClusterVersionOverridesSet")
     )]
-    #[case::same_under_overrides("4.21.1", "4.21.0", true, false, "4.21.1", Some("warns ClusterVersionOverridesSet"))]
+    #[case::what_runs_under_overrides("4.21.1", "4.21.0", true, false, "4.21.1", None)]
+    #[case::another_build_under_overrides(
+        "4.21.1",
+        "4.21.0",
+        true,
+        false,
+        "4.21.1+b",
+        Some("warns ClusterVersionOverridesSet")
+    )]
     #[case::minor_under_overrides("4.21.1", "4.21.0", true, false, "4.22.0", Some("ClusterVersionOverrides"))]
     #[case::major_under_overrides("4.21.1", "4.21.0", true, false, "5.0.0", Some("ClusterVersionOverrides"))]
     #[case::prerelease_of_the_minor("4.21.1", "4.21.0", true, false, "4.22.0-rc.1", Some("ClusterVersionOverrides"))]

@@ -2,6 +2,8 @@
 //! that names the image which the CVO has pulled and verified, so it is read strictly: what doesn't parse, to the
 //! last item, is no message.
 
+use crate::api::names::{precondition, reason};
+
 /// What the message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreconditionMessage<'a> {
@@ -20,6 +22,17 @@ pub struct Item<'a> {
     pub name: &'a str,
     /// Its reason.
     pub reason: &'a str,
+}
+
+impl PreconditionMessage<'_> {
+    /// Whether overrides are all that blocks; what only warns of the recommendation never does.
+    #[must_use]
+    pub fn blocks_for_overrides_alone(&self) -> bool {
+        let is_of_overrides =
+            |item: &Item<'_>| item.name == precondition::UPGRADEABLE && item.reason == reason::OVERRIDES_SET;
+        let is_permitted = |item: &Item<'_>| item.name == precondition::RECOMMENDED || is_of_overrides(item);
+        self.items.iter().all(is_permitted) && self.items.iter().any(is_of_overrides)
+    }
 }
 
 const HEAD: &str = "Preconditions failed for payload loaded ";
@@ -51,6 +64,21 @@ pub fn parse(message: &str) -> Option<PreconditionMessage<'_>> {
         }
     }
     (!items.is_empty()).then_some(PreconditionMessage { version, image, items })
+}
+
+/// Version and image that any message of `ReleaseAccepted` names, whichever step it is about: the first of each, where
+/// they aren't empty.
+#[must_use]
+pub fn names(message: &str) -> (Option<&str>, Option<&str>) {
+    let named = |key| value_after(message, key).filter(|value| !value.is_empty());
+    (named("version="), named("image="))
+}
+
+/// The quoted text that first follows this one.
+#[must_use]
+pub fn value_after<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    let (_, rest) = message.split_once(before)?;
+    quoted(rest).map(|(value, _)| value)
 }
 
 fn item(line: &str) -> Option<Item<'_>> {
