@@ -1,12 +1,22 @@
-//! The reasons in an `Upgradeable=False` that another writer published, as far as our own sources don't compute them.
+//! `Upgradeable=False`: the cluster-version operator (CVO) names a reason that upgrade-gate doesn't evaluate itself.
 //!
-//! The CVO names each of its reasons. While `check` isn't given a source (ClusterOperators, admin gates and acks), the
-//! CVO's reasons that come from it count as risks, also beside risks of ours: whoever removes the overrides of such a
-//! cluster is still blocked. Resource deletions are known to the CVO alone, so that reason always counts.
+//! # Why this is a risk
 //!
-//! With several reasons the condition's reason is `MultipleReasons`, and its message reads `…: NAME,NAME` with one
-//! bullet for each. A bullet may hold bullets of its own. Where names and bullets can't be matched, the condition
-//! stays whole, as one risk.
+//! The CVO refuses minor and major updates while its own condition `Upgradeable` is `False`. upgrade-gate evaluates most of
+//! its reasons itself; the others count under the names that the CVO gives them. These are resource deletions, which only
+//! the CVO knows, and in `upgrade-gate check` the reasons from sources that the input does not hold: ClusterOperators, admin
+//! gates and acks. If the condition's message does not tell several reasons apart, the whole condition is one risk.
+//!
+//! # What to do
+//!
+//! Follow the condition's message. For `upgrade-gate check`, add the ClusterOperators and both ConfigMaps to the input.
+//! The risk ends when the CVO publishes the condition without that reason.
+//!
+//! # Example
+//!
+//! ```sh
+//! oc get clusterversion version -o jsonpath='{.status.conditions[?(@.type=="Upgradeable")].message}'
+//! ```
 
 use super::Risk;
 use crate::{
@@ -70,6 +80,9 @@ impl Reason<'_> {
 }
 
 /// The reasons of a condition; `None` where its message doesn't name all of them.
+///
+/// With several, the condition's reason is `MultipleReasons`, and its message reads `…: NAME,NAME` with a bullet for each.
+/// A bullet may hold bullets of its own.
 fn split(published: &Condition) -> Option<Vec<Reason<'_>>> {
     if published.reason != reason::MULTIPLE_REASONS {
         return Some(vec![Reason { name: &published.reason, text: Some(&published.message) }]);
