@@ -1,17 +1,22 @@
-//! HTTP/1 over TCP or TLS, within limits: whoever connects can keep neither a connection for long nor many of them, and
-//! what a request costs is bounded before anything of it is looked at.
+//! HTTP/1 over TCP or TLS with limits: on the number of connections, the time that each takes, and the size of a request.
+//!
+//! The accept loop is written by hand because axum and axum-server bound neither the connections nor the time of one, so
+//! 32 idle clients would keep the kubelet's probes out. Three paths need no router.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use axum::Router;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use http_body_util::Full;
 use hyper::{
+    body::{Bytes, Incoming},
     rt::{Read, Write},
     server::conn::http1,
+    service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore, sync::watch, time::timeout};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
@@ -31,8 +36,32 @@ const BREATH: Duration = Duration::from_millis(100);
 /// The TLS configuration for the next connection.
 pub(super) type Tls = watch::Receiver<Arc<ServerConfig>>;
 
+/// What a path answers: a status, and a body with its content type.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) content: Option<(&'static str, Bytes)>,
+}
+
+impl From<StatusCode> for Answer {
+    fn from(status: StatusCode) -> Self {
+        Self { status, content: None }
+    }
+}
+
+/// What a listener serves: the answer of each path that it has, to GET and HEAD.
+pub(super) trait Routes: Send + Sync + 'static {
+    fn answer(&self, path: &str) -> Option<Answer>;
+}
+
+impl<F: Fn(&str) -> Option<Answer> + Send + Sync + 'static> Routes for F {
+    fn answer(&self, path: &str) -> Option<Answer> {
+        self(path)
+    }
+}
+
 /// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, app: Router, tls: Option<Tls>) {
+pub(super) async fn serve(listener: TcpListener, routes: impl Routes, tls: Option<Tls>) {
+    let routes = Arc::new(routes);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -40,15 +69,15 @@ pub(super) async fn serve(listener: TcpListener, app: Router, tls: Option<Tls>) 
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let app = app.clone();
+        let routes = Arc::clone(&routes);
         let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
         tokio::spawn(async move {
             let served = timeout(CONNECTION, async {
                 match acceptor {
-                    None => answer(TokioIo::new(stream), app).await,
+                    None => answer(TokioIo::new(stream), routes).await,
                     Some(acceptor) => {
                         let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await??;
-                        answer(TokioIo::new(stream), app).await
+                        answer(TokioIo::new(stream), routes).await
                     }
                 }
             });
@@ -59,14 +88,37 @@ pub(super) async fn serve(listener: TcpListener, app: Router, tls: Option<Tls>) 
     }
 }
 
-async fn answer(stream: impl Read + Write + Unpin, app: Router) -> io::Result<()> {
+async fn answer(stream: impl Read + Write + Unpin, routes: Arc<impl Routes>) -> io::Result<()> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = respond(&*routes, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .keep_alive(false)
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_LINES)
-        .serve_connection(stream, TowerToHyperService::new(app))
+        .serve_connection(stream, service)
         .await
         .map_err(io::Error::other)
+}
+
+/// hyper leaves the body out of the answer to HEAD.
+fn respond(routes: &impl Routes, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    let answer = match routes.answer(path) {
+        None => StatusCode::NOT_FOUND.into(),
+        Some(_) if method != Method::GET && method != Method::HEAD => StatusCode::METHOD_NOT_ALLOWED.into(),
+        Some(answer) => answer,
+    };
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = answer.status;
+    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+    }
+    if let Some((content_type, body)) = answer.content {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        *response.body_mut() = Full::new(body);
+    }
+    response
 }

@@ -14,11 +14,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, routing::get};
+use http::StatusCode;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 
-use self::certificate::Files;
+use self::{certificate::Files, connections::Answer};
 use crate::metrics::Metrics;
 
 /// A reconcile loop that hasn't turned for this long is stuck. Each of its waits ends far earlier.
@@ -84,12 +84,15 @@ impl Health {
 /// The address can't be bound.
 pub async fn serve_probes(address: SocketAddr, health: Arc<Health>) -> Result<JoinHandle<()>, ServerError> {
     let status = |good: bool| if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let alive = health.clone();
-    let app = Router::new()
-        .route("/healthz", get(move || async move { status(alive.is_alive()) }))
-        .route("/readyz", get(move || async move { status(health.ready.load(Ordering::Relaxed)) }));
+    let routes = move |path: &str| -> Option<Answer> {
+        match path {
+            "/healthz" => Some(status(health.is_alive()).into()),
+            "/readyz" => Some(status(health.ready.load(Ordering::Relaxed)).into()),
+            _ => None,
+        }
+    };
     let listener = bind("probes", address).await?;
-    Ok(tokio::spawn(connections::serve(listener, app, None)))
+    Ok(tokio::spawn(connections::serve(listener, routes, None)))
 }
 
 /// Serves the metrics, in a task of its own.
@@ -101,8 +104,11 @@ pub async fn serve_metrics(
     tls: Option<(PathBuf, PathBuf)>,
     metrics: Arc<Metrics>,
 ) -> Result<JoinHandle<()>, ServerError> {
-    let content_type = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    let app = Router::new().route("/metrics", get(move || async move { (content_type, metrics.text()) }));
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let routes = move |path: &str| {
+        (path == "/metrics")
+            .then(|| Answer { status: StatusCode::OK, content: Some((content_type, metrics.text().into())) })
+    };
     let listener = bind("metrics", address).await?;
     let tls = match tls {
         None => None,
@@ -111,7 +117,7 @@ pub async fn serve_metrics(
             Some(files.serve().await.map_err(|source| ServerError::Certificate { cert, key, source })?)
         }
     };
-    Ok(tokio::spawn(connections::serve(listener, app, tls)))
+    Ok(tokio::spawn(connections::serve(listener, routes, tls)))
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -156,8 +156,11 @@ async fn a_connection_is_for_one_request() {
 async fn those_that_read_nothing_of_their_answer_keep_nobody_out_for_long() {
     let (listener, port) = port_of("127.0.0.1:0").await;
     let address = (Ipv4Addr::LOCALHOST, port).into();
-    let app = Router::new().route("/small", get(|| async {})).route("/large", get(|| async { vec![b'x'; 16 << 20] }));
-    tokio::spawn(connections::serve(listener, app, None));
+    let routes = |path: &str| {
+        let content = (path == "/large").then(|| ("text/plain", vec![b'x'; 16 << 20].into()));
+        Some(Answer { status: StatusCode::OK, content })
+    };
+    tokio::spawn(connections::serve(listener, routes, None));
     let mut greedy = Vec::new();
     for _ in 0..32 {
         let mut stream = Stream::connect(address).await.unwrap();
