@@ -5,15 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    self, Cluster, Operator, Options,
+    self, Cluster, Operator, Options, Write,
     cvo::{self, Cvo, Params, Profile},
     fixtures, says,
 };
 
-/// How often the operator has put something into the history.
+/// How often the operator has put something into the history. A write that came too late (409) put nothing there.
 async fn put_back(cluster: &Cluster) -> usize {
     let writes = cluster.operator_writes().await;
-    writes.iter().filter(|write| write.is_record() && write.resource == "clusterversions/status").count()
+    let in_history = |write: &&Write| write.is_record() && write.resource == "clusterversions/status";
+    writes.iter().filter(in_history).filter(|write| write.code == 200).count()
 }
 
 fn recorded(cluster_version: &Value) -> Option<&str> {

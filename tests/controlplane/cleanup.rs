@@ -45,7 +45,7 @@ async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
     cvo.catch_up().await;
     cluster.open_the_door().await;
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
-    cluster.refused("4.22.0", "PreconditionChecks", &["Patch updates go through"]).await;
+    cluster.refused("4.22.0", "PreconditionChecks", &["not patch updates"]).await;
 
     let before = (cluster.cluster_version().await, cluster.own_operator().await);
     let looked = clean(&cluster, false).await;

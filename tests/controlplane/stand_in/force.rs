@@ -1,14 +1,13 @@
 //! `force`: what it lets through, what it doesn't, and what it leaves behind.
 
-use std::time::Duration;
-
 use rstest::rstest;
 use serde_json::json;
 
 use super::{
-    ACCEPTED, BLOCKED, EVENTS_ONLY, history, patch_request, request, said, settled, start, text, under_overrides,
+    ACCEPTED, BLOCKED, EVENTS_ONLY, PROMPT, history, patch_request, request, said, settled, start, text,
+    under_overrides,
 };
-use crate::support::cvo::{Params, Profile};
+use crate::support::cvo::Profile;
 use crate::support::fixtures;
 
 #[tokio::test]
@@ -67,8 +66,7 @@ async fn force_does_not_conjure_up_an_image() {
 
 #[tokio::test]
 async fn force_takes_any_gate_that_arose_since() {
-    let params = Params { lag: Duration::ZERO, ..EVENTS_ONLY };
-    let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, params).await;
+    let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, PROMPT).await;
     request(&cluster, &cvo, "4.22.0").await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Upgradeable", "False", "Broken", "no")])).await;
     let arisen = |cv: &_| said(cv, "Upgradeable") == "Upgradeable=False MultipleReasons";

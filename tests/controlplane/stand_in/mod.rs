@@ -6,6 +6,7 @@ mod records;
 mod requests;
 mod restarts;
 mod same_update;
+mod throttle;
 mod upgradeable;
 mod writing;
 
@@ -18,14 +19,18 @@ use crate::support::{self, Cluster, condition, fixtures};
 
 const PROFILES: [Profile; 3] = [Profile::V4_21, Profile::V4_22, Profile::Main];
 
-/// A stand-in that does nothing but in answer to something: no retry, no lag that ends.
+/// A stand-in that does nothing but in answer to something: no retry, no resync, and `Upgradeable` computed once.
 const EVENTS_ONLY: Params = Params {
     retry: Duration::from_hours(1),
-    lag: Duration::from_hours(1),
+    throttle: Duration::from_hours(1),
+    resync: None,
     lease: None,
     complete_after: None,
     release: None,
 };
+
+/// [`EVENTS_ONLY`], but `Upgradeable` is computed all the time.
+const PROMPT: Params = Params { throttle: Duration::ZERO, resync: Some(Duration::from_millis(10)), ..EVENTS_ONLY };
 
 /// A cluster at 4.21.1 with the override that this project is about, and the stand-in on it.
 async fn under_overrides(profile: Profile) -> (Cluster, Cvo) {

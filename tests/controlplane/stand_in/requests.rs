@@ -6,7 +6,8 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{
-    ACCEPTED, BLOCKED, EVENTS_ONLY, history, message, patch_request, request, said, settled, start, under_overrides,
+    ACCEPTED, BLOCKED, EVENTS_ONLY, PROMPT, history, message, patch_request, request, said, settled, start,
+    under_overrides,
 };
 use crate::support::cvo::{Params, Profile};
 use crate::support::{condition, fixtures};
@@ -52,8 +53,7 @@ async fn several_items_come_as_a_list_and_those_that_only_warn_look_the_same() {
 
 #[tokio::test]
 async fn a_text_may_hold_lines_that_look_like_items() {
-    let params = Params { lag: Duration::ZERO, ..EVENTS_ONLY };
-    let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, params).await;
+    let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, PROMPT).await;
     cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
     let several = |cv: &_| said(cv, "Upgradeable") == "Upgradeable=False MultipleReasons";
     cluster.wait_for("two reasons", several).await;

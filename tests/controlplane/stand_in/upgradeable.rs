@@ -1,15 +1,11 @@
 //! `Upgradeable`: its sources and their names in each release, its lag, and how it can be missed.
 
-use std::time::Duration;
-
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{ACCEPTED, BLOCKED, EVENTS_ONLY, history, message, request, said, settled, start, text, under_overrides};
-use crate::support::cvo::{self, Cvo, Params, Profile};
+use super::{ACCEPTED, BLOCKED, EVENTS_ONLY, PROMPT, message, request, said, settled, text};
+use crate::support::cvo::{self, Cvo, Profile};
 use crate::support::{self, condition, fixtures};
-
-const PROMPT: Params = Params { lag: Duration::ZERO, ..EVENTS_ONLY };
 
 /// What speaks against a minor update, besides overrides.
 #[derive(Default)]
@@ -167,65 +163,4 @@ async fn while_operators_block_as_well_the_patchs_item_still_names_the_overrides
     assert!(message(&patch).contains("failed because of \"ClusterVersionOverridesSet\""), "{}", message(&patch));
     let minor = request(&cluster, &cvo, "4.22.0").await;
     assert!(message(&minor).contains("failed because of \"MultipleReasons\""), "{}", message(&minor));
-}
-
-#[rstest]
-#[case(Profile::V4_21)]
-#[case(Profile::V4_22)]
-#[case(Profile::Main)]
-#[tokio::test]
-async fn overrides_and_a_minor_in_one_request_or_seconds_apart_pass(#[case] profile: Profile) {
-    for seconds_apart in [false, true] {
-        let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
-        let overrides = json!([fixtures::policy_override()]);
-        let update = json!({"version": "4.22.0", "image": fixtures::image("4.22.0")});
-        if seconds_apart {
-            cluster.set_overrides(overrides).await;
-            cvo.settled().await;
-            cluster.patch(json!({"spec": {"desiredUpdate": update}})).await;
-        } else {
-            cluster.patch(json!({"spec": {"overrides": overrides, "desiredUpdate": update}})).await;
-        }
-        let seen = settled(&cluster, &cvo).await;
-        assert_eq!((said(&seen, "ReleaseAccepted"), &*history(&seen)[0]), (ACCEPTED.to_owned(), "Partial 4.22.0"));
-    }
-}
-
-#[tokio::test]
-async fn once_the_lag_is_over_the_minor_is_blocked() {
-    let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, EVENTS_ONLY).await;
-    cluster.set_overrides(json!([fixtures::policy_override()])).await;
-    assert_eq!(said(&settled(&cluster, &cvo).await, "Upgradeable"), "");
-    cvo.catch_up().await;
-    let seen = request(&cluster, &cvo, "4.22.0").await;
-    assert_eq!(said(&seen, "ReleaseAccepted"), BLOCKED);
-}
-
-#[tokio::test]
-async fn overrides_that_are_gone_no_longer_block_a_patch_whatever_upgradeable_says() {
-    let (cluster, cvo) = under_overrides(Profile::V4_21).await;
-    request(&cluster, &cvo, "4.21.2").await;
-    cluster.set_overrides(json!([])).await;
-    let seen = settled(&cluster, &cvo).await;
-    assert_eq!(said(&seen, "Upgradeable"), "Upgradeable=False ClusterVersionOverridesSet");
-    assert_eq!(said(&seen, "ReleaseAccepted"), ACCEPTED);
-}
-
-#[rstest]
-#[case(Profile::V4_21, "Upgradeable=False UpdateInProgress")]
-#[case(Profile::V4_22, "")]
-#[case(Profile::Main, "")]
-#[tokio::test]
-async fn on_4_21_an_update_that_has_completed_still_counts_for_a_while(#[case] profile: Profile, #[case] after: &str) {
-    let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
-    request(&cluster, &cvo, "4.21.2").await;
-    cvo.hand_over().await; // the new release's CVO looks first when it starts
-    let updating = if profile == Profile::Main { "ClusterVersionUpdating" } else { "UpdateInProgress" };
-    assert_eq!(said(&settled(&cluster, &cvo).await, "Upgradeable"), format!("Upgradeable=False {updating}"));
-    cvo.complete().await;
-    let seen = settled(&cluster, &cvo).await;
-    assert_eq!(said(&seen, "Progressing"), "Progressing=False ");
-    assert_eq!(said(&seen, "Upgradeable"), after);
-    cvo.catch_up().await;
-    assert_eq!(said(&settled(&cluster, &cvo).await, "Upgradeable"), "");
 }

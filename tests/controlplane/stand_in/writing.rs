@@ -41,7 +41,8 @@ async fn at_rest_it_writes_nothing() {
     for profile in PROFILES {
         let params = Params {
             retry: Duration::from_millis(50),
-            lag: Duration::from_millis(50),
+            throttle: Duration::from_millis(50),
+            resync: Some(Duration::from_millis(50)),
             lease: Some(Duration::from_secs(1)),
             ..EVENTS_ONLY
         };

@@ -26,6 +26,9 @@
 //! cvo.complete().await;                                                    // Progressing=False
 //! ```
 //!
+//! `Upgradeable` is late up to 4.22, see [`Params::throttle`] and [`Params::resync`]; a test that needs it late sets both
+//! to hours and ends that with [`Cvo::catch_up`].
+//!
 //! An image whose signature isn't verifiable: `cvo.set_verifiable(&fixtures::image("4.21.2"), false)`.
 //!
 //! It runs in a thread of its own, so a test that blocks doesn't slow it down.
@@ -117,9 +120,9 @@ impl Cvo {
         self.ask("complete an update", Wish::Complete).await;
     }
 
-    /// Makes it see at once what `Upgradeable` depends on, as far as its watches have brought it, and waits until that is
-    /// published.
+    /// Makes it compute `Upgradeable` now, whatever [`Params::throttle`] says, and waits until that is published.
     pub async fn catch_up(&self) {
+        self.settled().await;
         self.ask("catch up", Wish::CatchUp).await;
         self.settled().await;
     }

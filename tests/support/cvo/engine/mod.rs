@@ -43,9 +43,13 @@ pub enum Profile {
 pub struct Params {
     /// How long until it tries again what failed.
     pub retry: Duration,
-    /// How long until it sees a change of what `Upgradeable` depends on, if [`Cvo::catch_up`] doesn't make it look.
-    /// Later releases than 4.21 see the end of an update at once.
-    pub lag: Duration,
+    /// The least time between two computations of `Upgradeable`, up to 4.22; two minutes in a real one. An event of the
+    /// ClusterVersion or a resync computes it once that time is over. A change of an admin ConfigMap computes it at
+    /// once, and the next write publishes that. Main computes it at every sync, and throttles nothing.
+    pub throttle: Duration,
+    /// How often it computes `Upgradeable` without an event, as a real one does every two to four minutes, when its
+    /// informers resync; none for never.
+    pub resync: Option<Duration>,
     /// How long its Lease lasts, in whole seconds; none for no Lease at all.
     pub lease: Option<Duration>,
     /// How long until each step of an update (hand-over, completion) happens by itself; none for never.
@@ -58,7 +62,8 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             retry: Duration::from_secs(15),
-            lag: Duration::from_millis(100),
+            throttle: Duration::from_millis(100),
+            resync: Some(Duration::from_millis(100)),
             lease: Some(Duration::from_secs(137)),
             complete_after: None,
             release: None,

@@ -51,41 +51,60 @@ pub(super) fn is_ours(profile: Profile, type_: &str) -> bool {
     }
 }
 
-/// The conditions as they were when it last looked.
+/// The conditions as they were when it last computed them.
 #[derive(Default)]
 pub(super) struct Upgradeable {
     conditions: Option<Vec<Condition>>,
-    stale_since: Option<Instant>,
+    computed: Option<Instant>,
+    /// They changed since the last sync.
+    is_news: bool,
     updating: bool,
 }
 
 impl Upgradeable {
-    /// The conditions to publish. It looks at the start, and once what it saw has been stale for as long as `lag`.
-    pub(super) fn look(&mut self, profile: Profile, seen: &Value, inputs: &Inputs, lag: Duration) -> &[Condition] {
-        let wanted = evaluate(profile, seen, inputs);
+    /// The conditions to publish in a sync. `event` says that the ClusterVersion changed or that a resync is due.
+    pub(super) fn at_sync(
+        &mut self,
+        profile: Profile,
+        seen: &Value,
+        inputs: &Inputs,
+        event: bool,
+        throttle: Duration,
+    ) -> &[Condition] {
         let updating = condition(seen, "Progressing")["status"] == "True";
-        let at_once = self.updating && !updating && profile != Profile::V4_21;
+        let ended = self.updating && !updating;
         self.updating = updating;
-        if self.conditions.as_ref() == Some(&wanted) {
-            self.stale_since = None;
-        } else {
-            let stale_since = *self.stale_since.get_or_insert_with(Instant::now);
-            if self.conditions.is_none() || at_once || stale_since.elapsed() >= lag {
-                self.conditions = Some(wanted);
-                self.stale_since = None;
-            }
+        let over = self.computed.is_none_or(|computed| computed.elapsed() >= throttle);
+        let due = match profile {
+            Profile::V4_21 => event && over,
+            Profile::V4_22 => (event && over) || ended,
+            Profile::Main => true,
+        };
+        if due || self.conditions.is_none() {
+            self.compute(profile, seen, inputs);
         }
+        self.is_news = false;
         self.conditions.as_deref().unwrap_or_default()
     }
 
-    /// Makes the next look a fresh one.
-    pub(super) fn forget(&mut self) {
-        self.conditions = None;
+    /// Computes them now. The next sync publishes them.
+    pub(super) fn compute(&mut self, profile: Profile, seen: &Value, inputs: &Inputs) {
+        let conditions = Some(evaluate(profile, seen, inputs));
+        self.is_news |= conditions != self.conditions;
+        (self.conditions, self.computed) = (conditions, Some(Instant::now()));
     }
 
-    /// Since when what it last saw is no longer so.
-    pub(super) fn stale_since(&self) -> Option<Instant> {
-        self.stale_since
+    /// Computes them if they have not been computed for so long. Returns whether there is something to publish.
+    pub(super) fn resync(&mut self, profile: Profile, seen: &Value, inputs: &Inputs, throttle: Duration) -> bool {
+        if self.computed.is_some_and(|computed| computed.elapsed() >= throttle) {
+            self.compute(profile, seen, inputs);
+        }
+        self.is_news
+    }
+
+    /// Makes the next sync compute them.
+    pub(super) fn forget(&mut self) {
+        self.conditions = None;
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Wish {
     HandOver,
     /// All of it has been applied.
     Complete,
-    /// It looks at what `Upgradeable` depends on.
+    /// It computes `Upgradeable`.
     CatchUp,
     /// It starts anew.
     Restart,
@@ -99,6 +99,12 @@ pub(super) struct Worker {
     /// Lists that haven't come yet.
     missing: usize,
     last_written: u64,
+    /// The ClusterVersion changed since the last sync.
+    event: bool,
+    /// The last sync had nothing to write.
+    clean: bool,
+    /// When its informers resync.
+    resync: Option<Instant>,
     /// From where it last wrote too late.
     dropped: Option<u64>,
     tried: Option<Instant>,
@@ -112,7 +118,6 @@ impl Worker {
         Self {
             api: super::cluster_versions(&client),
             lease: setup.params.lease.map(|duration| Renewal::new(client, duration)),
-            setup,
             process,
             upgradeable: Upgradeable::default(),
             inputs: Inputs::default(),
@@ -120,10 +125,14 @@ impl Worker {
             newest: Seen::default(),
             missing: 4,
             last_written: 0,
+            event: false,
+            clean: false,
+            resync: setup.params.resync.map(|every| Instant::now() + every),
             dropped: None,
             tried: None,
             updating_since: None,
             wishes: Vec::new(),
+            setup,
         }
     }
 
@@ -136,7 +145,7 @@ impl Worker {
         let mut paused = false;
         loop {
             let wake = self.wake();
-            tokio::select! {
+            let due = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
                     None => return,
@@ -150,25 +159,43 @@ impl Worker {
                     Some((wish @ (Wish::Pause | Wish::Resume), done)) => {
                         paused = matches!(wish, Wish::Pause);
                         let _ = done.send(());
+                        false
                     }
                     Some(command) => {
                         self.wishes.push(command);
-                        if self.dropped.is_some() && self.dropped == self.seen.as_ref().map(resource_version) {
-                            continue; // a wish is no reason to try again what can't succeed
-                        }
+                        false
                     }
                 },
                 Some((kind, event)) = watches.next(), if !paused => self.notice(kind, event),
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if !paused && wake.is_some() => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if !paused && wake.is_some() => true,
+                () = sleep_until(self.resync.unwrap_or_else(Instant::now)), if !paused && self.resync.is_some() => {
+                    self.on_resync()
+                }
                 _ = renewals.tick(), if !paused => {
                     self.renew().await;
                     continue;
                 }
-            }
-            if self.missing == 0 && !paused {
+            };
+            if self.missing == 0 && !paused && (due || self.has_to_sync()) {
                 self.sync().await;
             }
         }
+    }
+
+    /// Does what is wished for if there is nothing to write. Returns whether a sync is due all the same.
+    fn has_to_sync(&mut self) -> bool {
+        if self.clean {
+            return self.fulfil();
+        }
+        // A wish is no reason to try again what can't succeed.
+        self.dropped.is_none() || self.dropped != self.seen.as_ref().map(resource_version)
+    }
+
+    fn on_resync(&mut self) -> bool {
+        self.resync = self.setup.params.resync.map(|every| Instant::now() + every);
+        let Some(seen) = &self.seen else { return false };
+        let (profile, throttle) = (self.setup.profile, self.setup.params.throttle);
+        self.upgradeable.resync(profile, &value(seen), &self.inputs, throttle)
     }
 
     async fn renew(&self) {
@@ -177,7 +204,8 @@ impl Worker {
         }
     }
 
-    fn notice(&mut self, kind: Kind, event: Event<DynamicObject>) {
+    /// Takes in what a watch brings. Returns whether a sync is due.
+    fn notice(&mut self, kind: Kind, event: Event<DynamicObject>) -> bool {
         let deleted = matches!(event, Event::Delete(_));
         if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
             let newest = self.newest.of(kind);
@@ -195,26 +223,44 @@ impl Worker {
                 Kind::Acks => self.inputs.acks = (!deleted).then(|| value(&object)),
             },
         }
+        if self.missing > 0 {
+            return false;
+        }
+        let profile = self.setup.profile;
+        match (kind, &self.seen) {
+            (Kind::ClusterVersion, _) => {
+                self.event = true;
+                true
+            }
+            _ if profile == Profile::Main => true,
+            // Up to 4.22 this computes what the next sync publishes, and isn't a reason for one.
+            (Kind::Gates | Kind::Acks, Some(seen)) => {
+                self.upgradeable.compute(profile, &value(seen), &self.inputs);
+                false
+            }
+            (Kind::Gates | Kind::Acks, None) | (Kind::Operator, _) => false,
+        }
     }
 
     /// When to look even if nothing happens.
     fn wake(&self) -> Option<Instant> {
-        let Params { retry, lag, complete_after, .. } = self.setup.params;
+        let Params { retry, complete_after, .. } = self.setup.params;
         let retry = self.tried.map(|tried| tried + retry);
-        let stale = self.upgradeable.stale_since().map(|since| since + lag);
         let complete = self.updating_since.zip(complete_after).map(|(since, after)| since + after);
         let complete = complete.filter(|_| self.may_advance());
-        [retry, stale, complete].into_iter().flatten().min()
+        [retry, complete].into_iter().flatten().min()
     }
 
     async fn sync(&mut self) {
+        self.clean = false;
         while let Some(seen) = &self.seen {
             if resource_version(seen) < self.last_written {
                 return; // its own write is yet to come
             }
             let object = value(seen);
-            let lag = self.setup.params.lag;
-            let upgradeable = self.upgradeable.look(self.setup.profile, &object, &self.inputs, lag);
+            let event = std::mem::take(&mut self.event);
+            let (profile, throttle) = (self.setup.profile, self.setup.params.throttle);
+            let upgradeable = self.upgradeable.at_sync(profile, &object, &self.inputs, event, throttle);
             let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let Outcome { status, again } = self.process.sync(&object, upgradeable, &now);
             self.tried = self.process.is_failing().then(Instant::now);
@@ -225,6 +271,7 @@ impl Worker {
                 return; // the watch brings what became of it
             }
             if !again && !self.fulfil() {
+                self.clean = true;
                 return;
             }
         }
