@@ -14,6 +14,7 @@ TESTS := --lib --bins --examples --test cases --test check_errors --test check_l
 test: controlplane ## Check formatting, lints and docs, and run all tests
 	cargo fmt --check
 	hack/deny
+	hack/release/lint
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 	cargo test --locked $(TESTS)
@@ -31,6 +32,15 @@ deny: ## Check licences, bans and sources of what we depend on; advisories where
 .PHONY: sbom
 sbom: ## Write what the image's binary is made of to target/upgrade-gate.cdx.json (CycloneDX)
 	@hack/sbom
+
+# As far as this machine can: the rest is made by .github/workflows/release.yaml. See docs/releases.md.
+.PHONY: dist
+dist: ## Write a release to target/dist: binaries, SBOM, checksums; IMAGE=…@sha256:… install files; URL=… krew manifest
+	@KUBECTL='$(KUBECTL)' hack/dist all '$(IMAGE)' '$(URL)'
+
+.PHONY: check-release
+check-release: ## Check the workflows with actionlint, and the plugin's manifest with krew
+	@hack/release/lint
 
 # A minute for each target, or FUZZ_SECONDS; it builds what it needs, which takes some minutes the first time.
 .PHONY: fuzz

@@ -20,6 +20,7 @@ mod records;
 #[cfg(test)]
 mod records_tests;
 mod refusal;
+mod signals;
 mod surroundings;
 mod telling;
 mod watch;
@@ -29,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use self::{events::Announcer, leader::Leader, reconcile::Gate};
+use self::{events::Announcer, leader::Leader, reconcile::Gate, signals::Signals};
 use crate::{
     config::Config,
     metrics::Metrics,
@@ -79,9 +80,7 @@ pub enum RunError {
 /// # Errors
 /// Something without which the operator can't work has failed; the kubelet starts it anew.
 pub async fn run(config: Config, link: Link) -> Result<(), RunError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
+    let mut signals = Signals::listen().map_err(RunError::Signal)?;
 
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::default());
@@ -100,8 +99,7 @@ pub async fn run(config: Config, link: Link) -> Result<(), RunError> {
     resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = signals.recv() => break,
             change = incoming.recv() => gate.take(change.ok_or(RunError::Watches)?),
             result = gate.leader.changed() => {
                 result?;

@@ -140,7 +140,8 @@ fn every_address(address: SocketAddr) -> Option<TcpListener> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_only_v6(false)?;
-        socket.set_reuse_address(true)?; // as the standard library does
+        #[cfg(unix)] // as the standard library does; on Windows it would mean to share the port
+        socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port())).into())?;
         socket.listen(1024)?;

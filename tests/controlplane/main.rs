@@ -22,6 +22,7 @@ mod gates;
 mod harness;
 mod hidden;
 mod history;
+mod install;
 mod leader;
 mod level;
 mod manifests;

@@ -104,6 +104,17 @@ impl ControlPlane {
     ///
     /// What went wrong.
     pub fn start() -> Result<Self, String> {
+        let control_plane = Self::bare()?;
+        control_plane.install()?;
+        Ok(control_plane)
+    }
+
+    /// [`Self::start`], with nothing in it but what every Kubernetes cluster has.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    pub fn bare() -> Result<Self, String> {
         let kubectl = PathBuf::from(provide(&[])?).join("kubectl");
         let dir = tempfile::Builder::new()
             .prefix("upgrade-gate-")
@@ -126,9 +137,7 @@ impl ControlPlane {
         if first_line.is_empty() {
             return Err("hack/controlplane/start ended, see what it printed".to_owned());
         }
-        let control_plane = Self { dir, kubectl, _process: process };
-        control_plane.install()?;
-        Ok(control_plane)
+        Ok(Self { dir, kubectl, _process: process })
     }
 
     fn install(&self) -> Result<(), String> {
