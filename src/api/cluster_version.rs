@@ -125,7 +125,7 @@ pub struct DesiredUpdate {
     pub architecture: String,
     /// Lets failed preconditions through.
     pub force: bool,
-    /// Newer releases: anything but empty (`Preflight`) is no update.
+    /// Newer releases: empty or `Preflight`, which no cluster-version operator acts on.
     pub mode: String,
     /// The request as it was read, unknown fields and all.
     pub raw: Value,

@@ -14,7 +14,7 @@ pub const ADMIN_GATES: (&str, &str) = ("openshift-config-managed", "admin-gates"
 /// Namespace and name of the ConfigMap of acknowledgements.
 pub const ADMIN_ACKS: (&str, &str) = ("openshift-config", "admin-acks");
 
-/// The ValidatingAdmissionPolicy that refuses at the door, and its binding.
+/// The ValidatingAdmissionPolicy that denies minor and major updates, and its binding.
 pub const POLICY: &str = "upgrade-gate";
 /// Namespace and name of the Lease that a cluster-version operator holds.
 pub const CVO_LEASE: (&str, &str) = ("openshift-cluster-version", "version");

@@ -1,4 +1,4 @@
-//! What is asked of the API server when it is needed, rather than watched: the CVO's Lease and the policy of the door.
+//! What is asked of the API server when it is needed, rather than watched: the CVO's Lease and the admission policy.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn freshness(lease: &Lease, now: jiff::Timestamp) -> CvoLease {
     }
 }
 
-/// Whether the policy of the door and its binding that denies are installed, for every request. What can't be read isn't.
+/// Whether the admission policy and its binding that denies are installed, for every request. What can't be read isn't.
 pub async fn policy_is_installed(client: &Client) -> bool {
     policy(client).await.unwrap_or(false)
 }

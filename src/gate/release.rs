@@ -30,12 +30,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// What `spec.desiredUpdate` asks for. A request with a mode (`Preflight`) tries a release out and updates
-    /// nothing, and one that names neither version nor image asks for nothing.
+    /// What `spec.desiredUpdate` asks for; nothing where it names neither version nor image. A `mode` (`Preflight`)
+    /// changes nothing: every cluster-version operator ignores it and updates.
     #[must_use]
     pub fn requested(cluster_version: &ClusterVersion) -> Option<Self> {
         let request = cluster_version.spec.desired_update.as_ref()?;
-        if !request.mode.is_empty() || (request.version.is_empty() && request.image.is_empty()) {
+        if request.version.is_empty() && request.image.is_empty() {
             return None;
         }
         Some(Self {
@@ -78,7 +78,7 @@ impl Target {
 pub struct Resolved {
     /// The release; an empty version or image means that nothing known tells.
     pub release: Release,
-    /// The version that the image is known to be, where the request names another one.
+    /// The version that the image is known as, where the request names a version that it isn't known as.
     pub contradicts: Option<String>,
 }
 
@@ -90,11 +90,14 @@ pub fn resolve(cluster_version: &ClusterVersion, target: &Target) -> Resolved {
         let release = Release { version: target.version.clone(), image, architecture: target.architecture.clone() };
         return Resolved { release, contradicts: None };
     }
-    let known = known_releases(cluster_version)
-        .find(|(version, image)| !version.is_empty() && same_image(image, &target.image))
-        .map(|(version, _)| version.to_owned());
-    let contradicts = known.clone().filter(|known| !target.version.is_empty() && *known != target.version);
-    let version = known.unwrap_or_else(|| target.version.clone());
+    let mut known = known_releases(cluster_version)
+        .filter(|(version, image)| !version.is_empty() && same_image(image, &target.image))
+        .map(|(version, _)| version)
+        .peekable();
+    let first = known.peek().map(|version| (*version).to_owned());
+    let other = first.filter(|_| !known.any(|version| version == target.version));
+    let contradicts = other.clone().filter(|_| !target.version.is_empty());
+    let version = other.unwrap_or_else(|| target.version.clone());
     Resolved {
         release: Release { version, image: target.image.clone(), architecture: target.architecture.clone() },
         contradicts,
@@ -256,6 +259,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::gate::testing::cluster_version_from;
 
     const ONE: &str = "r@sha256:11";
     const TWO: &str = "r@sha256:22";
@@ -340,5 +344,43 @@ mod tests {
         assert_eq!(version_alone(&one, &target), None);
         let two = cluster(&json!({"availableUpdates": [multi("a"), multi("b")]}));
         assert_eq!(version_alone(&two, &target), Some(VersionAlone::Several(vec!["a".to_owned(), "b".to_owned()])));
+    }
+
+    #[rstest]
+    #[case::no_request(json!(null), None)]
+    #[case::empty(json!({}), None)]
+    #[case::neither_version_nor_image(json!({"version": "", "image": null, "force": true, "mode": "Preflight"}), None)]
+    #[case::version(json!({"version": "4.21.2"}), Some("4.21.2"))]
+    #[case::preflight(json!({"version": "4.21.2", "mode": "Preflight"}), Some("4.21.2"))]
+    #[case::any_mode(json!({"version": "4.21.2", "mode": "Other"}), Some("4.21.2"))]
+    fn what_is_requested(#[case] request: Value, #[case] expected: Option<&str>) {
+        let cluster_version = cluster_version_from(json!({"spec": {"desiredUpdate": request}}));
+        assert_eq!(Target::requested(&cluster_version).map(|target| target.version).as_deref(), expected);
+    }
+
+    /// The digest `aa` is known as two versions, `bb` as one.
+    #[rstest]
+    #[case::version_only("4.21.3", "", "4.21.3", None)]
+    #[case::image_only("", "mirror@sha256:aa", "4.21.2", None)]
+    #[case::the_first_version("4.21.2", "mirror@sha256:aa", "4.21.2", None)]
+    #[case::the_other_version("4.21.2-x", "mirror@sha256:AA", "4.21.2-x", None)]
+    #[case::neither_version("4.21.3", "mirror@sha256:aa", "4.21.2", Some("4.21.2"))]
+    #[case::another_version("4.21.2", "mirror@sha256:bb", "4.22.0", Some("4.22.0"))]
+    #[case::an_unknown_image("4.21.3", "mirror@sha256:cc", "4.21.3", None)]
+    fn an_image_is_the_version_that_it_is_known_as(
+        #[case] version: &str,
+        #[case] image: &str,
+        #[case] expected: &str,
+        #[case] contradicts: Option<&str>,
+    ) {
+        let cluster_version = cluster_version_from(json!({"status": {
+            "desired": {"version": "4.21.1", "image": "r@sha256:00"},
+            "availableUpdates": [{"version": "", "image": "r@sha256:aa"}, {"version": "4.21.2", "image": "r@sha256:aa"}],
+            "conditionalUpdates": [{"release": {"version": "4.22.0", "image": "r@sha256:bb"}}],
+            "history": [{"state": "Completed", "version": "4.21.2-x", "image": "r@sha256:aa"}],
+        }}));
+        let target = Target { version: version.to_owned(), image: image.to_owned(), ..Target::named("") };
+        let resolved = resolve(&cluster_version, &target);
+        assert_eq!((resolved.release.version.as_str(), resolved.contradicts.as_deref()), (expected, contradicts));
     }
 }

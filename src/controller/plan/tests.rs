@@ -95,7 +95,7 @@ fn cluster(overrides: bool, request: &Value) -> Value {
 #[case::a_minor_under_overrides(cluster(true, &json!({"version": "4.22.0"})), &["conditions"])]
 #[case::a_minor_that_is_forced(cluster(true, &json!({"version": "4.22.0", "force": true})), &["history", "conditions"])]
 #[case::a_version_that_nobody_knows(cluster(true, &json!({"version": "4.21.9", "force": true})), &["conditions"])]
-#[case::a_preflight(cluster(true, &json!({"version": "4.21.2", "mode": "Preflight"})), &[])]
+#[case::a_mode_changes_nothing(cluster(true, &json!({"version": "4.21.2", "mode": "Preflight"})), &["history", "conditions"])]
 fn what_is_written(#[case] object: Value, #[case] expected: &[&str]) {
     let writes = planned(&object, Role::Replace, Recording::Possible);
     assert_eq!(writes.iter().map(|write| write.kind().as_str()).collect::<Vec<_>>(), expected);

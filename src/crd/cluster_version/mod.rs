@@ -128,7 +128,8 @@ struct Update {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     accept_risks: Option<Vec<AcceptRisk>>,
-    /// Preflight checks the target's compatibility and reports it, without an update. Absent: the update happens.
+    /// Preflight is meant for a check of the target without an update. No cluster-version operator acts on it: the
+    /// update happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<UpdateMode>,
 }
