@@ -1,5 +1,5 @@
-//! The policy at the door of a real API server: what it refuses, what it lets through, and in which words. That it
-//! agrees with the core on any edit is for `generated`.
+//! The admission policy on a real API server: what it denies, what it lets through, and in which words. That it agrees
+//! with the core on any edit is for `generated`.
 
 mod generated;
 mod kubectl;
@@ -8,7 +8,7 @@ mod size;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Reply, cluster_behind_policy, fixtures};
+use crate::support::{Cluster, Loosen, Reply, cluster_behind_policy, fixtures};
 
 /// [`fixtures::cluster`] with this in the spec, and this as its `Upgradeable`.
 fn cluster_with(spec: &Value, upgradeable: Option<(&str, &str, &str)>) -> Value {
@@ -61,7 +61,7 @@ async fn the_three_rows_of_the_mission() {
     }
 }
 
-/// The digest counts, whatever the version says; and the gate refuses a version that isn't the digest's.
+/// The digest counts. A version that isn't the digest's is denied, forced or not: a CVO would ignore such a request.
 #[tokio::test]
 async fn a_request_is_what_its_digest_is_known_to_be() {
     let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
@@ -70,13 +70,63 @@ async fn a_request_is_what_its_digest_is_known_to_be() {
         ("", mirrored("4.22.0"), "denied"),
         ("", mirrored("4.21.2"), "warned"),
         ("4.21.2", fixtures::image("4.22.0"), "denied"),
-        ("4.22.0", fixtures::image("4.21.2"), "warned"),
+        ("4.22.0", fixtures::image("4.21.2"), "denied"),
+        ("4.21.3", mirrored("4.21.2"), "denied"),
+        ("4.21.3", mirrored("4.21.1"), "denied"),
+        ("4.21.2", mirrored("4.21.2"), "warned"),
         ("4.22.0", fixtures::image("4.22.9"), "denied"),
-        ("", fixtures::image("4.22.9"), "warned"),
+        ("", fixtures::image("4.22.9"), "denied"),
     ] {
         let request = json!({"spec": {"desiredUpdate": {"version": version, "image": image}}});
         assert_eq!(verdict(&cluster.dry_run(&request).await), expected, "{request}");
     }
+    let forced = json!({"version": "4.21.3", "image": mirrored("4.21.2"), "force": true});
+    assert_eq!(verdict(&cluster.dry_run(&json!({"spec": {"desiredUpdate": forced}})).await), "denied");
+}
+
+/// As a site without an update service asks, on a CVO up to 4.22 that publishes Upgradeable minutes after the override.
+#[tokio::test]
+async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
+    let cluster = cluster_behind_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
+    let image = json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}});
+    assert_eq!(verdict(&cluster.dry_run(&image).await), "warned", "without overrides it is the CVO's to decide");
+    let mut both = image.clone();
+    both["spec"]["overrides"] = json!([fixtures::policy_override()]);
+    let reply = cluster.dry_run(&both).await;
+    assert_eq!(verdict(&reply), "denied", "both in one request");
+    assert!(reply.message.contains("Write spec.overrides without this request"), "{}", reply.message);
+    both["spec"]["desiredUpdate"]["force"] = json!(true);
+    assert_eq!(verdict(&cluster.dry_run(&both).await), "passed", "forced on purpose");
+
+    cluster.set_overrides(json!([fixtures::policy_override()])).await;
+    let reply = cluster.dry_run(&image).await;
+    assert_eq!(verdict(&reply), "denied");
+    assert!(
+        reply.message.ends_with(
+            "Ask again once oc adm upgrade shows Upgradeable=False; CVOs up to 4.22 take up to 4 minutes to publish it."
+        ),
+        "{}",
+        reply.message
+    );
+    let published = |status: &mut Value| {
+        status["conditions"] = json!([fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", "")]);
+    };
+    cluster.put_status("cluster-version-operator", published).await;
+    assert_eq!(verdict(&cluster.dry_run(&image).await), "warned");
+    cluster.patch(image).await;
+}
+
+/// Whatever the CRD of a newer release admits: no CVO acts on it.
+#[tokio::test]
+async fn a_mode_exempts_nothing() {
+    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let mode = Loosen::Field("/properties/spec/properties/desiredUpdate", "mode");
+    let newer = cluster.loosen("clusterversions", &[mode]).await;
+    for (version, expected) in [("4.22.0", "denied"), ("latest", "denied"), ("4.21.2", "warned")] {
+        let request = json!({"spec": {"desiredUpdate": {"version": version, "mode": "Preflight"}}});
+        assert_eq!(verdict(&cluster.dry_run(&request).await), expected, "{version}");
+    }
+    newer.restore().await;
 }
 
 #[tokio::test]
@@ -160,13 +210,16 @@ async fn the_status_is_nobodys_request() {
 #[rstest]
 #[case::minor(json!({"version": "4.22.0"}))]
 #[case::major(json!({"version": "5.0.0"}))]
+#[case::older(json!({"version": "4.20.0"}))]
+#[case::another_patch(json!({"version": "4.21.9"}))]
 #[case::unknown(json!({"version": "", "image": "registry.example.com/other@sha256:0123"}))]
+#[case::another_image(json!({"image": "registry.example.com/other@sha256:0123"}))]
 #[tokio::test]
 async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Value) {
     let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "Reason", "")))).await;
     let mut forced = json!({"spec": {"desiredUpdate": target}});
     forced["spec"]["desiredUpdate"]["force"] = json!(true);
-    assert_eq!(verdict(&cluster.dry_run(&forced).await), "passed");
+    assert!(!cluster.dry_run(&forced).await.is_denied());
 
     // A patch update that was forced; then a merge patch, which leaves the force where it is.
     cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.2", "force": true}}})).await;
@@ -176,16 +229,23 @@ async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Va
     assert_eq!(verdict(&cluster.dry_run(&forced).await), "denied", "said once more, it still may be left over");
 
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
-    assert_eq!(verdict(&cluster.dry_run(&forced).await), "passed");
+    assert!(!cluster.dry_run(&forced).await.is_denied());
 }
 
 #[tokio::test]
 async fn a_left_over_force_counts_although_the_gate_is_open() {
     let spec = json!({"desiredUpdate": {"version": "4.21.2", "force": true}});
     let cluster = cluster_behind_policy(cluster_with(&spec, Some(("True", "AsExpected", "")))).await;
-    for (version, expected) in
-        [("4.22.0", "denied"), ("5.0.0", "denied"), ("latest", "denied"), ("4.21.0", "passed"), ("4.21.9", "passed")]
-    {
+    for (version, expected) in [
+        ("4.22.0", "denied"),
+        ("5.0.0", "denied"),
+        ("latest", "denied"),
+        ("4.21.0", "denied"),
+        ("4.21.1", "denied"),
+        ("4.21.9", "denied"),
+        ("4.21.2", "passed"),
+        ("", "passed"),
+    ] {
         assert_eq!(verdict(&cluster.dry_run(&asking(version)).await), expected, "{version}");
     }
     // `oc adm upgrade` writes the whole value, and with it takes the force away.
@@ -206,8 +266,8 @@ async fn a_denial_is_one_line_and_says_what_to_do() {
         "clusterversions.config.openshift.io \"version\" is forbidden: ValidatingAdmissionPolicy 'upgrade-gate' with \
          binding 'upgrade-gate' denied request: The minor update from 4.21.1 to 4.22.0 is not allowed. Overrides prevent \
          minor and major updates: ClusterImagePolicy.config.openshift.io openshift. Remove them from spec.overrides or \
-         set unmanaged: false, then ask again; patch updates stay allowed. The cluster says Upgradeable=False \
-         (MultipleReasons); ask again once it no longer does. Its reason: Two of them: * first * second"
+         set unmanaged: false, then ask again; patch updates stay allowed. Upgradeable is False for other reasons as \
+         well: Two of them: * first * second"
     );
 }
 
@@ -239,7 +299,7 @@ async fn null_is_no_error() {
         verdict(
             &cluster.dry_run(&json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}})).await
         ),
-        "warned"
+        "denied"
     );
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "denied");
     assert_eq!(verdict(&cluster.dry_run(&asking("4.21.2")).await), "warned");
@@ -247,10 +307,12 @@ async fn null_is_no_error() {
 
 /// Whatever the status lacks, which after an installation is everything.
 #[tokio::test]
-async fn without_a_status_nothing_can_be_told() {
+async fn without_a_status_every_update_is_unknown() {
     let mut object = cluster_with(&overrides(), None);
     object.as_object_mut().unwrap().remove("status");
     let cluster = cluster_behind_policy(object).await;
+    assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "denied");
+    cluster.set_overrides(json!(null)).await;
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "warned");
 }
 
@@ -261,10 +323,14 @@ async fn warnings_tell_what_was_let_through() {
     assert_eq!(
         patch,
         ["299 - \"Validation failed for ValidatingAdmissionPolicy 'upgrade-gate-warnings' with binding \
-          'upgrade-gate-warnings': Overrides don't stop this patch update from 4.21.1 to 4.21.2. That it leaves alone what \
-          they name is recorded as an accepted risk: ClusterImagePolicy.config.openshift.io openshift. Minor and major \
-          updates stay prevented until they are removed.\""]
+          'upgrade-gate-warnings': Overrides don't stop this patch update from 4.21.1 to 4.21.2. It is applied without \
+          what they name: ClusterImagePolicy.config.openshift.io openshift. Minor and major updates stay prevented until \
+          they are removed. With a cluster-version operator up to 4.21, the upgrade-gate operator must be running.\""]
     );
+    let published = |status: &mut Value| {
+        status["conditions"] = json!([fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", "")]);
+    };
+    cluster.put_status("cluster-version-operator", published).await;
     let unknown =
         cluster.dry_run(&json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}})).await;
     assert_eq!(

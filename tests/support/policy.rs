@@ -63,7 +63,7 @@ impl Cluster {
         self.wait_until_heeded(true).await;
     }
 
-    /// Takes the bindings away, so that nothing is refused at the door.
+    /// Takes the bindings away, so that nothing is denied.
     pub async fn open_the_door(&self) {
         for name in BINDINGS {
             missing_is_fine(self.bindings().delete(name, &DeleteParams::default()).await);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 use upgrade_gate::api::{ClusterVersion, ConditionStatus, Release};
-use upgrade_gate::gate::{Authority, Snapshot, Source, Target, UpdateType, evaluate};
+use upgrade_gate::gate::{Authority, Judgement, Snapshot, Source, Step, Target, UpdateType, evaluate};
 
 /// An edit: the stored object, and the one to be written in its place.
 #[derive(Clone, Debug)]
@@ -45,18 +45,25 @@ pub fn expected(edit: &Edit) -> Answer {
     let forces = target.force;
     let forced_before = before.spec.desired_update.is_some_and(|request| request.force);
     let overridden = after.unmanaged_overrides().next().is_some();
-    let closed = overridden || after.condition("Upgradeable").is_some_and(|it| it.status == ConditionStatus::False);
-    let kind = update_type(after, target);
-    let leaves_minor = matches!(kind, UpdateType::Minor | UpdateType::Major);
-    let left_over = forces && forced_before && (leaves_minor || kind == UpdateType::Unknown);
+    let published = after.condition("Upgradeable").is_some_and(|it| it.status == ConditionStatus::False);
+    let judgement = judge(after, target);
+    let kind = judgement.update_type;
+    let gated = match kind {
+        UpdateType::Minor | UpdateType::Major => overridden || published,
+        UpdateType::Unknown => overridden && !published,
+        UpdateType::Patch | UpdateType::Rollback | UpdateType::Downgrade | UpdateType::Same => false,
+    };
+    let carried = forces && forced_before;
+    let of_another_version = judgement.failed_step == Some(Step::VerifyPayloadVersion);
+    let denied = carried || of_another_version || (gated && !forces);
     Answer {
-        denied: left_over || (leaves_minor && closed && !forces),
-        warned_as_unknown: kind == UpdateType::Unknown && !forces,
-        warned_as_patch: kind == UpdateType::Patch && overridden,
+        denied,
+        warned_as_unknown: !denied && kind == UpdateType::Unknown && !forces,
+        warned_as_patch: !denied && kind == UpdateType::Patch && overridden,
     }
 }
 
-fn update_type(cluster_version: ClusterVersion, target: Target) -> UpdateType {
+fn judge(cluster_version: ClusterVersion, target: Target) -> Judgement {
     let snapshot = Snapshot {
         now: jiff::Timestamp::UNIX_EPOCH,
         cluster_version,
@@ -66,7 +73,7 @@ fn update_type(cluster_version: ClusterVersion, target: Target) -> UpdateType {
         authority: Authority::Shared,
         targets: vec![target],
     };
-    evaluate(&snapshot).targets[0].update_type
+    evaluate(&snapshot).targets.swap_remove(0)
 }
 
 /// Edits of objects with every field absent, null, empty or odd.
@@ -180,7 +187,14 @@ fn status() -> impl Strategy<Value = Value> {
     let conditional = prop::collection::vec(field(release()).prop_map(|release| fields(["release"], [release])), 0..4);
     let desired =
         (field(current()), field(image())).prop_map(|(version, image)| fields(["version", "image"], [version, image]));
-    (field(desired), field(list()), field(conditional), field(list()), field(conditions())).prop_map(
+    let history = prop::collection::vec(
+        (release(), field(select(vec!["Completed", "Partial"]))).prop_map(|(mut entry, state)| {
+            put(entry.as_object_mut().expect("an object"), "state", state);
+            entry
+        }),
+        0..4,
+    );
+    (field(desired), field(list()), field(conditional), field(history), field(conditions())).prop_map(
         |(desired, available, conditional, history, conditions)| {
             fields(
                 ["desired", "availableUpdates", "conditionalUpdates", "history", "conditions"],

@@ -70,9 +70,12 @@ async fn a_large_object_costs_less_than_is_allowed(
 ) {
     let mut object = fixtures::cluster_with_override();
     object["status"].as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+    let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+    conditions.push(fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", ""));
     let cluster = cluster_behind_policy(object).await;
     let reply = cluster.dry_run(&json!({"spec": {"desiredUpdate": request}})).await;
     assert_eq!(verdict(&reply), expected, "{:?}", reply.warnings);
+    assert!(!reply.message.contains("budget"), "{}", reply.message);
 }
 
 #[tokio::test]
@@ -88,4 +91,24 @@ async fn many_overrides_and_conditions_cost_less_than_is_allowed() {
     let reply = cluster.dry_run(&edit).await;
     assert_eq!(verdict(&reply), "denied");
     assert!(reply.message.contains("Overrides prevent minor and major updates: 5000 entries."), "{}", reply.message);
+}
+
+#[rstest]
+#[case::bullets("\n* a")]
+#[case::bullets_about_overrides("\n* spec.overrides")]
+#[case::line_breaks("\n")]
+#[tokio::test]
+async fn long_reasons_cost_less_than_is_allowed(#[case] unit: &str) {
+    let mut object = fixtures::cluster_with_override();
+    let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+    let message = unit.repeat(100_000 / unit.len());
+    for part in ["AdminAckRequired", "ClusterOperators", "DeletesInProgress"] {
+        conditions.push(fixtures::condition(&format!("Upgradeable{part}"), "False", "Theirs", &message));
+    }
+    conditions.push(fixtures::condition("UpgradeableUpgradeInProgress", "True", "Theirs", &message));
+    conditions.push(fixtures::condition("Upgradeable", "False", "MultipleReasons", &message));
+    let cluster = cluster_behind_policy(object).await;
+    let reply = cluster.dry_run(&asking("4.22.0")).await;
+    assert_eq!(verdict(&reply), "denied");
+    assert!(reply.message.contains("The minor update from 4.21.1 to 4.22.0 is not allowed."), "{}", reply.message);
 }

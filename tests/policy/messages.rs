@@ -1,0 +1,295 @@
+//! What the two policies say: each thing once, in few words, on one line, and no more than is so.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use upgrade_gate::text;
+
+use super::{answer, asking, is_fit_to_show, status, upgradeable};
+
+/// The one message about this request under an override.
+fn said(status: &Value, request: &Value) -> String {
+    let messages = answer(&asking(status, request)).1;
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    messages.concat()
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message})
+}
+
+const MINOR: &str = "The minor update from 4.21.1 to 4.22.0 is not allowed. Overrides prevent minor and major updates: \
+                     ClusterImagePolicy.config.openshift.io openshift. Remove them from spec.overrides or set unmanaged: \
+                     false, then ask again; patch updates stay allowed.";
+
+/// As releases up to 4.22 write `Upgradeable` beside our ClusterOperator and, here, one more.
+fn with_parts(others: &str) -> Value {
+    let overrides = "Disabling ownership via cluster version overrides prevents upgrades. Please remove overrides.";
+    let whole = format!("Should not be upgraded for multiple reasons: A,B\n* {overrides}\n* {others}");
+    json!([
+        condition("UpgradeableClusterVersionOverrides", "False", "ClusterVersionOverridesSet", overrides),
+        condition("UpgradeableClusterOperators", "False", "Theirs", others),
+        condition("Upgradeable", "False", "MultipleReasons", &whole),
+        condition("UpgradeableUpgradeInProgress", "False", "No", "no"),
+        condition("UpgradeableOfSomebody", "False", "Else", "else"),
+    ])
+}
+
+const OURS: &str = "Cluster operator upgrade-gate should not be upgraded between minor versions: Overrides prevent it.";
+const ETCD: &str = "Cluster operator etcd should not be upgraded between minor versions: Quorum: no";
+
+#[rstest]
+#[case::nothing_published(json!([]), "")]
+#[case::by_a_cvo_up_to_4_22(json!([condition("Upgradeable", "False", "ClusterVersionOverridesSet", "text")]), "")]
+#[case::by_a_later_cvo(json!([condition("Upgradeable", "False", "ClusterVersionOverrides", "text")]), "")]
+#[case::and_by_our_cluster_operator(with_parts(OURS), "")]
+#[case::one_of_several_cluster_operators(
+    with_parts(&format!("Multiple cluster operators should not be upgraded:\n* {ETCD}\n* {OURS}")),
+    " Upgradeable is False for other reasons as well: Cluster operator etcd should not be upgraded between minor \
+     versions: Quorum: no"
+)]
+#[case::another_cluster_operator(
+    with_parts(ETCD),
+    " Upgradeable is False for other reasons as well: Theirs: Cluster operator etcd should not be upgraded between minor \
+     versions: Quorum: no"
+)]
+#[case::updating(
+    json!([
+        condition("UpgradeableClusterVersionOverrides", "False", "ClusterVersionOverridesSet", "text"),
+        condition("UpgradeableUpgradeInProgress", "True", "UpdateInProgress", "An update is running."),
+        condition("Upgradeable", "False", "MultipleReasons", "text\n* text\n* An update is running."),
+    ]),
+    " Upgradeable is False for other reasons as well: UpdateInProgress: An update is running."
+)]
+#[case::several_of_a_later_cvo(
+    json!([condition("Upgradeable", "False", "MultipleReasons", "Multiple reasons: A,B,C\n* Disabling ownership via \
+        cluster version overrides prevents it.\n* First.\n* Second.")]),
+    " Upgradeable is False for other reasons as well: First.; Second."
+)]
+#[case::several_of_our_own(
+    json!([condition("Upgradeable", "False", "MultipleReasons", "* ClusterVersionOverrides: Overrides in spec.overrides \
+        keep it.\n* AdminAck-x: Read this.")]),
+    " Upgradeable is False for other reasons as well: AdminAck-x: Read this."
+)]
+#[case::several_without_overrides(
+    json!([condition("Upgradeable", "False", "MultipleReasons", "Two of them:\n* first\r\n\t* second\n")]),
+    " Upgradeable is False for other reasons as well: Two of them: * first * second"
+)]
+#[case::a_reason_without_a_message(
+    json!([condition("Upgradeable", "False", "Theirs", "")]),
+    " Upgradeable is False for other reasons as well: Theirs"
+)]
+#[case::neither(json!([condition("Upgradeable", "False", "", "")]), "")]
+fn a_denied_minor_under_overrides_says_each_reason_once(#[case] conditions: Value, #[case] others: &str) {
+    let mut status = status();
+    status["conditions"] = conditions;
+    let message = said(&status, &json!({"version": "4.22.0"}));
+    assert_eq!(message, format!("{MINOR}{others}"));
+    assert!(message.len() < 400);
+}
+
+const LATE: &str = "again once oc adm upgrade no longer shows Upgradeable=False; CVOs up to 4.22 publish a change up to 4 \
+                    minutes late.";
+
+#[rstest]
+#[case::of_overrides(json!([condition("Upgradeable", "False", "ClusterVersionOverridesSet", "text")]), "")]
+#[case::and_our_cluster_operator(with_parts(OURS), "")]
+#[case::and_another(
+    with_parts(ETCD),
+    " The reason: Theirs: Cluster operator etcd should not be upgraded between minor versions: Quorum: no"
+)]
+#[case::of_another(json!([condition("Upgradeable", "False", "AdminAckRequired", "Read x.")]), " The reason: AdminAckRequired: Read x.")]
+fn a_denied_minor_without_overrides_says_how_late_upgradeable_can_be(#[case] conditions: Value, #[case] others: &str) {
+    let mut status = status();
+    status["conditions"] = conditions;
+    let mut edit = asking(&status, &json!({"version": "4.22.0"}));
+    edit.after["spec"]["overrides"] = json!([]);
+    let start = "The minor update from 4.21.1 to 4.22.0 is not allowed while Upgradeable is False.";
+    let separately = format!("{start} Write the change of spec.overrides without this request, and ask {LATE}{others}");
+    assert_eq!(answer(&edit).1, [separately]);
+    edit.before["spec"]["overrides"] = json!([]);
+    assert_eq!(answer(&edit).1, [format!("{start} Ask {LATE}{others}")]);
+}
+
+#[test]
+fn a_version_found_by_its_digest_is_named_with_the_image() {
+    let message = said(&status(), &json!({"image": "mirror@sha256:EE"}));
+    assert!(
+        message.starts_with("The minor update from 4.21.1 to 4.22.0 (mirror@sha256:EE) is not allowed."),
+        "{message}"
+    );
+}
+
+const UNTIL: &str =
+    "again once oc adm upgrade shows Upgradeable=False; CVOs up to 4.22 take up to 4 minutes to publish it.";
+
+#[rstest]
+#[case::image(status(), json!({"image": "r:1"}), "Nothing on this cluster knows yet which version r:1 is")]
+#[case::version(
+    status(),
+    json!({"version": "4.22"}),
+    "Version \"4.22\" can't be compared with the current version \"4.21.1\""
+)]
+#[case::no_status(json!({}), json!({"version": "4.22.0"}), "The status doesn't say which version this cluster runs")]
+#[case::current(
+    json!({"desired": {"version": "latest"}}),
+    json!({"version": "4.22.0"}),
+    "Version \"4.22.0\" can't be compared with the current version \"latest\""
+)]
+fn a_denied_unknown_update_says_when_to_ask_again(#[case] status: Value, #[case] request: Value, #[case] what: &str) {
+    let mut edit = asking(&status, &request);
+    let start = format!(
+        "{what}, so this may be a minor or major update, which overrides prevent: ClusterImagePolicy.config.openshift.io \
+         openshift."
+    );
+    assert_eq!(answer(&edit).1, [format!("{start} Ask {UNTIL}")]);
+    edit.before["spec"]["overrides"] = json!([{"kind": "A", "unmanaged": false}]);
+    assert_eq!(answer(&edit).1, [format!("{start} Write spec.overrides without this request, and ask {UNTIL}")]);
+}
+
+#[rstest]
+#[case::image("4.21.1", json!({"image": "r:1"}), "Nothing on this cluster knows yet which version r:1 is, so it isn't \
+    known whether this is a patch, a minor or a major update. The gate decides once it is known: see the condition \
+    ReleaseAccepted, for instance with oc adm upgrade.")]
+#[case::current("latest", json!({"version": "4.22.0"}), "Version \"4.22.0\" can't be compared with the current version \
+    \"latest\", so it isn't known whether this is a patch, a minor or a major update. The current version isn't SemVer, so \
+    neither upgrade-gate nor the cluster-version operator blocks it for that.")]
+fn an_unknown_update_is_warned_of_once_upgradeable_is_false(
+    #[case] current: &str,
+    #[case] request: Value,
+    #[case] expected: &str,
+) {
+    let mut status = upgradeable("", "");
+    status["desired"]["version"] = json!(current);
+    assert_eq!(said(&status, &request), expected);
+}
+
+#[rstest]
+#[case::minor("4.22.0", "the minor update from 4.21.1 to 4.22.0")]
+#[case::patch("4.21.3", "the update from 4.21.1 to 4.21.3")]
+#[case::older("4.20.0", "the update from 4.21.1 to 4.20.0")]
+#[case::unknown("latest", "one of which nothing tells whether it is a minor or major update: latest")]
+fn a_left_over_force_is_told_how_to_clear(#[case] version: &str, #[case] what: &str) {
+    let mut edit = asking(&status(), &json!({"version": version, "force": true}));
+    edit.before["spec"]["desiredUpdate"] = json!({"version": "4.21.2", "force": true});
+    let expected = format!(
+        "force: true is left over from an earlier request and would force {what}. Once the earlier update has completed, \
+         clear the request (oc adm upgrade --clear), then ask again, with force only if you mean it for this one."
+    );
+    assert_eq!(answer(&edit).1, [expected]);
+}
+
+#[rstest]
+#[case::new(json!(null), "")]
+#[case::pinned(json!({"version": "4.21.2", "image": "r@sha256:dd"}), "The image is left over from an earlier request. ")]
+fn a_version_under_another_ones_image_is_told_apart(#[case] before: Value, #[case] left_over: &str) {
+    let mut edit = asking(&status(), &json!({"version": "4.21.3", "image": "r@sha256:dd"}));
+    edit.before["spec"]["desiredUpdate"] = before;
+    let expected = format!(
+        "The request names version 4.21.3, but this cluster knows its image as version 4.21.2: r@sha256:dd. {left_over}No \
+         cluster-version operator takes that, forced or not. Ask for the version without this image, for instance with oc \
+         adm upgrade --to, or for the image without a version."
+    );
+    assert_eq!(answer(&edit).1, [expected]);
+}
+
+const PATCH: &str = "Overrides don't stop this patch update from 4.21.1 to 4.21.2. It is applied without what they name: \
+                     ClusterImagePolicy.config.openshift.io openshift. Minor and major updates stay prevented until they are \
+                     removed. With a cluster-version operator up to 4.21, the upgrade-gate operator must be running";
+
+#[rstest]
+#[case::completed(json!([["Completed", "4.21.1"], ["Completed", "4.20.9"]]), false)]
+#[case::a_patch_is_under_way(json!([["Partial", "4.21.1"], ["Completed", "4.21.0"], ["Completed", "4.20.9"]]), false)]
+#[case::a_minor_is_under_way(json!([["Partial", "4.21.1"], ["Partial", "4.21.0"], ["Completed", "4.20.9"]]), true)]
+#[case::nothing_completed(json!([["Partial", "4.21.1"]]), true)]
+#[case::no_history(json!([]), true)]
+fn a_patch_is_said_to_wait_where_a_minor_is_unfinished(#[case] history: Value, #[case] waits: bool) {
+    let mut status = status();
+    let entry = |entry: &Value| json!({"state": entry[0], "version": entry[1]});
+    status["history"] = history.as_array().unwrap().iter().map(entry).collect();
+    let wait = ", and the update waits until the one to 4.21.1 has completed.";
+    let expected = format!("{PATCH}{}", if waits { wait } else { "." });
+    assert_eq!(said(&status, &json!({"version": "4.21.2"})), expected);
+}
+
+#[test]
+fn of_many_overrides_five_are_named() {
+    let mut edit = asking(&status(), &json!({"version": "4.21.2"}));
+    let entry = |n: u8| {
+        let name = format!("d{n}");
+        json!({"kind": "Deployment", "group": "apps", "namespace": "ns", "name": name, "unmanaged": n != 2})
+    };
+    edit.after["spec"]["overrides"] = (0..9).map(entry).collect();
+    let expected = "Overrides don't stop this patch update from 4.21.1 to 4.21.2. It is applied without what they name: \
+        Deployment.apps ns/d0, Deployment.apps ns/d1, Deployment.apps ns/d3, Deployment.apps ns/d4, Deployment.apps ns/d5 \
+        and 3 more. Minor and major updates stay prevented until they are removed. With a cluster-version operator up to \
+        4.21, the upgrade-gate operator must be running.";
+    assert_eq!(answer(&edit).1, [expected]);
+}
+
+#[test]
+fn of_what_hides_nothing_is_repeated_and_everything_else_is() {
+    let hidden: Vec<char> = (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| text::is_hidden(*c)).collect();
+    let shown = "é e\u{301} 中 עברית 🦀 … \\ \"";
+    for hidden in hidden.chunks(200) {
+        let hidden: String = hidden.iter().collect();
+        let status = upgradeable("Operators", &format!("{shown}{hidden}{shown}"));
+        let message = said(&status, &json!({"version": "4.22.0"}));
+        assert!(is_fit_to_show(&message), "{}", message.escape_unicode());
+        assert!(message.ends_with(&format!("Operators: {shown} {shown}")), "{message}");
+    }
+}
+
+/// Whatever is quoted, from wherever.
+#[rstest]
+fn a_message_fits_whatever_it_quotes(
+    #[values(
+        "a",
+        "é",
+        "字",
+        "🙂",
+        "\n",
+        "\u{0}a",
+        "\u{200b}",
+        "\u{fe0f}",
+        "\u{e0100}a",
+        "\n* a",
+        "\n* upgrade-gate: \u{1}"
+    )]
+    unit: &str,
+) {
+    let text = unit.repeat(50_000);
+    let mut status = upgradeable(&text, &text);
+    let name = unit.repeat(1000);
+    let entry = json!({"kind": name, "group": name, "namespace": name, "name": name, "unmanaged": true});
+    let overrides: Value = (0..7).map(|_| entry.clone()).collect();
+    let long_minor = format!("4.22.0-{}", "a".repeat(40_000));
+    let mut messages = Vec::new();
+    for conditions in [status["conditions"].clone(), json!([])] {
+        status["conditions"] = conditions;
+        for request in
+            [json!({"version": long_minor}), json!({"version": "4.21.2"}), json!({"version": text, "image": text})]
+        {
+            let mut edit = asking(&status, &request);
+            edit.after["spec"]["overrides"] = overrides.clone();
+            messages.push(answer(&edit).1);
+            edit.after["spec"]["desiredUpdate"]["force"] = json!(true);
+            edit.before["spec"]["desiredUpdate"] = json!({"version": text, "image": "r", "force": true});
+            messages.push(answer(&edit).1);
+        }
+        let parts = [
+            "Upgradeable",
+            "UpgradeableAdminAckRequired",
+            "UpgradeableClusterOperators",
+            "UpgradeableDeletesInProgress",
+        ];
+        let mut parts: Value = parts.iter().map(|kind| condition(kind, "False", &text, &text)).collect();
+        parts[0]["reason"] = json!("MultipleReasons");
+        let several = json!({"desired": {"version": "4.21.1"}, "conditions": parts});
+        messages.push(answer(&asking(&several, &json!({"version": "4.22.0"}))).1);
+    }
+    status["availableUpdates"] = json!([{"version": text, "image": "r@sha256:bb"}]);
+    messages.push(answer(&asking(&status, &json!({"version": "4.21.2", "image": "r@sha256:bb"}))).1);
+    for message in messages {
+        assert!(message.len() == 1 && is_fit_to_show(&message[0]), "{message:?}");
+    }
+}
