@@ -11,7 +11,7 @@ use sizes::{LARGE, REAL, Size};
 use upgrade_gate::{
     api::{ClusterOperator, ClusterVersion},
     controller::{
-        Role,
+        Began, Role,
         plan::{Recording, Situation, plan},
     },
     gate::{Authority, Snapshot, Source, evaluate},
@@ -72,6 +72,7 @@ fn judging(criterion: &mut Criterion) {
             operator: &Source::NotServed,
             records: &Source::Read(Vec::new()),
             bridging: None,
+            began: Began::default(),
             recording: Recording::Possible,
             failing: &[],
             contended: false,

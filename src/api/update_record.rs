@@ -158,6 +158,7 @@ pub struct UpdateRecordStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
     /// Whether status.history still holds what was accepted. A cluster-version operator erases it at the next request.
+    /// Absent where the history never held it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_history: Option<bool>,
 }

@@ -4,6 +4,7 @@
 mod apply;
 mod bridge;
 mod events;
+mod front;
 mod history;
 mod leader;
 mod link;
@@ -39,6 +40,7 @@ use crate::{
 
 pub use self::{
     bridge::{Bridging, decide},
+    front::Began,
     leader::LeaderError,
     link::Link,
     ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     bridge::Bridging,
+    front::Began,
     history,
     operator_status::{self, OperatorWrite},
     ownership::{Role, owns},
@@ -124,6 +125,8 @@ pub struct Situation<'a> {
     pub records: &'a Source<Vec<UpdateRecord>>,
     /// What the bridge says of the request; `None` in any other role.
     pub bridging: Option<&'a Result<Bridging, Refusal>>,
+    /// What was seen of the newest entry of the history.
+    pub began: Began,
     /// Whether an accepted risk can be recorded: see [`recording`].
     pub recording: Recording,
     /// Kinds of write that have failed a moment ago, and why.
@@ -147,6 +150,7 @@ pub fn recording(
     in_history: Recording,
     (snapshot, verdict, role): (&Snapshot, &Verdict, Role),
     records: &Source<Vec<UpdateRecord>>,
+    began: Began,
     failing: &[(Kind, String)],
 ) -> Recording {
     let fails = |kind| failing.iter().any(|(failing, _)| *failing == kind);
@@ -167,7 +171,8 @@ pub fn recording(
             let in_front = records::is_in_front(cluster_version, &request.release);
             let unrecorded = history::record(cluster_version, request, "", history::LIMIT).is_some();
             let without_its_record = || {
-                in_front && records.is_some_and(|records| records::of_history(records, cluster_version, "").is_some())
+                in_front
+                    && records.is_some_and(|records| records::of_history(records, cluster_version, began, "").is_some())
             };
             (unrecorded && (in_history == Recording::Failing || is_missing(request, accepted_by(request))))
                 || without_its_record()
@@ -223,7 +228,7 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
         // Once another entry stands in front, nothing tells any more that this one's record is missing.
         let is_its_own = |(judgement, _): (&Judgement, _)| records::is_in_front(cluster_version, &judgement.release);
         if !accepted.is_some_and(is_its_own) {
-            writes.extend(records::of_history(records, cluster_version, &now).map(Write::Record));
+            writes.extend(records::of_history(records, cluster_version, situation.began, &now).map(Write::Record));
         }
         let record = accepted
             .and_then(|(judgement, by)| records::before_accepting(records, cluster_version, judgement, by, &now));

@@ -11,6 +11,7 @@ use super::{
     apply::{ApplyError, Writer},
     bridge::{self, Bridging},
     events::Announcer,
+    front::Front,
     leader::Leader,
     now,
     observe::Observed,
@@ -53,6 +54,7 @@ pub struct Gate {
     held: Option<String>,
     contradicted: bool,
     ungated_since: Option<Instant>,
+    front: Front,
     /// What is seen of the ClusterVersion is no older than what a former leader has planned on.
     caught_up: bool,
     /// The uid and generation that were forced.
@@ -122,6 +124,7 @@ impl Gate {
             held: None,
             contradicted: false,
             ungated_since: None,
+            front: Front::default(),
             caught_up: false,
             forced: None,
             restored: Vec::new(),
@@ -176,6 +179,8 @@ impl Gate {
             let Some(snapshot) = self.observed.snapshot(now(), authority) else { return any };
             let verdict = evaluate(snapshot);
             self.teller.metrics.evaluated(snapshot, &verdict);
+            let (snapshot, _, records) = self.observed.all();
+            let began = self.front.look(&snapshot.cluster_version, records);
             if !leads {
                 // What another replica writes meanwhile takes nothing back.
                 self.pace = Pace::default();
@@ -192,7 +197,7 @@ impl Gate {
             let (snapshot, operator, records) = self.observed.all();
             let judged = (snapshot, &verdict, self.role);
             let in_history = self.pace.recording(snapshot);
-            let recording = plan::recording(in_history, judged, records, &failing);
+            let recording = plan::recording(in_history, judged, records, began, &failing);
             let situation = Situation {
                 snapshot,
                 verdict: &verdict,
@@ -201,6 +206,7 @@ impl Gate {
                 operator,
                 records,
                 bridging: bridging.as_ref(),
+                began,
                 recording,
                 failing: &failing,
                 contended: self.pace.contends(),

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::ownership::{force_written, owns_force};
+use super::{
+    front::Began,
+    ownership::{force_written, owns_force},
+};
 use crate::{
     api::{
         AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
@@ -80,14 +83,27 @@ pub fn before_accepting(
     Some(create(records, spec))
 }
 
-/// The record of an update that somebody else let through: the front entry of the history carries accepted risks, has
-/// not completed, and no record is about it.
+/// The record of an update that somebody else let through: the front entry of the history carries accepted risks, or
+/// overrides were set when it was first seen, which a CVO that hasn't published `Upgradeable=False` yet accepts without a
+/// text; it has not completed, or came in front while this process watched; and no record is about it.
 #[must_use]
-pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, now: &str) -> Option<RecordWrite> {
-    let front = cluster_version.history().first()?;
-    if front.state == HistoryState::Completed || front.accepted_risks.is_empty() {
+pub fn of_history(
+    records: &[UpdateRecord],
+    cluster_version: &ClusterVersion,
+    began: Began,
+    now: &str,
+) -> Option<RecordWrite> {
+    let [front, older @ ..] = cluster_version.history() else { return None };
+    if front.state == HistoryState::Completed && !began.is_new {
         return None;
     }
+    let accepted_risks = if !front.accepted_risks.is_empty() {
+        front.accepted_risks.clone()
+    } else if is_under_overrides(cluster_version, front, older, began) {
+        message::overrides_while_updating(cluster_version)
+    } else {
+        return None;
+    };
     let known = |record: &UpdateRecord| {
         is_entry(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
     };
@@ -101,7 +117,7 @@ pub fn of_history(records: &[UpdateRecord], cluster_version: &ClusterVersion, no
         update_type: update_type.as_str().to_owned(),
         image: front.image.clone(),
         overrides: overrides(cluster_version),
-        accepted_risks: front.accepted_risks.clone(),
+        accepted_risks,
         by: accepted_by(records, cluster_version, front),
         accepted_time: if front.started_time.is_empty() { now.to_owned() } else { front.started_time.clone() },
     };
@@ -114,6 +130,28 @@ pub fn is_in_front(cluster_version: &ClusterVersion, release: &Release) -> bool 
     let of_release =
         |front: &HistoryEntry| same_release((&front.version, &front.image), (&release.version, &release.image));
     cluster_version.history().first().is_some_and(of_release)
+}
+
+/// Whether the update of the front entry is one under overrides, as far as that was seen. The first entry is the
+/// installation, which accepts nothing.
+fn is_under_overrides(
+    cluster_version: &ClusterVersion,
+    front: &HistoryEntry,
+    older: &[HistoryEntry],
+    began: Began,
+) -> bool {
+    let desired = cluster_version.desired();
+    let (version, image) = (&front.version, &front.image);
+    let is_asked_for =
+        same_release((version, image), (&desired.version, &desired.image)) || asks_for(cluster_version, version, image);
+    let is_set = cluster_version.unmanaged_overrides().next().is_some();
+    is_set && !began.without_overrides && !older.is_empty() && is_asked_for
+}
+
+/// Whether one of the records is about that very entry.
+#[must_use]
+pub fn has_record(records: &[UpdateRecord], entry: &HistoryEntry) -> bool {
+    records.iter().any(|record| is_entry(record, entry))
 }
 
 /// Who let an update through whose record is missing.
@@ -158,7 +196,8 @@ pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec
     writes
 }
 
-/// The text of a record whose completed entry has lost it, with the entry: what the bridge may put back.
+/// The text of a record whose completed entry has lost it, with the entry: what the bridge may put back. A text that the
+/// history never held isn't lost.
 #[must_use]
 pub fn lost<'a>(
     records: &'a [UpdateRecord],
@@ -168,7 +207,8 @@ pub fn lost<'a>(
     if front.state != HistoryState::Completed || !front.accepted_risks.is_empty() {
         return None;
     }
-    let record = records.iter().find(|record| is_entry(record, front))?;
+    let was_there = |record: &UpdateRecord| record.status.as_ref().is_some_and(|status| status.in_history.is_some());
+    let record = records.iter().find(|record| is_entry(record, front) && was_there(record))?;
     Some((front, &record.spec.accepted_risks))
 }
 
@@ -200,7 +240,11 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
     if let Some(position) = position {
         let entry = &history[position];
         status.started_time = Some(entry.started_time.clone());
-        status.in_history = Some(!entry.accepted_risks.is_empty());
+        status.in_history = match (record.spec.by, status.in_history) {
+            // What the CVO let through without a text, the history never held.
+            (AcceptedBy::Gate, None) if entry.accepted_risks.is_empty() => None,
+            (AcceptedBy::Gate | AcceptedBy::Bridge | AcceptedBy::Force, _) => Some(!entry.accepted_risks.is_empty()),
+        };
         match entry.state {
             HistoryState::Completed => {
                 status.outcome = Outcome::Completed;

@@ -3,7 +3,8 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::records::{LIMIT, RecordWrite, before_accepting, follow, name, of_history, unverified};
+use super::front::Began;
+use super::records::{LIMIT, RecordWrite, before_accepting, follow, lost, name, of_history, unverified};
 use crate::{
     api::{AcceptedBy, ClusterVersion, Release, UpdateRecord},
     gate::testing::evaluate_to,
@@ -99,7 +100,9 @@ fn a_record_follows_its_update(
 fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
     let done = record("4.21.2-0123456789ab", &json!({"outcome": "Completed", "startedTime": "s1"}));
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s2", "Forced through blocking failures: x")]));
-    let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, NOW) else { panic!("no record") };
+    let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, Began::default(), NOW) else {
+        panic!("no record")
+    };
     assert_eq!(second.metadata.name.as_deref(), Some("4.21.2-0123456789ab-2"));
     assert_eq!(second.spec.by, AcceptedBy::Force);
 }
@@ -109,7 +112,7 @@ fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
 #[case::written_before_the_entry(json!(null))]
 fn an_entry_has_one_record(#[case] status: Value) {
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", FORCED)]));
-    assert_eq!(of_history(&[record("a", &status)], &cluster, NOW), None);
+    assert_eq!(of_history(&[record("a", &status)], &cluster, Began::default(), NOW), None);
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn a_record_that_is_missing_says_who_let_the_update_through(
     #[case] risks: &str,
     #[case] expected: AcceptedBy,
 ) {
-    let record = created(of_history(&[], &forced_by(manager, NOW, risks), "later"));
+    let record = created(of_history(&[], &forced_by(manager, NOW, risks), Began::default(), "later"));
     assert_eq!(record.spec.by, expected);
     assert_eq!((&*record.spec.from, &*record.spec.accepted_time), ("4.21.1", "2026-01-02T03:04:06Z"));
 }
@@ -207,10 +210,10 @@ fn a_force_of_the_bridge_that_was_carried_along_is_not_the_bridges_doing() {
     let mut earlier = record("earlier", &json!({"outcome": "Completed", "startedTime": NOW}));
     (earlier.spec.to, earlier.spec.image) = ("4.21.1".into(), "one".into());
     let cluster = forced_by("upgrade-gate", NOW, FORCED);
-    assert_eq!(created(of_history(&[earlier.clone()], &cluster, NOW)).spec.by, AcceptedBy::Force);
+    assert_eq!(created(of_history(&[earlier.clone()], &cluster, Began::default(), NOW)).spec.by, AcceptedBy::Force);
     // One that was written after the earlier update had begun isn't that update's.
     earlier.status.as_mut().unwrap().started_time = Some("2026-01-02T03:00:00Z".into());
-    assert_eq!(created(of_history(&[earlier], &cluster, NOW)).spec.by, AcceptedBy::Bridge);
+    assert_eq!(created(of_history(&[earlier], &cluster, Began::default(), NOW)).spec.by, AcceptedBy::Bridge);
 }
 
 #[rstest]
@@ -223,7 +226,7 @@ fn what_the_bridge_was_about_to_force_and_did_not_is_abandoned(
 ) {
     let cluster = forced_by(manager, NOW, risks);
     let ours = record("4.21.2-0123456789ab", &json!({"outcome": "Pending"}));
-    let other = created(of_history(std::slice::from_ref(&ours), &cluster, NOW));
+    let other = created(of_history(std::slice::from_ref(&ours), &cluster, Began::default(), NOW));
     assert_eq!((other.spec.by, other.metadata.name.as_deref()), (by, Some("4.21.2-0123456789ab-2")));
     let followed = statuses(&follow(&[ours, other], &cluster));
     let outcomes: Vec<_> = followed.iter().map(|(name, status)| (name.as_str(), status["outcome"].clone())).collect();
@@ -248,7 +251,7 @@ fn what_the_gate_was_about_to_accept_and_was_forced_instead_is_abandoned() {
 fn the_way_back_to_the_previous_version_is_a_rollback() {
     let history =
         json!([entry("Partial", "s3", FORCED), {"version": "4.21.3"}, {"version": "4.21.2", "image": DIGEST}]);
-    let record = created(of_history(&[], &cluster(&json!(null), &history), NOW));
+    let record = created(of_history(&[], &cluster(&json!(null), &history), Began::default(), NOW));
     assert_eq!((&*record.spec.from, &*record.spec.update_type), ("4.21.3", "rollback"));
 }
 
@@ -259,4 +262,84 @@ fn of_two_updates_that_went_unverified_the_newer_is_told() {
     let records = [record("a", &json!({"outcome": "Completed", "verified": false})), older];
     assert_eq!(unverified(&records).unwrap().metadata.name.as_deref(), Some("a"));
     assert_eq!(unverified(&[record("a", &json!({"verified": true}))]), None);
+}
+
+/// A cluster under an override, at 4.21.2 by request, whose history is this, the older entries last.
+fn under_overrides(front: &Value, older: &[Value]) -> ClusterVersion {
+    let history: Vec<&Value> = std::iter::once(front).chain(older).collect();
+    ClusterVersion::from_value(json!({
+        "spec": {"desiredUpdate": {"image": DIGEST},
+                 "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}]},
+        "status": {"desired": {"version": "4.21.2", "image": DIGEST}, "history": history},
+    }))
+    .unwrap()
+}
+
+const NEW: Began = Began { is_new: true, without_overrides: false };
+const LATER_OVERRIDES: Began = Began { is_new: true, without_overrides: true };
+
+#[rstest]
+#[case::a_patch("4.21.1", "patch")]
+#[case::a_minor("4.20.9", "minor")]
+#[case::a_downgrade("4.21.3", "downgrade")]
+#[case::from_no_version("", "unknown")]
+fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
+    #[case] from: &str,
+    #[case] update_type: &str,
+) {
+    let older = [json!({"state": "Completed", "version": from, "image": "one"})];
+    let cluster = under_overrides(&entry("Partial", "2026-01-02T03:04:06Z", ""), &older);
+    let record = created(of_history(&[], &cluster, Began::default(), NOW));
+    let spec = &record.spec;
+    assert_eq!((&*spec.from, &*spec.to, &*spec.update_type, spec.by), (from, "4.21.2", update_type, AcceptedBy::Gate));
+    assert_eq!(
+        spec.accepted_risks,
+        "Overrides were set while this update was carried out, so it left unmanaged: ClusterImagePolicy openshift."
+    );
+    assert_eq!(spec.overrides[0].name, "openshift");
+    assert_eq!(spec.accepted_time, "2026-01-02T03:04:06Z");
+    assert_eq!(of_history(std::slice::from_ref(&record), &cluster, Began::default(), NOW), None, "and once");
+    // The history never held a text, so none is lost.
+    let followed = statuses(&follow(std::slice::from_ref(&record), &cluster));
+    assert_eq!(followed[0].1, json!({"outcome": "Pending", "startedTime": "2026-01-02T03:04:06Z"}));
+    let done = under_overrides(&entry("Completed", "2026-01-02T03:04:06Z", ""), &older);
+    let status = json!({"outcome": "Completed", "startedTime": "2026-01-02T03:04:06Z", "verified": true, "completedTime": "done"});
+    let known = UpdateRecord { status: serde_json::from_value(status).unwrap(), ..record };
+    assert_eq!((lost(std::slice::from_ref(&known), &done), follow(&[known.clone()], &done)), (None, Vec::new()));
+}
+
+#[rstest]
+#[case::it_runs("Partial", "", Began::default(), true)]
+#[case::it_runs_and_overrides_came_later("Partial", "", LATER_OVERRIDES, false)]
+#[case::it_was_completed_before_anybody_looked("Completed", "", NEW, true)]
+#[case::it_was_completed_before_the_start("Completed", "", Began::default(), false)]
+#[case::with_a_text_it_runs("Partial", "text", Began::default(), true)]
+#[case::with_a_text_whatever_came_later("Partial", "text", LATER_OVERRIDES, true)]
+#[case::with_a_text_completed_before_anybody_looked("Completed", "text", NEW, true)]
+#[case::with_a_text_completed_before_the_start("Completed", "text", Began::default(), false)]
+fn an_update_is_recorded_if_it_was_seen_to_begin(
+    #[case] state: &str,
+    #[case] risks: &str,
+    #[case] began: Began,
+    #[case] recorded: bool,
+) {
+    let older = [json!({"state": "Completed", "version": "4.21.1", "image": "one"})];
+    let cluster = under_overrides(&entry(state, "s1", risks), &older);
+    assert_eq!(of_history(&[], &cluster, began, NOW).is_some(), recorded);
+}
+
+#[test]
+fn an_installation_and_an_update_that_nobody_asked_for_are_not_recorded() {
+    let older = [json!({"state": "Completed", "version": "4.21.1", "image": "one"})];
+    let front = entry("Partial", "s1", "");
+    assert_eq!(of_history(&[], &under_overrides(&front, &[]), NEW, NOW), None);
+    let mut managed = under_overrides(&front, &older);
+    managed.spec.overrides[0].unmanaged = false;
+    assert_eq!(of_history(&[], &managed, NEW, NOW), None);
+    let mut other = under_overrides(&front, &older);
+    other.status.as_mut().unwrap().desired =
+        Release { version: "4.21.1".into(), image: "one".into(), ..Release::default() };
+    assert!(of_history(&[], &other, NEW, NOW).is_some(), "it is still what is asked for");
+    other.spec.desired_update = None;
+    assert_eq!(of_history(&[], &other, NEW, NOW), None);
 }

@@ -133,6 +133,15 @@ pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
     )
 }
 
+/// What an UpdateRecord says of an update whose entry in the history says nothing of overrides.
+#[must_use]
+pub fn overrides_while_updating(cluster_version: &ClusterVersion) -> String {
+    format!(
+        "Overrides were set while this update was carried out, so it left unmanaged: {}.",
+        overrides(cluster_version)
+    )
+}
+
 pub(super) fn overrides_accepted(cluster_version: &ClusterVersion, target: &Release) -> String {
     format!(
         "Overrides do not block the update to {}. The cluster-version operator does not manage: {}.",

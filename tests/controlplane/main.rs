@@ -9,6 +9,7 @@ mod auto;
 mod bridge;
 mod bridge_conditions;
 mod bridge_history;
+mod bridge_reports;
 mod bridge_restarts;
 mod check_gate;
 mod cleanup;

@@ -197,8 +197,11 @@ fn is_right(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
     let refused = condition(object, "ReleaseAccepted")["status"] == "False";
     let finished =
         condition(object, "Progressing")["status"] != "True" && waits == refused && !(waits && is_allowed(object));
-    // A CVO of 4.21 lets no update through under overrides but by force.
-    let forced = role != Role::Bridge || !records.iter().any(|record| record.spec.by == AcceptedBy::Gate);
+    // A CVO of 4.21 accepts no update under overrides but by force: what runs without a text began before they were set.
+    let accepted = |record: &UpdateRecord| {
+        record.spec.by == AcceptedBy::Gate && !record.spec.accepted_risks.starts_with("Overrides were set while")
+    };
+    let forced = role != Role::Bridge || !records.iter().any(accepted);
     upgradeable && finished && forced && is_accounted_for(role, object, records)
 }
 

@@ -16,6 +16,7 @@ use crate::{
     controller::{
         apply::ApplyError,
         bridge,
+        front::Began,
         ownership::Role,
         plan::{Kind, Recording, Situation, Write, made_at_once, plan, recording},
         records::RecordWrite,
@@ -245,6 +246,8 @@ impl Memory {
         let records = Source::Read((*self.records(replica.records)).clone());
         let in_history = if is_failing { Recording::Failing } else { Recording::Possible };
         let judged = (&snapshot, &verdict, self.role);
+        // As after a start: nobody has seen how the newest update began.
+        let began = Began::default();
         made_at_once(plan(&Situation {
             snapshot: &snapshot,
             verdict: &verdict,
@@ -253,7 +256,8 @@ impl Memory {
             operator: &Source::NotServed,
             records: &records,
             bridging: bridging.as_ref(),
-            recording: recording(in_history, judged, &records, &failing),
+            began,
+            recording: recording(in_history, judged, &records, began, &failing),
             failing: &failing,
             contended: false,
             restored: &restored,

@@ -155,6 +155,7 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
         operator: &Source::NotServed,
         records: &records,
         bridging: None,
+        began: Began::default(),
         recording: recorded(object, role, &records, failing),
         failing: &reasons(failing),
         contended: false,
@@ -170,7 +171,7 @@ fn reasons(failing: &[Kind]) -> Vec<(Kind, String)> {
 fn recorded(object: &Value, role: Role, records: &Source<Vec<UpdateRecord>>, failing: &[Kind]) -> Recording {
     let snapshot = snapshot(object);
     let in_history = if failing.contains(&Kind::History) { Recording::Failing } else { Recording::Possible };
-    recording(in_history, (&snapshot, &evaluate(&snapshot), role), records, &reasons(failing))
+    recording(in_history, (&snapshot, &evaluate(&snapshot), role), records, Began::default(), &reasons(failing))
 }
 
 /// The record of the patch, by the gate.
