@@ -92,6 +92,84 @@ fn a_file_without_a_cluster_version(#[case] content: &str, #[case] expected: &st
     assert!(message.starts_with(expected), "{message}");
 }
 
+/// What was copied along with the object is named on its own line, not on the one behind it.
+#[rstest]
+#[case::command(
+    "oc get clusterversion version -o yaml\n",
+    "",
+    1,
+    "a pasted command, oc get clusterversion version -o yaml;"
+)]
+#[case::prompt("$ oc get clusterversion version -o yaml\n", "", 1, "a pasted prompt, $ oc get clusterversion")]
+#[case::prompt_of_root(
+    "[root@host ~]# oc get clusterversion version -o yaml\n",
+    "",
+    1,
+    "a pasted prompt, [root@host ~]# oc"
+)]
+#[case::prompt_of_zsh("% oc get clusterversion version -o yaml\n", "", 1, "a pasted prompt, % oc get")]
+#[case::prompt_of_debian(
+    "me@host:~$ oc get clusterversion version -o yaml\n",
+    "",
+    1,
+    "a pasted prompt, me@host:~$ oc get"
+)]
+#[case::prompt_before_a_marker("$ oc get clusterversion version -o yaml\n---\n", "", 1, "a pasted prompt, $ oc get")]
+#[case::behind_blanks_and_comments(
+    "\n# the cluster\noc get clusterversion version -o yaml\n",
+    "",
+    3,
+    "a pasted command, oc get"
+)]
+#[case::table(
+    "NAME      VERSION   AVAILABLE\nversion   4.21.1    True\n",
+    "",
+    1,
+    "a pasted table, NAME      VERSION   AVAILABLE;"
+)]
+#[case::warning("Warning: short names: use the full one\n", "", 1, "a pasted log line or warning, Warning: short")]
+#[case::klog(
+    "W0110 10:00:00.000000   12345 warnings.go:70] deprecated\n",
+    "",
+    1,
+    "a pasted log line or warning, W0110"
+)]
+#[case::prompt_at_the_end("", "[root@host ~]# \n", 10, "a pasted prompt, [root@host ~]#;")]
+#[case::command_between(
+    "",
+    "oc get clusteroperators -o yaml\napiVersion: v1\nkind: List\n",
+    10,
+    "a pasted command, oc get"
+)]
+fn what_was_pasted_is_named(#[case] before: &str, #[case] after: &str, #[case] line: usize, #[case] expected: &str) {
+    let message = error_on("a.yaml", format!("{before}{CLUSTER}{after}"));
+    assert!(message.starts_with(&format!("a.yaml:{line}: found {expected}")), "{message}");
+}
+
+#[rstest]
+#[case::table("NAME      VERSION   AVAILABLE\nversion   4.21.1    True\n", "a pasted table, NAME")]
+#[case::error(
+    "error: You must be logged in to the server (Unauthorized)\n",
+    "a pasted log line or warning, error: You must"
+)]
+#[case::no_answer("Error from server (NotFound): nothing\n", "a pasted log line or warning, Error from server")]
+#[case::json("$ oc get cv version -o json\n{\"kind\": \"ClusterVersion\"}\n", "a pasted prompt, $ oc get cv")]
+fn what_was_pasted_instead_of_an_object_is_named(#[case] content: &str, #[case] expected: &str) {
+    let message = error_on("a.yaml", content);
+    assert!(message.starts_with(&format!("a.yaml:1: found {expected}")), "{message}");
+}
+
+#[test]
+fn what_was_pasted_is_named_in_a_folder_and_in_a_large_file_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), format!("oc get cv -o yaml\n{CLUSTER}")).unwrap();
+    let message = error(&gate(folder.path(), &["check", "--from", "."]));
+    assert!(message.contains("a.yaml:1: found a pasted command, oc get cv -o yaml;"), "{message}");
+    let comments = "# a comment\n".repeat(30_000);
+    let message = error_on("a.yaml", format!("$ oc get cv -o yaml\n{CLUSTER}{comments}"));
+    assert!(message.starts_with("a.yaml:1: found a pasted prompt, $ oc get cv -o yaml;"), "{message}");
+}
+
 #[rstest]
 #[case::overrides_as_text(
     "spec:",

@@ -3,6 +3,7 @@
 
 use std::{fmt, io, path::Path};
 
+use super::inputs::Culprit;
 use crate::{connect::ClusterError, text::escape};
 
 /// A line of an input.
@@ -60,7 +61,7 @@ pub enum Error {
     },
     /// The text is neither YAML nor JSON.
     #[error(
-        "{place}: found text that isn't {format} ({problem}), expected a ClusterVersion; mend that line, or give another file"
+        "{place}: found text that isn't {format} ({problem}), expected a ClusterVersion; fix that line, or use another file"
     )]
     Syntax {
         /// Where it stops making sense.
@@ -70,6 +71,9 @@ pub enum Error {
         /// What the parser has against it.
         problem: String,
     },
+    /// Something else was copied along with an object, or instead of it.
+    #[error("{}: found {}; expected YAML or JSON, {}", .0.place, .0.found, .0.advice)]
+    Pasted(Culprit),
     /// The text is fine and holds something else than objects.
     #[error("{place}: found {found}, expected {expected}")]
     Shape {

@@ -5,6 +5,7 @@
 //! skim    texts to slices: one for each object, most of which need no parser
 //! node    slices to trees that know their lines, from YAML or JSON
 //! found   trees to objects: identified by what they are, each held once
+//! pasted  what was copied along with them
 //! ```
 
 mod fields;
@@ -12,6 +13,7 @@ mod files;
 mod found;
 mod json;
 mod node;
+mod pasted;
 mod skim;
 #[cfg(test)]
 mod skim_tests;
@@ -27,6 +29,7 @@ use crate::{
 use files::Origin;
 use found::{Found, Purpose};
 use node::{Node, SyntaxError};
+pub use pasted::Culprit;
 use skim::{Head, Slice};
 
 /// A file that a person wrote is read to its end, so that every mistake in it is told; a larger one is skimmed.
@@ -124,9 +127,16 @@ fn read_bytes(bytes: &[u8], origin: &Origin, found: &mut Found) -> Result<(), Er
         match read_document(document, origin, text.len(), found) {
             // Whatever lies about in a folder may be broken, unless it is one of those that matter.
             Err(Error::Syntax { .. }) if !origin.by_name && !names_what_matters(document.text, needles) => Ok(()),
-            result => result,
+            Err(error) => Err(blame(error, text, document.line)),
+            Ok(()) => Ok(()),
         }
     })
+}
+
+/// The error of a document that starts on line `first`; where something was pasted into it, that is the error.
+fn blame(error: Error, text: &str, first: usize) -> Error {
+    let (Error::Syntax { place, .. } | Error::Shape { place, .. }) = &error else { return error };
+    pasted::culprit(&place.file, text, first, place.line).map_or(error, Error::Pasted)
 }
 
 fn read_document(document: Slice<'_>, origin: &Origin, size: usize, found: &mut Found) -> Result<(), Error> {
