@@ -108,3 +108,36 @@ fn undeploy_leaves_nothing_that_blocks_and_every_record() {
     control_plane.kubectl(&["delete", "crd", "clusterversions.config.openshift.io"]);
     undeploy(&control_plane);
 }
+
+/// The commands of deploy/README.md, for those who remove it without `make`.
+#[test]
+fn removal_by_hand_leaves_nothing_either() {
+    let control_plane = ControlPlane::start().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), LEFT_BEHIND).unwrap();
+    control_plane.kubectl(&["apply", "--filename", &file.path().to_string_lossy()]);
+
+    let readme = std::fs::read_to_string(support::repository("deploy/README.md")).unwrap();
+    let (_, removing) = readme.split_once("\n## Removing it\n").unwrap();
+    let commands = removing.lines().skip_while(|line| !line.starts_with("    ")).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.collect();
+    assert_eq!(commands.len(), 9);
+    let script = format!(
+        "kubectl() {{ {} --kubeconfig {} \"$@\"; }}\n{}",
+        std::path::Path::new(&support::provide(&[]).unwrap()).join("kubectl").display(),
+        control_plane.kubeconfig().display(),
+        // No controller deletes what is in the namespace here, so waiting for that would take for ever.
+        commands.join("\n").replace("delete namespace", "delete --wait=false namespace"),
+    );
+    let output = Command::new("bash").args(["-euc", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let base = support::repository("deploy/base");
+    let mut left = present(&control_plane, &["--kustomize", &base.to_string_lossy()]);
+    left.retain(|(_, _, namespace)| namespace != "openshift-upgrade-gate");
+    let kinds: Vec<&str> = left.iter().map(|(kind, ..)| kind.as_str()).collect();
+    assert_eq!(kinds, ["Namespace", "CustomResourceDefinition"], "{left:?}");
+    let made = "clusteroperators,validatingadmissionpolicies,validatingadmissionpolicybindings";
+    assert_eq!(present(&control_plane, &[made]), []);
+    assert_eq!(present(&control_plane, &["updaterecords"]).len(), 1);
+}
