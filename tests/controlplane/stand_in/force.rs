@@ -1,6 +1,5 @@
 //! `force`: what it lets through, what it doesn't, and what it leaves behind.
 
-use rstest::rstest;
 use serde_json::json;
 
 use super::{
@@ -116,22 +115,6 @@ async fn taking_force_away_after_the_update_applies_everything_once_more() {
     let seen = settled(&cluster, &cvo).await;
     assert_eq!(said(&seen, "Progressing"), "Progressing=False ");
     assert_eq!(history(&seen), ["Completed 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
-}
-
-#[rstest]
-#[case(Profile::V4_21)]
-#[case(Profile::V4_22)]
-#[case(Profile::Main)]
-#[tokio::test]
-async fn a_force_left_in_spec_carries_the_next_target_a_minor_included(#[case] profile: Profile) {
-    let (cluster, cvo) = under_overrides(profile).await;
-    patch_request(&cluster, &cvo, json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true}))
-        .await;
-    cvo.complete().await;
-    let carried = json!({"version": "4.22.0", "image": fixtures::image("4.22.0")});
-    let seen = patch_request(&cluster, &cvo, carried).await;
-    assert_eq!(said(&seen, "ReleaseAccepted"), ACCEPTED);
-    assert_eq!(history(&seen)[..2], ["Partial 4.22.0", "Completed 4.21.2"]);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! The stand-in for the stock CVO, held to each fact that is known of the real one. No upgrade-gate runs here.
 
+mod carried_force;
 mod force;
 mod preconditions;
 mod records;
 mod requests;
+mod resolving;
 mod restarts;
 mod same_update;
 mod throttle;

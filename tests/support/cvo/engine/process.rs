@@ -1,6 +1,7 @@
 //! What one process of the CVO keeps in its memory, and what follows from it and from the ClusterVersion as seen: the
 //! status to write. No I/O. A restart is a new [`Process`], which is why that forgets so much.
 
+use semver::Version;
 use serde_json::{Value, json};
 
 use super::Profile;
@@ -100,7 +101,7 @@ impl Process {
 
     /// One look at the ClusterVersion: what its status should be.
     pub(super) fn sync(&mut self, seen: &Value, upgradeable: &[Condition], now: &str) -> Outcome {
-        let resolved = resolve(seen, &self.release);
+        let resolved = resolve(seen, self.own_release());
         let request = match &resolved {
             Ok(request) => request.clone(),
             Err(_) => self.own_release(),
@@ -226,29 +227,34 @@ impl Process {
     }
 }
 
-/// What is asked for, with its image; or why that can't be told, which is what `Invalid` says.
-fn resolve(seen: &Value, release: &Release) -> Result<Request, String> {
+/// What is asked for, with its image; or what `Invalid` says of it. A version alone is looked up in `availableUpdates`;
+/// one that only the history knows is valid, and asks for nothing.
+fn resolve(seen: &Value, own: Request) -> Result<Request, String> {
     let asked = &seen["spec"]["desiredUpdate"];
+    if asked.is_null() {
+        return Ok(own);
+    }
     let request = Request {
         version: text(&asked["version"]).to_owned(),
         image: text(&asked["image"]).to_owned(),
         force: asked["force"] == true,
     };
-    if asked.is_null() {
-        let Release { version, image } = release.clone();
-        return Ok(Request { version, image, force: false });
+    let Request { version, image, .. } = &request;
+    if !version.is_empty() && Version::parse(version).is_err() {
+        return Err(format!("spec.desiredUpdate.version: {version:?} isn't a semantic version."));
     }
-    if !request.image.is_empty() {
+    if !image.is_empty() {
         return Ok(request);
     }
-    let list = |name: &str| seen["status"][name].as_array().into_iter().flatten();
-    let available = list("availableUpdates");
-    let conditional = list("conditionalUpdates").map(|update| &update["release"]);
-    let mut known = available.chain(conditional).map(Release::of).chain([release.clone()]);
-    match known.find(|known| !known.image.is_empty() && known.version == request.version) {
-        Some(known) => Ok(Request { image: known.image, ..request }),
-        None => {
-            Err(format!("spec.desiredUpdate.version: {:?} isn't available, and there is no image.", request.version))
+    let list = |name: &str| seen["status"][name].as_array().into_iter().flatten().map(Release::of);
+    let is_meant = |known: &Release| known.version == *version && !known.image.is_empty() && !version.is_empty();
+    let available: Vec<Release> = list("availableUpdates").filter(is_meant).collect();
+    match &available[..] {
+        [one] => Ok(Request { image: one.image.clone(), ..request }),
+        [] if list("history").any(|known| is_meant(&known)) => Ok(own),
+        [] => Err(format!("spec.desiredUpdate.version: {version:?} isn't available, and there is no image.")),
+        several => {
+            Err(format!("spec.desiredUpdate.version: {} releases are {version:?}. Name the image.", several.len()))
         }
     }
 }
