@@ -297,6 +297,19 @@ fn the_alerts_ask_for_metrics_that_there_are() {
     }
 }
 
+/// hack/test-alerts runs them, with promtool.
+#[test]
+fn each_alert_has_a_test_of_when_it_fires() {
+    let rules = fs::read_to_string(repository("deploy/components/monitoring/prometheus-rule.yaml")).unwrap();
+    let mut alerts: Vec<_> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect();
+    alerts.sort();
+    let tests = yaml_files("tests/alerts");
+    let tested: Vec<_> = tests.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert!(!alerts.is_empty());
+    assert_eq!(tested, alerts);
+}
+
 #[test]
 fn the_image_is_named_once() {
     let named: Vec<_> = yaml_files("deploy")
