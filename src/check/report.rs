@@ -118,10 +118,11 @@ impl RiskReport {
         Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone() }
     }
 
-    /// A link that says more about this risk, other than where all documentation starts.
+    /// A link that says more about this risk, other than where all documentation starts and the end of its message.
     #[must_use]
     pub fn own_url(&self) -> Option<&str> {
-        self.url.as_deref().filter(|url| *url != message::DOCUMENTATION)
+        let url = self.url.as_deref()?;
+        (url != message::DOCUMENTATION && !self.message.ends_with(url)).then_some(url)
     }
 }
 

@@ -152,8 +152,8 @@ pub(super) fn overrides_accepted(cluster_version: &ClusterVersion, target: &Rele
 
 pub(super) fn unreadable(what: &str, why: &str) -> String {
     format!(
-        "{what} can't be read ({}), so nobody can tell whether a minor or major update is safe. Mend the access, or \
-         the object.",
+        "Nobody can tell whether a minor or major update is safe, because {what} can't be read. Fix the access, or the \
+         object: {}",
         quote(why)
     )
 }
@@ -216,13 +216,21 @@ pub(super) fn gate_without_text(key: &str) -> String {
     )
 }
 
-pub(super) fn gate(key: &str, text: &str) -> String {
+/// The gate's own text comes last: it may end in a URL.
+pub(super) fn gate(key: &str, text: &str, ack: Option<&str>) -> String {
     let (namespace, name) = names::ADMIN_ACKS;
-    format!(
-        "{} When that is settled, acknowledge it: set \"{}\" to \"true\" in ConfigMap {namespace}/{name}.",
-        quote(text),
-        quote_name(key)
-    )
+    let (key, text) = (quote_name(key), quote(text));
+    match ack {
+        None => format!(
+            "Minor and major updates need an acknowledgement: when the following is settled, set \"{key}\" to \"true\" in \
+             ConfigMap {namespace}/{name}. {text}"
+        ),
+        Some(ack) => format!(
+            "Minor and major updates need an acknowledgement: \"{key}\" is present in ConfigMap {namespace}/{name}, but its \
+             value is \"{}\", which is not exactly \"true\". When the following is settled, set it to \"true\". {text}",
+            quote_name(ack)
+        ),
+    }
 }
 
 /// The first https URL of a text, without the punctuation that ends a sentence.
@@ -234,9 +242,11 @@ pub(super) fn first_https_url(text: &str) -> Option<&str> {
 }
 
 pub(super) fn updating(progressing: &Condition) -> String {
-    let what =
-        if progressing.message.is_empty() { String::new() } else { format!(" ({})", quote(&progressing.message)) };
-    format!("An update is in progress{what}. Wait until it has completed before a minor or major update.")
+    let wait = "An update is in progress; wait until it has completed before a minor or major update";
+    if progressing.message.is_empty() {
+        return format!("{wait}.");
+    }
+    format!("{wait}: {}", quote(&progressing.message))
 }
 
 pub(super) fn multiple_risks(risks: &[Risk]) -> String {

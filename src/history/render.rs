@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{History, Update};
 use crate::{
     api::{AcceptedBy, Outcome},
-    check::render::{BOLD, escape_markdown, pad, paragraph, wrap},
+    check::render::{BOLD, escape_markdown, pad, paragraph},
     text::escape,
 };
 
@@ -44,12 +44,13 @@ pub fn table(history: &History, width: usize) -> String {
         widths[1] = widths[1].max(HEADINGS[1].len());
     }
     let _ = writeln!(text, "{BOLD}{}{BOLD:#}", line(&HEADINGS.map(str::to_owned), &widths));
-    for (update, cells) in history.updates.iter().zip(rows_shown) {
-        let wrapped: Vec<Vec<String>> = cells.iter().zip(widths).map(|(cell, width)| wrap(cell, width)).collect();
-        for number in 0..wrapped.iter().map(Vec::len).max().unwrap_or(0) {
-            let part = wrapped.iter().map(|lines| lines.get(number).cloned().unwrap_or_default());
-            let _ = writeln!(text, "{}", line(&part.collect::<Vec<_>>(), &widths));
+    for (update, mut cells) in history.updates.iter().zip(rows_shown) {
+        // Versions that don't fit into their columns stand above their row.
+        if cells.iter().zip(widths).take(VERSIONS).any(|(cell, width)| cell.width() > width) {
+            let versions = cells[..VERSIONS].iter_mut().map(std::mem::take).collect::<Vec<_>>();
+            let _ = writeln!(text, "{}", versions.join("  "));
         }
+        let _ = writeln!(text, "{}", line(&cells, &widths));
         paragraph(&mut text, "  ", &update.accepted_risks, width);
     }
     text

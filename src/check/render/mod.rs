@@ -7,7 +7,7 @@ mod wrap;
 
 pub use markdown::{escape as escape_markdown, markdown};
 pub use table::{BOLD, paragraph, table};
-pub use wrap::{pad, wrap};
+pub use wrap::pad;
 
 use serde::Serialize;
 

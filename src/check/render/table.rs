@@ -20,7 +20,7 @@ pub const BOLD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default();
-/// The widest that the column of versions gets, a nightly build's; more goes onto further lines.
+/// The widest that the column of versions gets, a nightly build's; what is wider stands above its row.
 const MAX_VERSION: usize = 34;
 /// Characters of a digest in the table; the whole image stands below it.
 const SHORT_DIGEST: usize = 19;
@@ -92,25 +92,31 @@ fn header(text: &mut String, report: &Report, width: usize) {
 }
 
 fn targets(text: &mut String, targets: &[TargetReport], width: usize) {
-    let versions: Vec<Vec<String>> = targets.iter().map(|target| wrap(&short_name(target), MAX_VERSION)).collect();
-    let first = versions.iter().flatten().map(|line| line.width()).max().unwrap_or(0).max("VERSION".len()) + 2;
+    let names: Vec<String> = targets.iter().map(short_name).collect();
+    let fits = |name: &&String| name.width() <= MAX_VERSION;
+    let first = names.iter().filter(fits).map(|name| name.width()).max().unwrap_or(0).max("VERSION".len()) + 2;
     let second = targets.iter().map(|target| target.update_type.len()).max().unwrap_or(0).max("TYPE".len()) + 2;
     let third = "DECISION".len() + 2;
     let before = first + second + third;
     let heading = [pad("VERSION", first), pad("TYPE", second), pad("DECISION", third), "WHY".to_owned()].concat();
     let _ = writeln!(text, "{BOLD}{heading}{BOLD:#}");
-    for (target, version) in targets.iter().zip(versions) {
-        let reasons = wrap(&escape(&why(target)), width.saturating_sub(before).max(16));
-        for number in 0..version.len().max(reasons.len()) {
+    for (target, name) in targets.iter().zip(&names) {
+        // A name that doesn't fit into its column stands above its row.
+        let name = if fits(&name) {
+            name.as_str()
+        } else {
+            let _ = writeln!(text, "{name}");
+            ""
+        };
+        for (number, reason) in wrap(&escape(&why(target)), width.saturating_sub(before).max(16)).iter().enumerate() {
             let is_first = number == 0;
-            let cell = |cells: &[String], width| pad(cells.get(number).map_or("", String::as_str), width);
             let style = if is_first { style(target) } else { Style::new() };
             let decision = if is_first { target.decision } else { "" };
             let line = [
-                cell(&version, first),
+                pad(if is_first { name } else { "" }, first),
                 pad(if is_first { target.update_type } else { "" }, second),
                 format!("{style}{decision}{style:#}{}", pad("", third - decision.len())),
-                cell(&reasons, 0),
+                reason.clone(),
             ]
             .concat();
             let _ = writeln!(text, "{}", line.trim_end());

@@ -61,11 +61,12 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
             if text.is_empty() {
                 return Some(Risk::new(&name(), message::gate_without_text(key)));
             }
-            if acks.get(key).is_some_and(|ack| ack == "true") {
+            let ack = acks.get(key).map(String::as_str);
+            if ack == Some("true") {
                 return None;
             }
             let url = message::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
-            Some(Risk { url: Some(url), ..Risk::new(&name(), message::gate(key, text)) })
+            Some(Risk { url: Some(url), ..Risk::new(&name(), message::gate(key, text, ack)) })
         })
         .collect()
 }
@@ -151,6 +152,26 @@ mod tests {
         let mut snapshot = snapshot(cluster_version("latest", &[]));
         (snapshot.admin_gates, snapshot.admin_acks) = (read(json!({"ack-4.21-api": "text"})), read(json!({})));
         assert_eq!(risk_names(&super::risks(&snapshot)), ["AdminAckUnknown"]);
+    }
+
+    #[rstest]
+    #[case::capital("True")]
+    #[case::blank_before(" true")]
+    #[case::yes("yes")]
+    #[case::empty("")]
+    fn an_ack_that_is_not_exactly_true_is_named(#[case] ack: &str) {
+        let mut snapshot = snapshot(cluster_version("4.21.1", &[]));
+        (snapshot.admin_gates, snapshot.admin_acks) =
+            (read(json!({"ack-4.21-api": "See https://example.com/a"})), read(json!({"ack-4.21-api": ack})));
+        let message = &super::risks(&snapshot)[0].message;
+        let value = format!(
+            "\"ack-4.21-api\" is present in ConfigMap openshift-config/admin-acks, but its value is \"{ack}\", which is not \
+             exactly \"true\"."
+        );
+        assert!(message.contains(&value) && message.ends_with(" https://example.com/a"), "{message}");
+        snapshot.admin_acks = read(json!({}));
+        let message = &super::risks(&snapshot)[0].message;
+        assert!(!message.contains("is present") && message.ends_with(" https://example.com/a"), "{message}");
     }
 
     #[rstest]
