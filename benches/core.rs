@@ -71,6 +71,7 @@ fn judging(criterion: &mut Criterion) {
             why: "it is measured",
             operator: &Source::NotServed,
             records: &Source::Read(Vec::new()),
+            unforcing: None,
             bridging: None,
             began: Began::default(),
             recording: Recording::Possible,

@@ -1,6 +1,8 @@
 //! `upgrade-gate cleanup`: takes back what the operator has left on a cluster, and says what stays. A ClusterOperator
 //! left behind at `Upgradeable=False` would block minor updates for ever.
 
+mod force;
+
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
@@ -9,7 +11,7 @@ use kube::{
 use crate::{
     api::{ClusterVersion, UnreadableClusterVersion, UpdateRecord, names},
     connect,
-    controller::{CvoLease, Withdrawal, cluster_operators, cluster_versions, ours, owns_force, self_lease, withdrawal},
+    controller::{CvoLease, Withdrawal, cluster_operators, cluster_versions, ours, self_lease, withdrawal},
 };
 
 /// What was found, as lines for a person.
@@ -58,7 +60,7 @@ fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {
     move |source| CleanupError::Api { what, source: Box::new(source) }
 }
 
-/// Withdraws our conditions and our ClusterOperator; with `confirmed` false, only looks.
+/// Withdraws our conditions, a force of ours that is no longer needed, and our ClusterOperator; with `confirmed` false, only looks.
 ///
 /// # Errors
 /// The operator is still running or may be, or the API server refuses.
@@ -80,6 +82,7 @@ pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) ->
         CvoLease::Stale | CvoLease::Absent => {}
     }
     conditions(client, confirmed, &mut report).await?;
+    force::remove(client, confirmed, &mut report).await?;
     cluster_operator(client, confirmed, &mut report).await?;
     records(client, &mut report).await?;
     Ok(report)
@@ -103,13 +106,6 @@ async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Re
             Withdrawal::Ownership(patch) => api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await,
         };
         cluster_version = read(&patched.map_err(failed("withdrawing the conditions"))?)?;
-    }
-    if owns_force(&cluster_version) {
-        report.stays.push(
-            "A force of upgrade-gate's stands in spec.desiredUpdate. Leave it until the update has completed; \
-             `oc adm upgrade --clear` removes it afterwards."
-                .to_owned(),
-        );
     }
     Ok(())
 }

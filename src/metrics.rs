@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    controller::{Refusal, Role},
+    controller::{KeepReason, Refusal, Role},
     gate::{Snapshot, UpdateType, Verdict, would_leave_minor},
 };
 
@@ -63,6 +63,8 @@ pub struct Metrics {
     bridge_refusal: Family<RefusalLabel, Gauge>,
     last_refusal: std::sync::Mutex<Option<Refusal>>,
     bridge_force_standing: Gauge,
+    bridge_force_kept: Family<RefusalLabel, Gauge>,
+    last_kept: std::sync::Mutex<Option<&'static str>>,
     bridge_unverified: Gauge,
     leader: Gauge,
     contention: Counter,
@@ -87,6 +89,8 @@ impl Metrics {
             bridge_refusal: Family::default(),
             last_refusal: std::sync::Mutex::default(),
             bridge_force_standing: Gauge::default(),
+            bridge_force_kept: Family::default(),
+            last_kept: std::sync::Mutex::default(),
             bridge_unverified: Gauge::default(),
             leader: Gauge::default(),
             contention: Counter::default(),
@@ -116,8 +120,13 @@ impl Metrics {
         );
         registry.register(
             "bridge_force_standing",
-            "Whether a force of the bridge stands in spec.desiredUpdate",
+            "Whether spec.desiredUpdate.force is still set by the bridge",
             metrics.bridge_force_standing.clone(),
+        );
+        registry.register(
+            "bridge_force_kept",
+            "Why the bridge doesn't remove its force from spec.desiredUpdate yet",
+            metrics.bridge_force_kept.clone(),
         );
         registry.register(
             "bridge_unverified",
@@ -187,8 +196,7 @@ impl Metrics {
     }
 
     /// Shows how the bridge is. Returns whether it refuses for another reason than before.
-    pub fn bridges(&self, refusal: Option<Refusal>, force_standing: bool) -> bool {
-        self.bridge_force_standing.set(force_standing.into());
+    pub fn bridges(&self, refusal: Option<Refusal>) -> bool {
         let mut last = self.last_refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *last == refusal {
             return false;
@@ -197,6 +205,23 @@ impl Metrics {
         self.bridge_refusal.clear();
         if let Some(refusal) = refusal {
             self.bridge_refusal.get_or_create(&RefusalLabel { reason: refusal.as_str() }).set(1);
+        }
+        true
+    }
+
+    /// Shows whether a force of the bridge is in spec, and why it stays. Returns whether it stays for another reason than
+    /// before.
+    pub fn keeps_force(&self, is_set: bool, reason: Option<&KeepReason>) -> bool {
+        self.bridge_force_standing.set(is_set.into());
+        let reason = reason.map(KeepReason::as_str);
+        let mut last = self.last_kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *last == reason {
+            return false;
+        }
+        *last = reason;
+        self.bridge_force_kept.clear();
+        if let Some(reason) = reason {
+            self.bridge_force_kept.get_or_create(&RefusalLabel { reason }).set(1);
         }
         true
     }
@@ -211,7 +236,8 @@ impl Metrics {
         self.leader.set(leads.into());
         if !leads {
             self.mode.clear();
-            self.bridges(None, false);
+            self.bridges(None);
+            self.keeps_force(false, None);
             self.is_unverified(false);
         }
     }
@@ -243,6 +269,7 @@ mod tests {
                 status: crate::api::ConditionStatus::False,
                 ..crate::api::Condition::default()
             })),
+            health: crate::api::Health::default(),
         };
         let snapshot = Snapshot {
             now: jiff::Timestamp::UNIX_EPOCH,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use upgrade_gate::{
     api::ClusterVersion,
     controller::{
-        Role, decide,
+        Began, Role, decide, decide_unforce,
         plan::{Recording, Situation, Write, plan},
     },
     gate::{Authority, Source, evaluate},
@@ -23,14 +23,19 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let verdict = evaluate(&snapshot);
         assert_safe(&snapshot, &verdict);
         let bridging = (role == Role::Bridge).then(|| decide(&snapshot, true));
+        let records = Source::Read(Vec::new());
+        let unforcing =
+            decide_unforce(&snapshot.cluster_version, &snapshot.cluster_operators, &records, Began::default());
         let writes = plan(&Situation {
             snapshot: &snapshot,
             verdict: &verdict,
             role,
             why: "fuzzing",
             operator: &Source::Read(None),
-            records: &Source::Read(Vec::new()),
+            records: &records,
             bridging: bridging.as_ref(),
+            began: Began::default(),
+            unforcing: unforcing.as_ref(),
             recording: Recording::Possible,
             failing: &[],
             contended: false,

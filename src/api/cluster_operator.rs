@@ -1,4 +1,4 @@
-//! ClusterOperator, trimmed to its name and its `Upgradeable` condition as it comes off the wire.
+//! ClusterOperator, trimmed to its name, its `Upgradeable` condition and its health as it comes off the wire.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -12,6 +12,22 @@ pub struct ClusterOperator {
     pub name: String,
     /// Its `Upgradeable` condition, or why its conditions can't be read.
     pub upgradeable: Result<Option<Condition>, String>,
+    /// What `Available` and `Degraded` say.
+    pub health: Health,
+}
+
+/// The health of a ClusterOperator, which a CVO waits for while it applies a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// `Available=True`, and not `Degraded=True`.
+    Healthy,
+    /// Not `Available=True`.
+    Unavailable,
+    /// `Degraded=True`.
+    Degraded,
+    /// The conditions can't be read.
+    #[default]
+    Unknown,
 }
 
 #[derive(Deserialize)]
@@ -37,22 +53,27 @@ impl ClusterOperator {
 impl<'de> Deserialize<'de> for ClusterOperator {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
-        Ok(Self { name: wire.metadata.name, upgradeable: upgradeable_of(wire.status) })
+        let conditions = conditions_of(wire.status);
+        let health = conditions.as_deref().map_or(Health::Unknown, health_of);
+        Ok(Self { name: wire.metadata.name, upgradeable: conditions.and_then(upgradeable_of), health })
     }
 }
 
 /// One odd object must neither stop the watch of all the others nor count as a go, so the error stays in place.
-fn upgradeable_of(mut status: Value) -> Result<Option<Condition>, String> {
+fn conditions_of(mut status: Value) -> Result<Vec<Value>, String> {
     let conditions = match &mut status {
-        Value::Null => return Ok(None),
+        Value::Null => return Ok(Vec::new()),
         Value::Object(fields) => fields.remove("conditions").unwrap_or_default(),
         _ => return Err("status is not an object".into()),
     };
-    let conditions = match conditions {
-        Value::Null => return Ok(None),
-        Value::Array(conditions) => conditions,
-        _ => return Err("status.conditions is not a list".into()),
-    };
+    match conditions {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(conditions) => Ok(conditions),
+        _ => Err("status.conditions is not a list".into()),
+    }
+}
+
+fn upgradeable_of(conditions: Vec<Value>) -> Result<Option<Condition>, String> {
     for condition in conditions {
         if !condition.is_object() {
             return Err("status.conditions holds what is not a condition".into());
@@ -64,6 +85,21 @@ fn upgradeable_of(mut status: Value) -> Result<Option<Condition>, String> {
         }
     }
     Ok(None)
+}
+
+/// A status that isn't text makes the health unknown, and so does an entry that isn't a condition.
+fn health_of(conditions: &[Value]) -> Health {
+    let status = |kind: &str| {
+        let found = conditions.iter().find(|condition| condition["type"] == kind);
+        found.map(|condition| condition["status"].as_str())
+    };
+    match (status(names::condition::AVAILABLE), status(names::condition::DEGRADED)) {
+        _ if !conditions.iter().all(Value::is_object) => Health::Unknown,
+        (Some(None), _) | (_, Some(None)) => Health::Unknown,
+        (_, Some(Some("True"))) => Health::Degraded,
+        (Some(Some("True")), _) => Health::Healthy,
+        _ => Health::Unavailable,
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +128,23 @@ mod tests {
         let operator: ClusterOperator = serde_json::from_value(object).unwrap();
         assert!(operator.upgradeable.is_err());
         assert_eq!(operator.name, "a");
+    }
+
+    #[rstest]
+    #[case::healthy(json!([{"type": "Degraded", "status": "False"}, {"type": "Available", "status": "True"}]), Health::Healthy)]
+    #[case::degraded_unknown(json!([{"type": "Degraded", "status": "Unknown"}, {"type": "Available", "status": "True"}]), Health::Healthy)]
+    #[case::never_degraded(json!([{"type": "Available", "status": "True"}]), Health::Healthy)]
+    #[case::degraded(json!([{"type": "Degraded", "status": "True"}, {"type": "Available", "status": "True"}]), Health::Degraded)]
+    #[case::unavailable(json!([{"type": "Degraded", "status": "False"}, {"type": "Available", "status": "False"}]), Health::Unavailable)]
+    #[case::available_unknown(json!([{"type": "Available", "status": "Unknown"}]), Health::Unavailable)]
+    #[case::no_condition(json!([]), Health::Unavailable)]
+    #[case::no_list(json!(null), Health::Unavailable)]
+    #[case::not_a_list(json!("fine"), Health::Unknown)]
+    #[case::not_a_condition(json!([{"type": "Available", "status": "True"}, "fine"]), Health::Unknown)]
+    #[case::available_is_no_text(json!([{"type": "Available", "status": true}]), Health::Unknown)]
+    #[case::degraded_is_no_text(json!([{"type": "Available", "status": "True"}, {"type": "Degraded", "status": null}]), Health::Unknown)]
+    fn health(#[case] conditions: Value, #[case] expected: Health) {
+        let object = json!({"metadata": {"name": "a"}, "status": {"conditions": conditions}});
+        assert_eq!(serde_json::from_value::<ClusterOperator>(object).unwrap().health, expected);
     }
 }

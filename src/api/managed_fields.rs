@@ -1,4 +1,4 @@
-//! Who wrote a condition last, as the API server keeps it in `metadata.managedFields`.
+//! Who wrote a condition or a part of the request last, as the API server keeps it in `metadata.managedFields`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,4 +29,13 @@ pub fn owners_of_condition<'a>(fields: &'a [ManagedField], kind: &str) -> impl I
         .iter()
         .filter(move |field| field.fields_v1["f:status"]["f:conditions"].get(&key).is_some())
         .map(|field| field.manager.as_str())
+}
+
+/// The managers that own that field of `spec.desiredUpdate`, such as `force`.
+pub fn owners_of_request<'a>(fields: &'a [ManagedField], field: &str) -> impl Iterator<Item = &'a str> {
+    let key = format!("f:{field}");
+    fields
+        .iter()
+        .filter(move |entry| entry.fields_v1["f:spec"]["f:desiredUpdate"].get(&key).is_some())
+        .map(|entry| entry.manager.as_str())
 }

@@ -12,13 +12,13 @@ mod update_record;
 
 use serde::{Deserialize, Deserializer};
 
-pub use cluster_operator::ClusterOperator;
+pub use cluster_operator::{ClusterOperator, Health};
 pub use cluster_version::{
     ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Metadata, Override, Release, Served,
     Spec, Status, UnreadableClusterVersion,
 };
 pub use condition::{Condition, ConditionStatus, find};
-pub use managed_fields::{ManagedField, owners_of_condition};
+pub use managed_fields::{ManagedField, owners_of_condition, owners_of_request};
 pub use update_record::{AcceptedBy, Outcome, RecordedOverride, UpdateRecord, UpdateRecordSpec, UpdateRecordStatus};
 
 /// Reads `null` as the type's default, as Go's decoder does for every field of these kinds.

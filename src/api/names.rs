@@ -33,6 +33,12 @@ pub mod condition {
     pub const RELEASE_ACCEPTED: &str = "ReleaseAccepted";
     /// An update is being applied.
     pub const PROGRESSING: &str = "Progressing";
+    /// An update, or what runs, can't be applied.
+    pub const FAILING: &str = "Failing";
+    /// Of a ClusterOperator: it works.
+    pub const AVAILABLE: &str = "Available";
+    /// Of a ClusterOperator: it doesn't work as it should.
+    pub const DEGRADED: &str = "Degraded";
     /// The request can't be carried out at all.
     pub const INVALID: &str = "Invalid";
     /// Whether the update service answered.

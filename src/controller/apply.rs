@@ -122,7 +122,7 @@ impl Writer {
                 answered(version.patch_status(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
             }
             Write::Force(bridging) => self.object(&bridging.patch, &manager).await,
-            Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch, &manager).await,
+            Write::Unforce(patch) | Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch, &manager).await,
             Write::Operator(OperatorWrite::Create(object)) => {
                 answered(self.operators.patch(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
             }

@@ -98,7 +98,7 @@ fn judge(snapshot: &Snapshot, version: &str, image: &str) -> Judgement {
 }
 
 /// Every field but the known ones is empty. `acceptRisks` speaks of recommendations, which never block.
-fn has_unknown_fields(request: &Value) -> bool {
+pub(super) fn has_unknown_fields(request: &Value) -> bool {
     const KNOWN: [&str; 6] = ["version", "image", "force", "acceptRisks", "architecture", "mode"];
     let Value::Object(fields) = request else { return true };
     fields.iter().any(|(name, value)| {

@@ -24,6 +24,7 @@ mod refusal;
 mod signals;
 mod surroundings;
 mod telling;
+mod unforce;
 mod watch;
 mod withdraw;
 
@@ -44,8 +45,10 @@ pub use self::{
     leader::LeaderError,
     link::Link,
     ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
+    records::{RecordWrite, follow},
     refusal::Refusal,
     surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
+    unforce::{KeepReason, decide as decide_unforce},
     watch::{cluster_operators, cluster_versions},
     withdraw::{Withdrawal, ours, withdrawal},
 };

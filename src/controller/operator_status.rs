@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    ownership::{self, Role},
+    ownership::Role,
     plan::{Kind, Situation},
     refusal::Refusal,
 };
@@ -94,11 +94,20 @@ fn availability(situation: &Situation<'_>) -> String {
         Role::Undecided | Role::Observe => "Looks on",
     };
     let mut text = format!("{role} ({}: {}).", situation.role.as_str(), situation.why);
-    if ownership::owns_force(&situation.snapshot.cluster_version) {
-        text.push_str(
-            " A force of upgrade-gate's stands in spec.desiredUpdate: it is never cleared, since that could roll the \
-             update back; `oc adm upgrade` replaces it with the next request.",
-        );
+    if let Some(unforcing) = situation.unforcing {
+        text.push_str(" spec.desiredUpdate.force is still set by upgrade-gate. ");
+        match (situation.role, unforcing) {
+            (Role::Bridge, Ok(_)) => text.push_str("It is removed now, as the update has completed."),
+            (Role::Bridge, Err(reason)) => {
+                text.push_str(
+                    "It is removed once the update has completed and the cluster is healthy, and stays for now: ",
+                );
+                text.push_str(&reason.message());
+            }
+            (Role::Undecided | Role::Observe | Role::Replace | Role::Guard, _) => text.push_str(
+                "In this mode it is not removed; once the update has completed, oc adm upgrade --clear removes it.",
+            ),
+        }
     }
     // Not in Upgradeable's message, which the CVO passes on: it would change what the CVO says, and so this.
     if let Some(Err(refusal)) = situation.bridging
@@ -173,6 +182,7 @@ fn troubles(situation: &Situation<'_>) -> Vec<(&'static str, String)> {
             Kind::History | Kind::Restore => "HistoryNotWritten",
             Kind::Conditions | Kind::Withdraw => "ConditionsNotWritten",
             Kind::Force => "ForceNotWritten",
+            Kind::Unforce => "ForceNotRemoved",
             Kind::Record => "UpdateRecordNotWritten",
             Kind::Operator => "ClusterOperatorNotWritten",
         };

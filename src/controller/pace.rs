@@ -102,7 +102,7 @@ impl Pace {
             Write::Operator(OperatorWrite::Status(status)) => {
                 self.wrote_operator = Some((planned(status), Instant::now()));
             }
-            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) => {}
+            Write::Withdraw(_) | Write::Force(_) | Write::Unforce(_) | Write::Restore(_) | Write::Record(_) => {}
         }
         self.backoffs.retain(|backoff| backoff.kind != write.kind());
     }
@@ -163,7 +163,12 @@ impl Pace {
                 *uid == snapshot.cluster_version.metadata.uid && (*stood == planned || earlier())
             }),
             Write::History(_) => self.has_recorded(snapshot),
-            Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
+            Write::Withdraw(_)
+            | Write::Force(_)
+            | Write::Unforce(_)
+            | Write::Restore(_)
+            | Write::Record(_)
+            | Write::Operator(_) => false,
         }
     }
 

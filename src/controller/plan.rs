@@ -11,6 +11,7 @@ use super::{
     ownership::{Role, owns},
     records::{self, RecordWrite},
     refusal::Refusal,
+    unforce::KeepReason,
     withdraw::{self, Withdrawal},
 };
 use crate::{
@@ -43,6 +44,8 @@ pub enum Write {
     Withdraw(Withdrawal),
     /// JSON patch on the spec of ClusterVersion: the bridge.
     Force(Box<Bridging>),
+    /// JSON patch on the spec of ClusterVersion: the removal of the bridge's force after the update.
+    Unforce(Patch),
     /// JSON patch on the status of ClusterVersion: an accepted risk that its completed entry lost.
     Restore(Patch),
     /// An UpdateRecord.
@@ -60,6 +63,7 @@ impl Write {
             Self::Conditions(_) => Kind::Conditions,
             Self::Withdraw(_) => Kind::Withdraw,
             Self::Force(_) => Kind::Force,
+            Self::Unforce(_) => Kind::Unforce,
             Self::Restore(_) => Kind::Restore,
             Self::Record(_) => Kind::Record,
             Self::Operator(_) => Kind::Operator,
@@ -78,6 +82,8 @@ pub enum Kind {
     Withdraw,
     /// See [`Write::Force`].
     Force,
+    /// See [`Write::Unforce`].
+    Unforce,
     /// See [`Write::Restore`].
     Restore,
     /// See [`Write::Record`].
@@ -95,6 +101,7 @@ impl Kind {
             Self::Conditions => "conditions",
             Self::Withdraw => "withdraw",
             Self::Force => "force",
+            Self::Unforce => "unforce",
             Self::Restore => "restore",
             Self::Record => "record",
             Self::Operator => "operator",
@@ -127,6 +134,8 @@ pub struct Situation<'a> {
     pub bridging: Option<&'a Result<Bridging, Refusal>>,
     /// What was seen of the newest entry of the history.
     pub began: Began,
+    /// How a force of ours is removed from spec, or why it stays; `None` where there is none.
+    pub unforcing: Option<&'a Result<Patch, KeepReason>>,
     /// Whether an accepted risk can be recorded: see [`recording`].
     pub recording: Recording,
     /// Kinds of write that have failed a moment ago, and why.
@@ -243,6 +252,9 @@ pub fn plan(situation: &Situation<'_>) -> Vec<Write> {
     }
     if let Some(records) = records {
         writes.extend(records::follow(records, cluster_version).into_iter().map(Write::Record));
+    }
+    if let (Some(Ok(patch)), Role::Bridge) = (situation.unforcing, role) {
+        writes.push(Write::Unforce(patch.clone()));
     }
     // Last, as it tells of what has failed before it.
     writes.extend(operator_status::write(situation, &now).map(Write::Operator));

@@ -21,6 +21,7 @@ use super::{
     refusal::Refusal,
     surroundings,
     telling::Teller,
+    unforce,
     watch::Change,
 };
 use crate::{
@@ -196,6 +197,7 @@ impl Gate {
             let failing = self.pace.failing();
             let (snapshot, operator, records) = self.observed.all();
             let judged = (snapshot, &verdict, self.role);
+            let unforcing = unforce::decide(&snapshot.cluster_version, &snapshot.cluster_operators, records, began);
             let in_history = self.pace.recording(snapshot);
             let recording = plan::recording(in_history, judged, records, began, &failing);
             let situation = Situation {
@@ -207,6 +209,7 @@ impl Gate {
                 records,
                 bridging: bridging.as_ref(),
                 began,
+                unforcing: unforcing.as_ref(),
                 recording,
                 failing: &failing,
                 contended: self.pace.contends(),
@@ -221,6 +224,7 @@ impl Gate {
                 }
             }
             self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
+            self.teller.keeps_force(unforcing.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
                 self.teller.look_on(snapshot, &verdict, self.role);
             }
@@ -365,6 +369,7 @@ impl Gate {
                 let front = snapshot.cluster_version.history().first();
                 self.restored.extend(front.map(|entry| entry.started_time.clone()));
             }
+            Write::Unforce(_) => tracing::info!("spec.desiredUpdate.force was removed, as the update has completed"),
             Write::Conditions(_) | Write::Withdraw(_) | Write::History(_) | Write::Record(_) | Write::Operator(_) => {}
         }
     }

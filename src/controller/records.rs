@@ -169,6 +169,20 @@ fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front
     if ours && !carried { AcceptedBy::Bridge } else { AcceptedBy::Force }
 }
 
+/// Whether the records say all that they will say of the newest update, which is completed: its record says so, or it has
+/// none and gets none any more.
+#[must_use]
+pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersion, began: Began) -> bool {
+    let Some(front) = cluster_version.history().first() else { return false };
+    match records.iter().find(|record| is_entry(record, front)) {
+        Some(record) => record.status.as_ref().is_some_and(|status| status.outcome == Outcome::Completed),
+        None => {
+            of_history(records, cluster_version, began, "").is_none()
+                && !records.iter().any(|record| is_open(record) && may_be_of(record, front, cluster_version))
+        }
+    }
+}
+
 /// What has become of the records' updates, and which records leave.
 #[must_use]
 pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec<RecordWrite> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{
     bridge::Bridging,
     events::{self, Announcement, Announcer, Reason},
-    ownership::{self, Role},
+    ownership::Role,
     plan::{self, Conditions, Recording},
     records,
     refusal::Refusal,
+    unforce::KeepReason,
 };
 use crate::{
     api::{ClusterVersion, UpdateRecord, names::condition},
@@ -95,7 +96,7 @@ impl Teller {
             Some(Err(refusal)) if refusal.holds_back() => Some(*refusal),
             _ => None,
         };
-        let is_news = self.metrics.bridges(refusal, ownership::owns_force(cluster_version));
+        let is_news = self.metrics.bridges(refusal);
         if let Some(refusal) = refusal.filter(|_| is_news) {
             tracing::info!(refusal = refusal.as_str(), "{}", refusal.message());
         }
@@ -115,6 +116,15 @@ impl Teller {
             self.announcer.announce(cluster_version, Announcement { reason: Reason::ForcedUnverified, note });
         }
         self.unverified = name;
+    }
+
+    /// Why a force of ours is still in spec.
+    pub fn keeps_force(&self, unforcing: Option<&Result<json_patch::Patch, KeepReason>>) {
+        let reason = unforcing.and_then(|unforcing| unforcing.as_ref().err());
+        let is_news = self.metrics.keeps_force(unforcing.is_some(), reason);
+        if let Some(reason) = reason.filter(|_| is_news) {
+            tracing::info!(reason = reason.as_str(), "spec.desiredUpdate.force stays for now: {}", reason.message());
+        }
     }
 
     /// Another writer has taken back what was written.

@@ -82,19 +82,22 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
     let position = |verb: &str, resource: &str| told.iter().position(|told| told.0 == verb && told.1 == resource);
     assert!(position("create", "updaterecords").unwrap() < position("patch", "clusterversions").unwrap(), "{told:?}");
 
-    // At rest with the force standing in spec, which is said.
+    // The force is removed, and nothing else is left to do.
+    cluster.wait_for("no force", |cv| !is_forced(cv)).await;
+    cvo.complete().await;
     cluster.operator_settles().await;
     cluster.operator_rests_for(Duration::from_secs(2)).await;
-    assert!(is_forced(&cluster.cluster_version().await));
+    let left = json!({"architecture": "", "version": version, "image": fixtures::image(version)});
+    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], left);
     // One that the CVO was faster than is no write.
     let mut writes = cluster.operator_writes().await;
     writes.retain(|write| write.code != 409);
-    assert_eq!(writes.len(), 1, "{writes:#?}");
-    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(1.0));
+    assert_eq!(writes.len(), 2, "{writes:#?}");
+    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
     assert_eq!(operator.metric("upgrade_gate_bridge_unverified"), Some(0.0));
     assert_eq!(operator.metric("upgrade_gate_decisions_total{type=\"patch\",decision=\"allowed\"}"), Some(1.0));
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
-    assert!(available["message"].as_str().unwrap().contains("A force of upgrade-gate's stands in"), "{available}");
+    assert!(!available["message"].as_str().unwrap().contains("force"), "{available}");
     eventually("events about it", async || {
         let mut events = cluster.events().await;
         events.retain(|event| event["reason"] != "UpgradeableChanged");

@@ -28,7 +28,7 @@ fn refusal(version: &str, image: &str, items: &[&str]) -> Value {
 }
 
 /// A cluster on which a CVO refuses 4.21.2 for overrides alone.
-fn refused() -> Value {
+pub fn refused() -> Value {
     let mut cluster = fixtures::cluster_with_override();
     cluster["spec"]["desiredUpdate"] =
         json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});

@@ -215,7 +215,7 @@ async fn killed_at_any_moment_it_leaves_one_record_an_update() {
     let seen = cluster.cluster_version().await;
     let expected = ["4.21.7", "4.21.6", "4.21.5", "4.21.4", "4.21.3", "4.21.2", "4.21.1", "4.21.0"];
     assert_eq!(versions_of_history(&seen), expected);
-    // Fewer where a kill took the answer.
-    let forces = cluster.operator_writes().await.iter().filter(|write| write.code == 200).count();
-    assert!(forces <= 6, "{forces} writes on ClusterVersion for six updates");
+    // The force and its removal. Fewer where a kill took the answer, or the next request came before the removal.
+    let writes = cluster.operator_writes().await.iter().filter(|write| write.code == 200).count();
+    assert!(writes <= 12, "{writes} writes on ClusterVersion for six updates");
 }

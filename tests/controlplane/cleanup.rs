@@ -32,6 +32,8 @@ async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cvo.complete().await;
     cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+    cluster.wait_for("no force", |cv| cv["spec"]["desiredUpdate"]["force"].is_null()).await;
+    cvo.complete().await;
 
     // Not while the operator runs; a look is allowed.
     let refused = clean_up(&cluster.client, true, jiff::Timestamp::now()).await.unwrap_err();
@@ -62,7 +64,7 @@ async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
 }
 
 #[tokio::test]
-async fn a_force_that_stands_is_told_of_and_left_alone() {
+async fn a_force_is_left_while_the_update_runs_and_removed_afterwards() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     cluster.guard_the_door().await;
@@ -73,8 +75,29 @@ async fn a_force_that_stands_is_told_of_and_left_alone() {
     assert!(operator.terminate().await.success());
     let before = cluster.cluster_version().await;
     let report = clean(&cluster, true).await;
-    assert!(report.stays[0].contains("Leave it until the update has completed"), "{report:?}");
+    let expected = "spec.desiredUpdate.force, which upgrade-gate set: The update hasn't completed. Leave it while the \
+        update runs, and run `upgrade-gate cleanup --yes` again afterwards.";
+    assert_eq!(report.stays[0], expected);
     assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
+
+    // Nobody but this command says any more how the update ended.
+    cvo.complete().await;
+    let before = cluster.cluster_version().await;
+    let looked = clean(&cluster, false).await;
+    assert_eq!(looked.withdrawn, ["force of spec.desiredUpdate, as its update has completed"]);
+    assert_eq!(cluster.cluster_version().await, before, "a look changes nothing");
+    cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
+    let held = clean(&cluster, true).await;
+    assert!(held.stays[0].contains("ClusterOperator etcd is degraded, or not available"), "{held:?}");
+    assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
+    cluster.delete_cluster_operator("etcd").await;
+    assert_eq!(clean(&cluster, true).await.withdrawn, looked.withdrawn);
+    let left = json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2")});
+    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], left);
+    cluster.record_is("the record", |record| record["status"]["outcome"] == "Completed").await;
+    cvo.complete().await;
+    cvo.restart().await;
+    assert!(says(&cluster.cluster_version().await, "Progressing", "False", ""));
 }
 
 #[tokio::test]

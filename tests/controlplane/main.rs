@@ -8,6 +8,7 @@ mod support;
 mod auto;
 mod bridge;
 mod bridge_conditions;
+mod bridge_force;
 mod bridge_history;
 mod bridge_reports;
 mod bridge_restarts;

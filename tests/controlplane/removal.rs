@@ -67,7 +67,8 @@ fn undeploy_leaves_nothing_that_blocks_and_every_record() {
     control_plane.kubectl(&["apply", "--filename", &file.path().to_string_lossy()]);
 
     let said = undeploy(&control_plane);
-    assert!(said.contains("Mind: spec.desiredUpdate says force: true"), "{said}");
+    assert!(said.contains("spec.desiredUpdate.force is true and stays"), "{said}");
+    assert!(said.contains("upgrade-gate cleanup --yes"), "{said}");
     assert!(said.contains("records of accepted risks stay"), "{said}");
 
     // The namespace's own content goes with it, by a controller that there is none of here.

@@ -109,8 +109,20 @@ pub fn forced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     versions.windows(2).map(|pair| (&pair[0], &pair[1])).filter(move |(before, after)| is_forced(before, after))
 }
 
+/// Where a force was removed from a request that stayed otherwise: before and after.
+pub fn unforced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
+    let request = |object: &Value, field: &str| object["spec"]["desiredUpdate"][field].clone();
+    let is_unforced = move |before: &Value, after: &Value| {
+        request(before, "force") == true
+            && request(after, "force").is_null()
+            && request(before, "version") == request(after, "version")
+    };
+    versions.windows(2).map(|pair| (&pair[0], &pair[1])).filter(move |(before, after)| is_unforced(before, after))
+}
+
 /// Asserts what must hold beside a CVO, where nobody but the bridge forces: a patch alone, which the CVO refuses at that
-/// moment under an override, and nothing but that field and the image is written.
+/// moment under an override, the force goes once that very update is completed, and nothing but that field and the image
+/// is written.
 ///
 /// # Panics
 ///
@@ -126,7 +138,13 @@ pub fn hold_beside_a_cvo(context: &str, versions: &[Value], writes: &[Write]) {
         (!version.starts_with("4.21.") || !is_refused || !overridden)
             .then(|| format!("{version:?} is forced, and was {refused}"))
     };
+    let early = |(before, _): (&Value, &Value)| {
+        let (front, version) = (&before["status"]["history"][0], &before["spec"]["desiredUpdate"]["version"]);
+        (front["state"] != "Completed" || front["version"] != *version)
+            .then(|| format!("the force for {version} is removed on {front}"))
+    };
     let mut broken: Vec<String> = forced(versions).filter_map(wrongly).collect();
+    broken.extend(unforced(versions).filter_map(early));
     broken.extend(trespasses(versions, writes, &["force", "image"]));
     assert!(broken.is_empty(), "{context}: {broken:#?}");
 }

@@ -51,11 +51,11 @@ pub fn cluster() -> Value {
 /// The object as the administrator leaves it; `None` where that changes nothing.
 pub fn wish(object: &Value, wish: Wish) -> Option<Value> {
     let mut spec = object["spec"].clone();
-    // As `oc adm upgrade` asks: the whole value.
+    // As `oc adm upgrade` asks: the whole value. The patch by its version alone, so that the bridge pins the image.
     let ask = |version: &str, force: bool| json!({"version": version, "image": image(version), "architecture": "", "force": force});
     spec["desiredUpdate"] = match wish {
         Wish::Override => object["spec"]["desiredUpdate"].clone(),
-        Wish::Patch => ask(PATCH, false),
+        Wish::Patch => json!({"version": PATCH, "force": false}),
         Wish::Minor => ask(MINOR, false),
         Wish::Force => ask(MINOR, true),
         Wish::Clear => Value::Null,

@@ -28,6 +28,7 @@ pub enum Law {
     Foreign,
     Late,
     Force,
+    Unforce,
 }
 
 impl Law {
@@ -39,6 +40,7 @@ impl Law {
             Self::Lost => "what is recorded stays",
             Self::Foreign => "a write changes nothing that is somebody else's",
             Self::Late => "what lands after a lease has ended was under way when it did",
+            Self::Unforce => "only a force of the bridge is removed, and only after its update",
             Self::Force => "force is written under the bridge's conditions only",
         }
     }
@@ -89,6 +91,16 @@ impl Broken {
                 unforced["spec"]["desiredUpdate"] = old["spec"]["desiredUpdate"].clone();
                 broken.mark(Law::Foreign, without(old, &[], false) != without(&unforced, &[], false));
             }
+            Write::Unforce(_) => {
+                broken.mark(Law::Unforce, !may_unforce(old));
+                let mut kept = old.clone();
+                let request = kept["spec"]["desiredUpdate"].as_object_mut().unwrap();
+                request.remove("force");
+                if owns(old, "image") {
+                    request.remove("image");
+                }
+                broken.mark(Law::Foreign, without(&kept, &[], false) != without(new, &[], false));
+            }
             _ => broken.mark(Law::Foreign, old != new),
         }
         broken
@@ -138,6 +150,26 @@ fn may_force(object: &Value) -> bool {
         && has_override(object)
         && (refused["status"] == "False" && refused["reason"] == "PreconditionChecks")
         && (message.contains(&format!("\"{PATCH}\"")) && message.contains(&image(PATCH)))
+}
+
+/// Whether a force may be removed: one of the bridge's, on an update that is completed.
+fn may_unforce(object: &Value) -> bool {
+    let front = &history(object)[0];
+    let request = &object["spec"]["desiredUpdate"];
+    is_forced(object)
+        && owns(object, "force")
+        && front["state"] == "Completed"
+        && (front["version"] == request["version"] && front["image"] == request["image"])
+        && condition(object, "Progressing")["status"] == "False"
+}
+
+/// Whether that field of the request is the bridge's.
+fn owns(object: &Value, field: &str) -> bool {
+    let entries = object["metadata"]["managedFields"].as_array();
+    entries.into_iter().flatten().any(|entry| {
+        entry["manager"] == "upgrade-gate"
+            && entry["fieldsV1"]["f:spec"]["f:desiredUpdate"].get(format!("f:{field}")).is_some()
+    })
 }
 
 /// What is left of an object without these conditions, the history if so, and what the API server counts by itself.
@@ -202,7 +234,8 @@ fn is_right(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
         record.spec.by == AcceptedBy::Gate && !record.spec.accepted_risks.starts_with("Overrides were set while")
     };
     let forced = role != Role::Bridge || !records.iter().any(accepted);
-    upgradeable && finished && forced && is_accounted_for(role, object, records)
+    let unforced = !(is_forced(object) && owns(object, "force"));
+    upgradeable && finished && forced && unforced && is_accounted_for(role, object, records)
 }
 
 /// Whether each update that went ahead with an accepted risk has its record, which says how it ended.
@@ -276,6 +309,7 @@ pub fn properties() -> Vec<Property<Protocol>> {
         never_broken!(Law::Foreign),
         never_broken!(Law::Late),
         never_broken!(Law::Force),
+        never_broken!(Law::Unforce),
         Property::always(REST, comes_to_rest),
         Property::sometimes(COMPLETED, |model: &Protocol, state: &State| {
             model

@@ -21,6 +21,7 @@ use crate::{
         plan::{Kind, Recording, Situation, Write, made_at_once, plan, recording},
         records::RecordWrite,
         refusal::Refusal,
+        unforce,
     },
     gate::{Snapshot, Source, Target, evaluate, testing},
 };
@@ -48,7 +49,7 @@ impl Failing {
     }
 
     fn kinds(self) -> impl Iterator<Item = Kind> {
-        let all = [Kind::History, Kind::Conditions, Kind::Force, Kind::Restore, Kind::Record];
+        let all = [Kind::History, Kind::Conditions, Kind::Force, Kind::Unforce, Kind::Restore, Kind::Record];
         all.into_iter().filter(move |kind| self.0 & (1 << *kind as u8) != 0)
     }
 }
@@ -248,6 +249,8 @@ impl Memory {
         let judged = (&snapshot, &verdict, self.role);
         // As after a start: nobody has seen how the newest update began.
         let began = Began::default();
+        // No ClusterOperator keeps the force here: their health is no part of the protocol.
+        let unforcing = unforce::decide(&snapshot.cluster_version, &Source::Read(Vec::new()), &records, began);
         made_at_once(plan(&Situation {
             snapshot: &snapshot,
             verdict: &verdict,
@@ -258,6 +261,7 @@ impl Memory {
             bridging: bridging.as_ref(),
             began,
             recording: recording(in_history, judged, &records, began, &failing),
+            unforcing: unforcing.as_ref(),
             failing: &failing,
             contended: false,
             restored: &restored,
@@ -306,7 +310,7 @@ fn weakened(mut write: Write, defences: Defences) -> Write {
         _ => true,
     };
     match &mut write {
-        Write::History(patch) | Write::Restore(patch) => patch.0.retain(keeps),
+        Write::History(patch) | Write::Restore(patch) | Write::Unforce(patch) => patch.0.retain(keeps),
         Write::Force(bridging) => bridging.patch.0.retain(keeps),
         Write::Conditions(object) | Write::Record(RecordWrite::Status { patch: object, .. })
             if !defences.resource_version =>

@@ -31,6 +31,7 @@ impl Stored {
                 stored.object["status"] = self.patched(patch, fresh)?["status"].take();
             }
             Write::Force(bridging) => stored.set_spec(self.patched(&bridging.patch, fresh)?["spec"].take(), now),
+            Write::Unforce(patch) => stored.set_spec(self.patched(patch, fresh)?["spec"].take(), now),
             Write::Record(write) => stored.record(write)?,
             Write::Withdraw(Withdrawal::Ownership(_)) | Write::Operator(_) => unreachable!("{write:?} isn't modelled"),
         }
@@ -62,11 +63,18 @@ impl Stored {
         Ok(())
     }
 
-    /// The force that the bridge wrote is known by its owner, as in managedFields.
+    /// A field of the request that the write sets to another value is ours from then on, as in managedFields.
     fn set_spec(&mut self, spec: Value, now: &str) {
-        let owned = json!({"manager": "upgrade-gate", "operation": "Update", "time": now,
-                           "fieldsV1": {"f:spec": {"f:desiredUpdate": {"f:force": {}, "f:image": {}}}}});
-        self.object["metadata"]["managedFields"] = json!([owned]);
+        let (before, after) = (&self.object["spec"]["desiredUpdate"], &spec["desiredUpdate"]);
+        let changed =
+            ["force", "image"].into_iter().filter(|field| !after[field].is_null() && before[field] != after[field]);
+        let owned: serde_json::Map<String, Value> = changed.map(|field| (format!("f:{field}"), json!({}))).collect();
+        self.object["metadata"]["managedFields"] = if owned.is_empty() {
+            json!([])
+        } else {
+            json!([{"manager": "upgrade-gate", "operation": "Update", "time": now,
+                    "fieldsV1": {"f:spec": {"f:desiredUpdate": owned}}}])
+        };
         set_spec(&mut self.object, spec);
     }
 

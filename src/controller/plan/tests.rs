@@ -39,7 +39,12 @@ fn stored(object: &Value, write: &Write) -> Value {
     let mut object = object.clone();
     match write {
         Write::History(patch) => json_patch::patch(&mut object, patch).unwrap(),
-        Write::Withdraw(_) | Write::Force(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => {
+        Write::Withdraw(_)
+        | Write::Force(_)
+        | Write::Unforce(_)
+        | Write::Restore(_)
+        | Write::Record(_)
+        | Write::Operator(_) => {
             panic!("the gate itself doesn't write {write:?}")
         }
         Write::Conditions(configuration) => {
@@ -156,6 +161,7 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
         records: &records,
         bridging: None,
         began: Began::default(),
+        unforcing: None,
         recording: recorded(object, role, &records, failing),
         failing: &reasons(failing),
         contended: false,

@@ -1,5 +1,5 @@
-//! Beside a stock CVO, while something goes wrong between operator and API server: the patch is forced once, the minor
-//! never, and there is one record.
+//! Beside a stock CVO, while something goes wrong between operator and API server: the patch is forced once, the force is
+//! removed once and after the update, the minor is never forced, and there is one record.
 
 use std::time::Duration;
 
@@ -41,6 +41,12 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
     cvo.complete().await;
     scene.proxy.heal();
     cluster.record_is(&context, |record| record["status"]["outcome"] == "Completed").await;
+    cluster
+        .poking_until(&format!("{context}: the force to be removed"), async || {
+            let seen = cluster.cluster_version().await;
+            if seen["spec"]["desiredUpdate"]["force"].is_null() { Ok(()) } else { Err(format!("{seen:#}")) }
+        })
+        .await;
     cluster.operator_settles().await;
     cluster.operator_rests_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.records().await.len(), 1, "{context}");
@@ -48,6 +54,7 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
     let versions = scene.versions.so_far().await;
     laws::hold_beside_a_cvo(&context, &versions, &cluster.writes().await);
     assert_eq!(laws::forced(&versions).count(), 1, "{context}");
+    assert_eq!(laws::unforced(&versions).count(), 1, "{context}");
     scene.keeps_its_rate(&context);
 }
 

@@ -1,0 +1,336 @@
+//! The life of a force: removed after the update, never before, and never one of a person's.
+
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use upgrade_gate::api::ClusterVersion;
+use upgrade_gate::controller::{Began, decide_unforce};
+use upgrade_gate::gate::Source;
+
+use crate::bridge_conditions::refused;
+use crate::support::{
+    self, Cluster, Operator, Options, condition,
+    cvo::{self, Cvo, Params, Profile},
+    entries, eventually, fixtures, says,
+};
+
+/// A 4.21 cluster under overrides that knows the patches 4.21.2 to 4.21.4, its CVO, and the policy.
+async fn start() -> (Cluster, Cvo) {
+    let mut cluster_version = fixtures::cluster_with_override();
+    let patches: Vec<Value> = (2..5).map(|patch| fixtures::release(&format!("4.21.{patch}"))).collect();
+    cluster_version["status"]["availableUpdates"] = json!(patches);
+    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    cluster.guard_the_door().await;
+    (cluster, cvo)
+}
+
+fn request(cluster_version: &Value) -> &Value {
+    &cluster_version["spec"]["desiredUpdate"]
+}
+
+async fn poked_until(cluster: &Cluster, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    cluster
+        .poking_until(what, async || {
+            let seen = cluster.cluster_version().await;
+            if wanted(&seen) { Ok(seen) } else { Err(format!("{seen:#}")) }
+        })
+        .await
+}
+
+async fn forced(cluster: &Cluster) -> Value {
+    poked_until(cluster, "force", |cv| request(cv)["force"] == true).await
+}
+
+async fn unforced(cluster: &Cluster) -> Value {
+    poked_until(cluster, "no force", |cv| request(cv)["force"] != true).await
+}
+
+/// Asks as `oc` and `kubectl` do, the whole value by a merge patch.
+async fn ask(cluster: &Cluster, wanted: Value) {
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    cluster.patch(json!({"spec": {"desiredUpdate": wanted}})).await;
+}
+
+/// What of the request is the operator's by managedFields.
+fn owned(cluster_version: &Value) -> Vec<&str> {
+    let fields = cluster_version["metadata"]["managedFields"].as_array().unwrap();
+    let ours = fields.iter().filter(|field| field["manager"] == "upgrade-gate");
+    let request = ours.filter_map(|field| field["fieldsV1"]["f:spec"]["f:desiredUpdate"].as_object());
+    request.flat_map(|owned| owned.keys().map(String::as_str)).collect()
+}
+
+#[tokio::test]
+async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_heard() {
+    let (cluster, cvo) = start().await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    let two = fixtures::image("4.21.2");
+    let three = fixtures::image("4.21.3");
+    let four = fixtures::image("4.21.4");
+    // By version alone; the whole value, as `oc adm upgrade --to`; an image alone, as on a disconnected site.
+    for (version, wanted, left, ours) in [
+        ("4.21.2", json!({"version": "4.21.2"}), json!({"version": "4.21.2"}), vec!["f:force", "f:image"]),
+        (
+            "4.21.3",
+            json!({"architecture": "", "version": "4.21.3", "image": three, "force": false}),
+            json!({"architecture": "", "version": "4.21.3", "image": three}),
+            vec!["f:force"],
+        ),
+        ("4.21.4", json!({"image": four, "force": false}), json!({"image": four}), vec!["f:force"]),
+    ] {
+        ask(&cluster, wanted).await;
+        let seen = forced(&cluster).await;
+        assert_eq!(owned(&seen), ours, "{version}");
+        assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(1.0));
+        cvo.complete().await;
+        let seen = unforced(&cluster).await;
+        assert_eq!(request(&seen), &left, "{version}");
+        assert_eq!(owned(&seen), Vec::<&str>::new(), "{version}");
+        let front = &seen["status"]["history"][0];
+        assert_eq!((&front["state"], &front["version"]), (&json!("Completed"), &json!(version)));
+        // One pass right afterwards, and a restart finds nothing to do.
+        cvo.settled().await;
+        let seen = cluster.cluster_version().await;
+        assert!(says(&seen, "Progressing", "True", ""), "{version}: {seen:#}");
+        cvo.complete().await;
+        cvo.restart().await;
+        let seen = cluster.cluster_version().await;
+        assert!(says(&seen, "Progressing", "False", ""), "{version}: {seen:#}");
+        assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"), "{version}: {seen:#}");
+        assert_eq!(entries(&seen, version).len(), 1, "{version}");
+    }
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
+    let mut writes = cluster.operator_writes().await;
+    writes.retain(|write| write.code == 200);
+    assert_eq!(writes.len(), 6, "a force and its removal for each update: {writes:#?}");
+
+    // A merge patch of the version alone is heard, where nothing is pinned any more.
+    ask(&cluster, json!({"version": "4.21.4"})).await;
+    cvo.publish(&two, "4.21.2");
+    cluster.put_status(cvo::MANAGER, |status| status["availableUpdates"] = json!([fixtures::release("4.21.5")])).await;
+    cvo.publish(&fixtures::image("4.21.5"), "4.21.5");
+    cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.5"}}})).await;
+    let seen = forced(&cluster).await;
+    assert_eq!(request(&seen)["image"], fixtures::image("4.21.5"));
+}
+
+#[tokio::test]
+async fn a_force_or_an_image_of_a_persons_stays() {
+    let (cluster, cvo) = start().await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    let applied = async |wanted: Value| {
+        let object = json!({"apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion",
+            "metadata": {"name": "version"}, "spec": {"desiredUpdate": wanted}});
+        let params = PatchParams::apply("argocd").force();
+        cluster.cluster_versions().patch("version", &params, &Patch::Apply(object)).await.expect("apply");
+    };
+    // Forced by the bridge, then applied by somebody who wants just that: it has two owners.
+    ask(&cluster, json!({"version": "4.21.2"})).await;
+    forced(&cluster).await;
+    applied(json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true})).await;
+    cvo.complete().await;
+    cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+    kept(&cluster, &operator, "SharedForce").await;
+    let available = cluster.own_condition("Available", "True", "AsExpected").await;
+    assert!(available["message"].as_str().unwrap().contains("manager argocd owns the field as well"), "{available}");
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    let seen = cluster.cluster_version().await;
+    assert_eq!(request(&seen), &json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true}));
+    // Given up by that manager, which owns the image no less: the force goes, the image stays.
+    applied(json!({"version": "4.21.2", "image": fixtures::image("4.21.2")})).await;
+    let seen = unforced(&cluster).await;
+    assert_eq!(request(&seen), &json!({"version": "4.21.2", "image": fixtures::image("4.21.2")}));
+    cvo.complete().await;
+
+    // Forced by a person.
+    let forced = json!({"version": "4.21.3", "image": fixtures::image("4.21.3"), "force": true});
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
+    poked_until(&cluster, "the update", |cv| cv["status"]["history"][0]["version"] == "4.21.3").await;
+    cvo.complete().await;
+    cluster
+        .records_are("its record", |records| {
+            records.iter().any(|record| record["spec"]["to"] == "4.21.3" && record["status"]["outcome"] == "Completed")
+        })
+        .await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(request(&cluster.cluster_version().await), &forced);
+    assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
+}
+
+/// Waits until the bridge says why the force stays.
+async fn kept(cluster: &Cluster, operator: &Operator, reason: &str) {
+    let series = format!("upgrade_gate_bridge_force_kept{{reason=\"{reason}\"}}");
+    cluster
+        .poking_until(&format!("the force to be kept for {reason}"), async || {
+            operator.metric(&series).ok_or_else(|| operator.metrics())
+        })
+        .await;
+}
+
+fn healthy() -> Value {
+    json!([fixtures::condition("Available", "True", "", ""), fixtures::condition("Degraded", "False", "", "")])
+}
+
+/// No CVO runs: each word is put there by hand, and differs from the one that lets the force go in a single thing.
+#[tokio::test]
+async fn each_condition_keeps_the_force_and_is_named() {
+    let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
+    cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
+    cluster.guard_the_door().await;
+    let mut operator = Operator::start(&cluster, Options::mode("bridge")).await;
+    operator.ready().await;
+    forced(&cluster).await;
+    kept(&cluster, &operator, "NotBegun").await;
+    cluster.put_cluster_operator("etcd", healthy()).await;
+
+    let completed = || {
+        let mut status = fixtures::cluster()["status"].clone();
+        status["desired"] = fixtures::release("4.21.2");
+        let mut front = fixtures::completed("4.21.2");
+        front["startedTime"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        front["acceptedRisks"] = json!("Forced through blocking failures: some text");
+        status["history"] = json!([front, fixtures::completed("4.21.1")]);
+        let accepted = fixtures::condition("ReleaseAccepted", "True", "PayloadLoaded", "");
+        status["conditions"].as_array_mut().unwrap().push(accepted);
+        status
+    };
+    let said = |kind: &'static str, value: &'static str| {
+        move |status: &mut Value| {
+            let conditions = status["conditions"].as_array_mut().unwrap();
+            conditions.retain(|condition| condition["type"] != kind);
+            if !value.is_empty() {
+                conditions.push(fixtures::condition(kind, value, "Said", ""));
+            }
+        }
+    };
+    let changes: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+        ("NotCompleted", Box::new(|status| status["history"][0]["state"] = json!("Partial"))),
+        ("NotDesired", Box::new(|status| status["desired"] = fixtures::release("4.21.1"))),
+        ("NotBegun", Box::new(|status| status["history"][0]["image"] = json!(fixtures::image("4.21.3")))),
+        ("Progressing", Box::new(said("Progressing", "True"))),
+        ("NotAccepted", Box::new(said("ReleaseAccepted", "False"))),
+        ("Failing", Box::new(said("Failing", "True"))),
+        ("Invalid", Box::new(said("Invalid", "True"))),
+        ("Progressing", Box::new(said("Progressing", ""))),
+        ("NotAccepted", Box::new(said("ReleaseAccepted", "Unknown"))),
+    ];
+    for (reason, change) in changes {
+        cluster
+            .put_status(cvo::MANAGER, |status| {
+                *status = completed();
+                change(status);
+            })
+            .await;
+        kept(&cluster, &operator, reason).await;
+        assert_eq!(request(&cluster.cluster_version().await)["force"], true, "{reason}");
+    }
+    let available = cluster.own_condition("Available", "True", "AsExpected").await;
+    let message = available["message"].as_str().unwrap();
+    assert!(message.contains("spec.desiredUpdate.force is still set by upgrade-gate."), "{message}");
+    assert!(message.contains("stays for now: ReleaseAccepted isn't True."), "{message}");
+
+    let degraded = json!([
+        fixtures::condition("Available", "True", "", ""),
+        fixtures::condition("Degraded", "True", "Broken", "")
+    ]);
+    for conditions in [degraded, json!([fixtures::condition("Available", "False", "", "")]), json!([])] {
+        cluster.put_cluster_operator("etcd", conditions).await;
+        cluster.put_status(cvo::MANAGER, |status| *status = completed()).await;
+        kept(&cluster, &operator, "OperatorUnhealthy").await;
+        cluster.operator_settles().await;
+        assert_eq!(request(&cluster.cluster_version().await)["force"], true);
+    }
+    let available = cluster.own_condition("Available", "True", "AsExpected").await;
+    assert!(available["message"].as_str().unwrap().contains("ClusterOperator etcd is degraded, or not available"));
+    assert_eq!(cluster.operator_writes().await.iter().filter(|write| write.code == 200).count(), 1);
+
+    cluster.put_cluster_operator("etcd", healthy()).await;
+    unforced(&cluster).await;
+    eventually("no reason left", async || {
+        let metrics = operator.metrics();
+        if metrics.contains("upgrade_gate_bridge_force_kept{") { Err(metrics) } else { Ok(()) }
+    })
+    .await;
+    assert!(condition(&cluster.own_operator().await, "Available")["message"].as_str().is_some());
+}
+
+#[tokio::test]
+async fn stopped_before_or_after_the_removal_it_ends_the_same() {
+    let (cluster, cvo) = start().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, json!({"version": "4.21.2"})).await;
+    forced(&cluster).await;
+    let access =
+        json!({"group": "config.openshift.io", "resource": "clusterversions", "name": "version", "verb": "patch"});
+    let withheld = cluster.withhold(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
+    cvo.complete().await;
+    let degraded = cluster.own_condition("Degraded", "True", "ForceNotRemoved").await;
+    assert!(degraded["message"].as_str().unwrap().contains("compare the permissions with deploy/base"), "{degraded}");
+    operator.kill();
+    assert_eq!(request(&cluster.cluster_version().await)["force"], true);
+
+    // Degraded before anybody looks again: it waits for that.
+    cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
+    withheld.give_back().await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    kept(&cluster, &operator, "OperatorUnhealthy").await;
+    assert_eq!(request(&cluster.cluster_version().await)["force"], true);
+    cluster.put_cluster_operator("etcd", healthy()).await;
+    let seen = unforced(&cluster).await;
+    operator.kill();
+    assert_eq!(request(&seen), &json!({"version": "4.21.2"}));
+    cvo.complete().await;
+
+    let before = cluster.operator_writes().await.len();
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    assert_eq!(cluster.operator_writes().await.len(), before, "nothing is left to do");
+}
+
+#[tokio::test]
+async fn a_removal_of_what_has_changed_since_it_was_read_is_refused() {
+    let (cluster, cvo) = start().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    ask(&cluster, json!({"version": "4.21.2", "force": false})).await;
+    forced(&cluster).await;
+    operator.kill();
+    cvo.complete().await;
+    cluster.open_the_door().await;
+    let api: kube::Api<kube::api::DynamicObject> = kube::Api::all_with(
+        cluster.control_plane.operator_client().await,
+        &upgrade_gate::controller::cluster_versions(),
+    );
+    let read = async || {
+        let cluster_version = ClusterVersion::from_value(cluster.cluster_version().await).unwrap();
+        decide_unforce(&cluster_version, &Source::Read(Vec::new()), &Source::NotServed, Began::default())
+            .unwrap()
+            .unwrap()
+    };
+    let write = async |patch: json_patch::Patch| {
+        let params = PatchParams { field_manager: Some("upgrade-gate".to_owned()), ..PatchParams::default() };
+        match api.patch("version", &params, &Patch::<()>::Json(patch)).await {
+            Ok(_) => 200,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let patch = read().await;
+    cluster.put_status(cvo::MANAGER, |status| status["versionHash"] = json!("other")).await;
+    assert_eq!(write(patch).await, 409, "the CVO may have changed its mind");
+    let patch = read().await;
+    let before = cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.3", "image": null}}})).await;
+    let code = write(patch).await;
+    assert!(code == 409 || code == 422, "{code}");
+    assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
+}
