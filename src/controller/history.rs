@@ -357,7 +357,7 @@ mod tests {
             "apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord", "metadata": {"name": "a"},
             "spec": {"from": "4.21.1", "to": "4.21.2", "type": "patch", "image": DIGEST, "overrides": [],
                      "acceptedRisks": "what was accepted", "by": "Bridge", "acceptedTime": NOW},
-            "status": {"outcome": "Completed", "startedTime": "then"},
+            "status": {"outcome": "Completed", "startedTime": "then", "inHistory": true},
         }));
         let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
         let patch = restore(&cluster_version, &[record.unwrap()], before)?;
