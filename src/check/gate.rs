@@ -20,7 +20,7 @@ pub struct Surroundings {
     pub running: Option<bool>,
     /// Whether its Deployment is there.
     pub installed: Option<bool>,
-    /// Whether the policy of the door and its binding that denies are there.
+    /// Whether the admission policy and its binding that denies are there.
     pub policy: Option<bool>,
 }
 
@@ -32,7 +32,7 @@ pub struct GateReport {
     pub mode: &'static str,
     /// Why so.
     pub why: &'static str,
-    /// The policy that refuses at the door, with a binding that denies.
+    /// The admission policy, with a binding that denies.
     pub policy_installed: Option<bool>,
     /// The operator's Deployment, or any sign of life of it.
     pub operator_installed: Option<bool>,
@@ -72,8 +72,8 @@ impl GateReport {
     #[must_use]
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let policy = match self.policy_installed {
-            Some(true) => "installed: minor and major updates are refused at the door",
-            Some(false) => "not installed, or it doesn't deny: nothing is refused at the door",
+            Some(true) => "installed: minor and major updates are denied at admission",
+            Some(false) => "not installed, or it doesn't deny: nothing is denied at admission",
             None => "can't be read with these rights",
         };
         let operator = match (self.operator_running, self.operator_installed) {

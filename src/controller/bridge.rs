@@ -26,7 +26,7 @@ pub struct Bridging {
     pub patch: Patch,
 }
 
-/// Decides whether the pending request is forced past the CVO. `policy` says whether the policy of the door and a
+/// Decides whether the pending request is forced past the CVO. `policy` says whether the admission policy and a
 /// binding that denies are installed.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ async fn withhold<'a>(cluster: &'a Cluster, right: (&str, &str)) -> support::Wit
     cluster.withhold(access(right), right_of).await
 }
 
-/// A 4.21 cluster under overrides that knows the patches 4.21.2 to 4.21.9, its CVO, and the policy of the door.
+/// A 4.21 cluster under overrides that knows the patches 4.21.2 to 4.21.9, its CVO, and the admission policy.
 async fn start() -> (Cluster, Cvo) {
     let mut cluster_version = fixtures::cluster_with_override();
     let patches: Vec<Value> = (2..10).map(|patch| fixtures::release(&format!("4.21.{patch}"))).collect();

@@ -23,8 +23,8 @@ const MINOR: &str = "The minor update from 4.21.1 to 4.22.0 is not allowed. Over
 
 /// As releases up to 4.22 write `Upgradeable` beside our ClusterOperator and, here, one more.
 fn with_parts(others: &str) -> Value {
-    let overrides = "Disabling ownership via cluster version overrides prevents upgrades. Please remove overrides.";
-    let whole = format!("Should not be upgraded for multiple reasons: A,B\n* {overrides}\n* {others}");
+    let overrides = "Not everything is managed: cluster version overrides are set.";
+    let whole = format!("Several reasons: A,B\n* {overrides}\n* {others}");
     json!([
         condition("UpgradeableClusterVersionOverrides", "False", "ClusterVersionOverridesSet", overrides),
         condition("UpgradeableClusterOperators", "False", "Theirs", others),
@@ -34,8 +34,8 @@ fn with_parts(others: &str) -> Value {
     ])
 }
 
-const OURS: &str = "Cluster operator upgrade-gate should not be upgraded between minor versions: Overrides prevent it.";
-const ETCD: &str = "Cluster operator etcd should not be upgraded between minor versions: Quorum: no";
+const OURS: &str = "Cluster operator upgrade-gate holds minor updates back: Overrides prevent it.";
+const ETCD: &str = "Cluster operator etcd holds minor updates back: Quorum: no";
 
 #[rstest]
 #[case::nothing_published(json!([]), "")]
@@ -43,14 +43,14 @@ const ETCD: &str = "Cluster operator etcd should not be upgraded between minor v
 #[case::by_a_later_cvo(json!([condition("Upgradeable", "False", "ClusterVersionOverrides", "text")]), "")]
 #[case::and_by_our_cluster_operator(with_parts(OURS), "")]
 #[case::one_of_several_cluster_operators(
-    with_parts(&format!("Multiple cluster operators should not be upgraded:\n* {ETCD}\n* {OURS}")),
-    " Upgradeable is False for other reasons as well: Cluster operator etcd should not be upgraded between minor \
-     versions: Quorum: no"
+    with_parts(&format!("Several cluster operators:\n* {ETCD}\n* {OURS}")),
+    " Upgradeable is False for other reasons as well: Cluster operator etcd holds minor updates back: \
+     Quorum: no"
 )]
 #[case::another_cluster_operator(
     with_parts(ETCD),
-    " Upgradeable is False for other reasons as well: Theirs: Cluster operator etcd should not be upgraded between minor \
-     versions: Quorum: no"
+    " Upgradeable is False for other reasons as well: Theirs: Cluster operator etcd holds minor updates back: \
+     Quorum: no"
 )]
 #[case::updating(
     json!([
@@ -61,8 +61,8 @@ const ETCD: &str = "Cluster operator etcd should not be upgraded between minor v
     " Upgradeable is False for other reasons as well: UpdateInProgress: An update is running."
 )]
 #[case::several_of_a_later_cvo(
-    json!([condition("Upgradeable", "False", "MultipleReasons", "Multiple reasons: A,B,C\n* Disabling ownership via \
-        cluster version overrides prevents it.\n* First.\n* Second.")]),
+    json!([condition("Upgradeable", "False", "MultipleReasons", "Several reasons: A,B,C\n* There are \
+        cluster version overrides.\n* First.\n* Second.")]),
     " Upgradeable is False for other reasons as well: First.; Second."
 )]
 #[case::several_of_our_own(
@@ -77,6 +77,10 @@ const ETCD: &str = "Cluster operator etcd should not be upgraded between minor v
 #[case::a_reason_without_a_message(
     json!([condition("Upgradeable", "False", "Theirs", "")]),
     " Upgradeable is False for other reasons as well: Theirs"
+)]
+#[case::a_reason_that_says_nothing(
+    json!([condition("Upgradeable", "False", "RiskNameNotCompatibleWithReasonProperty", ETCD)]),
+    " Upgradeable is False for other reasons as well: Cluster operator etcd holds minor updates back: Quorum: no"
 )]
 #[case::neither(json!([condition("Upgradeable", "False", "", "")]), "")]
 fn a_denied_minor_under_overrides_says_each_reason_once(#[case] conditions: Value, #[case] others: &str) {
@@ -95,7 +99,7 @@ const LATE: &str = "again once oc adm upgrade no longer shows Upgradeable=False;
 #[case::and_our_cluster_operator(with_parts(OURS), "")]
 #[case::and_another(
     with_parts(ETCD),
-    " The reason: Theirs: Cluster operator etcd should not be upgraded between minor versions: Quorum: no"
+    " The reason: Theirs: Cluster operator etcd holds minor updates back: Quorum: no"
 )]
 #[case::of_another(json!([condition("Upgradeable", "False", "AdminAckRequired", "Read x.")]), " The reason: AdminAckRequired: Read x.")]
 fn a_denied_minor_without_overrides_says_how_late_upgradeable_can_be(#[case] conditions: Value, #[case] others: &str) {
