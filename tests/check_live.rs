@@ -200,6 +200,59 @@ fn who_gates_a_live_cluster_is_told() {
     assert_eq!(section, expected);
 }
 
+/// A disconnected site before anything is deployed: the CVO has read the version of the image, and refuses it.
+#[test]
+fn the_verdict_and_the_bridge_give_one_answer() {
+    const IMAGE: &str = "mirror.lan:5000/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+    let message = format!(
+        "Preconditions failed for payload loaded version=\"4.21.2\" image=\"{IMAGE}\": Precondition \
+         \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text"
+    );
+    let (code, mut object) = cluster_version();
+    object["spec"] = json!({"desiredUpdate": {"image": IMAGE, "version": "", "force": false},
+        "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}]});
+    object["status"]["history"] = json!([{"state": "Completed", "version": "4.21.1", "image": "current"}]);
+    object["status"]["conditions"] = json!([
+        {"type": "Upgradeable", "status": "False", "reason": "ClusterVersionOverridesSet"},
+        {"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message}]);
+    object["metadata"]["managedFields"] = json!([{"manager": "cluster-version-operator",
+        "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"ReleaseAccepted\"}": {"f:status": {}}}}}}]);
+    let cluster = Cluster::serving([
+        (CLUSTER_VERSION, (code, object)),
+        (ADMIN_GATES, config_map(&Value::Null)),
+        (ADMIN_ACKS, config_map(&Value::Null)),
+    ]);
+    let output = cluster.check(&[]);
+    let seen = answer(&output);
+    assert_eq!(output.status.code(), Some(0));
+    let target = &seen["targets"][0];
+    assert_eq!([&target["version"], &target["updateType"], &target["decision"]], ["4.21.2", "patch", "allowed"]);
+    assert_eq!(seen["request"], json!({"accepted": false, "reason": "PreconditionChecks", "message": message}));
+    assert_eq!(seen["gate"]["bridge"]["decision"], "onceDeployed");
+    let table = String::from_utf8(cluster.check(&["-o", "table"]).stdout).unwrap();
+    let unwrapped = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "Asked for 4.21.2, allowed",
+        "Now refused by the CVO, because overrides are set (ClusterVersionOverridesSet). With upgrade-gate: allowed.",
+        "blocks 4.21.2; it would be let through once upgrade-gate is deployed.",
+    ] {
+        assert!(unwrapped.contains(expected), "{table}");
+    }
+}
+
+#[test]
+fn a_cluster_that_does_not_say_what_it_runs_gets_no_answer() {
+    for status in [json!(null), json!({}), json!({"desired": {"version": ""}, "history": null})] {
+        let (code, mut object) = cluster_version();
+        object["status"] = status;
+        let cluster = Cluster::serving([(CLUSTER_VERSION, (code, object))]);
+        for format in ["table", "json", "yaml", "markdown"] {
+            let message = error(&cluster.check(&["-o", format]));
+            assert!(message.contains("expected the version that the cluster runs; wait until `oc get"), "{message}");
+        }
+    }
+}
+
 #[test]
 fn what_may_not_be_read_of_the_gate_is_told_and_fails_nothing() {
     let forbidden = || refusal(403, "Forbidden", "User \"me\" cannot get it");

@@ -119,6 +119,16 @@ pub enum Error {
         /// What it holds.
         found: String,
     },
+    /// Nothing says which version the cluster runs.
+    #[error("{place}: ClusterVersion: found {found}, expected the version that the cluster runs; {advice}")]
+    NoCurrentVersion {
+        /// Where the object is: a line, or a cluster.
+        place: String,
+        /// What is missing.
+        found: &'static str,
+        /// How to get it.
+        advice: &'static str,
+    },
     /// The input holds nothing that tells of the past.
     #[error(
         "{place}: found {found}, expected a ClusterVersion or UpdateRecords; get them with \

@@ -45,7 +45,7 @@ pub struct GateReport {
 /// What the bridge would do with `spec.desiredUpdate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BridgeReport {
-    /// `letsThrough`, `leavesBlocked`, `nothingToDo` or `unknown`.
+    /// `letsThrough`, `onceDeployed`, `leavesBlocked`, `nothingToDo` or `unknown`.
     pub decision: &'static str,
     /// The first condition that doesn't hold, in one word; null with `letsThrough`.
     pub reason: Option<&'static str>,
@@ -64,7 +64,7 @@ impl GateReport {
             policy_installed: seen.policy,
             operator_installed: if seen.running == Some(true) { Some(true) } else { seen.installed },
             operator_running: seen.running,
-            bridge: (role == Role::Bridge).then(|| BridgeReport::new(snapshot, seen.policy)),
+            bridge: (role == Role::Bridge).then(|| BridgeReport::new(snapshot, *seen)),
         }
     }
 
@@ -113,13 +113,32 @@ fn first_role(snapshot: &Snapshot, lease: CvoLease) -> (Role, &'static str) {
 }
 
 impl BridgeReport {
-    fn new(snapshot: &Snapshot, policy: Option<bool>) -> Self {
+    fn new(snapshot: &Snapshot, seen: Surroundings) -> Self {
+        let policy = seen.policy;
         let asked = asked_for(snapshot);
         let told = |decision, reason: Option<Refusal>, message| Self {
             decision,
             reason: reason.map(Refusal::as_str),
             message,
         };
+        let is_deployed = seen.installed != Some(false) || seen.running != Some(false);
+        if !is_deployed {
+            match decide(snapshot, true) {
+                Ok(bridging) => {
+                    let blocks = blocks(&name(&bridging));
+                    let message = format!("{blocks}; it would be let through once upgrade-gate is deployed.");
+                    return told("onceDeployed", None, message);
+                }
+                Err(refusal @ Refusal::NoRequest) => {
+                    let message = format!("{} {ONCE_DEPLOYED}", refusal.message());
+                    return told("nothingToDo", Some(refusal), message);
+                }
+                // What keeps it back does so with upgrade-gate as well, and is told below.
+                Err(_) => {}
+            }
+        }
+        // Where upgrade-gate isn't deployed, its policy isn't what is missing.
+        let policy = if is_deployed { policy } else { Some(true) };
         match (decide(snapshot, policy.unwrap_or(true)), policy) {
             (Ok(bridging), Some(_)) => {
                 let message = format!("{}; the bridge would let it through.", blocks(&name(&bridging)));
@@ -156,6 +175,10 @@ impl BridgeReport {
         }
     }
 }
+
+/// What a deployed upgrade-gate is for, where nothing is asked for.
+const ONCE_DEPLOYED: &str =
+    "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone and stays within the minor.";
 
 /// Whether this speaks of a request that the CVO is known to block.
 fn is_about_its_refusal(refusal: Refusal) -> bool {
@@ -293,6 +316,29 @@ mod tests {
     ) {
         let report = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen(CvoLease::Fresh, policy));
         let bridge = report.bridge.unwrap();
+        assert_eq!((bridge.decision, bridge.reason), (decision, reason));
+        assert!(bridge.message.starts_with(message), "{}", bridge.message);
+    }
+
+    #[rstest]
+    #[case::through(json!({"version": "4.21.2"}), refused("4.21.2"), Some(false), "onceDeployed", None,
+        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed.")]
+    #[case::no_right_to_read_the_policy(json!({"version": "4.21.2"}), refused("4.21.2"), None, "onceDeployed", None,
+        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed.")]
+    #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(false), "leavesBlocked", Some("NotPatch"),
+        "The cluster-version operator blocks 4.22.0; the bridge would leave it so: ")]
+    #[case::nothing(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),
+        "No update is asked for. Once upgrade-gate is deployed, it lets through what is blocked for overrides alone")]
+    fn before_anything_is_deployed_nothing_is_missing(
+        #[case] request: Value,
+        #[case] accepted: Value,
+        #[case] policy: Option<bool>,
+        #[case] decision: &str,
+        #[case] reason: Option<&str>,
+        #[case] message: &str,
+    ) {
+        let seen = Surroundings { cvo: CvoLease::Fresh, running: Some(false), installed: Some(false), policy };
+        let bridge = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen).bridge.unwrap();
         assert_eq!((bridge.decision, bridge.reason), (decision, reason));
         assert!(bridge.message.starts_with(message), "{}", bridge.message);
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     args::InputArgs,
     error::Error,
+    evidence::with_current,
     gate::Surroundings,
     inputs::{Inputs, Past},
 };
@@ -85,8 +86,13 @@ struct Cluster {
 
 impl Cluster {
     async fn read(&self) -> Result<Inputs, Error> {
+        let cluster_version = with_current(self.cluster_version().await?).map_err(|found| Error::NoCurrentVersion {
+            place: self.server.clone(),
+            found,
+            advice: "wait until `oc get clusterversion` shows a version, which the cluster-version operator writes",
+        })?;
         Ok(Inputs {
-            cluster_version: self.cluster_version().await?,
+            cluster_version,
             cluster_operators: self.cluster_operators().await?,
             admin_gates: self.config_map(ADMIN_GATES).await?,
             admin_acks: self.config_map(ADMIN_ACKS).await?,

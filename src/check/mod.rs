@@ -9,10 +9,13 @@
 //! ```
 
 mod args;
+mod command;
 mod error;
+mod evidence;
 mod gate;
 mod inputs;
 mod live;
+mod now;
 pub(crate) mod render;
 mod report;
 
@@ -24,7 +27,8 @@ pub use report::Report;
 
 use crate::{
     api::ClusterVersion,
-    gate::{Authority, Snapshot, Target, evaluate, release},
+    controller::Role,
+    gate::{Authority, Snapshot, Target, evaluate, release, request},
 };
 
 /// What `check` came to.
@@ -66,7 +70,14 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     };
     let verdict = evaluate(&snapshot);
     let gate = surroundings.map(|surroundings| GateReport::new(&snapshot, &surroundings));
-    let report = Report { gate, ..Report::new(&snapshot.cluster_version, &verdict, not_evaluated) };
+    let has_a_cvo = gate.as_ref().is_none_or(|gate| gate.mode != Role::Replace.as_str());
+    let mut report = Report::new(&snapshot.cluster_version, &verdict, not_evaluated);
+    if has_a_cvo {
+        report.now = now::now(&snapshot, &verdict);
+    } else {
+        report.upgradeable.behind = None;
+    }
+    let report = Report { gate, ..report };
     let text = match args.output {
         Output::Table => render::table(&report, terminal_width()),
         Output::Json => render::json(&report)?,
@@ -92,7 +103,8 @@ fn targets(cluster_version: &ClusterVersion) -> Vec<Target> {
         .into_iter()
         .chain(Target::listed(cluster_version))
         .filter(|target| {
-            let resolved = release::resolve(cluster_version, target);
+            let known = request::with_loaded_version(cluster_version, target);
+            let resolved = release::resolve(cluster_version, &known);
             let release = (resolved.release.version, resolved.release.image);
             // A request that contradicts itself stands for no release that a list could repeat.
             if resolved.contradicts.is_some() {

@@ -2,10 +2,17 @@
 
 use serde::Serialize;
 
-use super::gate::GateReport;
+use super::{command::command, gate::GateReport};
 use crate::{
-    api::{ClusterVersion, ConditionStatus},
-    gate::{Decision, Finding, Judgement, Origin, Risk, Verdict, message},
+    api::{ClusterVersion, Condition, ConditionStatus, names::condition},
+    gate::{
+        Decision, Finding, Judgement, Origin, Risk, Target, UpdateType, Verdict,
+        availability::availability,
+        message,
+        publication::{COMMANDS, behind},
+        release,
+        request::{Standing, standing, word},
+    },
 };
 
 /// The answer of `check`.
@@ -16,10 +23,17 @@ pub struct Report {
     pub cluster: Cluster,
     /// Whether it may leave its minor.
     pub upgradeable: UpgradeableReport,
+    /// Why it offers no update; null where it offers some and nothing says that looking them up has failed.
+    pub availability: Option<AvailabilityReport>,
+    /// What the cluster itself says of `spec.desiredUpdate`; null where nothing is asked for.
+    pub request: Option<RequestReport>,
     /// One entry for each target.
     pub targets: Vec<TargetReport>,
     /// Sources that the input doesn't hold.
     pub not_evaluated: Vec<&'static str>,
+    /// What becomes of an update that is asked for, as long as a CVO of today refuses it.
+    #[serde(skip)]
+    pub now: Option<String>,
     /// Who gates the cluster, where that was looked for: on a live one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
@@ -43,8 +57,47 @@ pub struct UpgradeableReport {
     pub reason: String,
     /// The condition's message.
     pub message: String,
+    /// The status of the condition that the cluster has now; null where it has none.
+    pub published: Option<&'static str>,
+    /// Where that one is behind the overrides: what follows, and what ends it.
+    pub behind: Option<BehindReport>,
     /// Every reason not to leave this minor.
     pub risks: Vec<RiskReport>,
+}
+
+/// The published condition doesn't say yet what overrides mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BehindReport {
+    /// What follows.
+    pub message: &'static str,
+    /// What makes the CVO publish at once.
+    pub commands: [&'static str; 2],
+}
+
+/// Why no update is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AvailabilityReport {
+    /// One word for programs, where there is one.
+    pub reason: Option<String>,
+    /// Sentences for people.
+    pub message: String,
+    /// Updates are listed all the same.
+    #[serde(skip)]
+    pub lists_updates: bool,
+}
+
+/// The cluster's own word on the request; all null where none is about the request as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestReport {
+    /// Whether the cluster accepts it; null while it is at it.
+    pub accepted: Option<bool>,
+    /// The condition's reason.
+    pub reason: Option<String>,
+    /// The condition's message.
+    pub message: Option<String>,
+    /// The condition, as in `ReleaseAccepted=False`.
+    #[serde(skip)]
+    pub condition: String,
 }
 
 /// A reason not to leave this minor.
@@ -69,6 +122,9 @@ pub struct TargetReport {
     /// It is what `spec.desiredUpdate` asks for.
     #[serde(skip)]
     pub requested: bool,
+    /// It is what the cluster runs, or is being updated to.
+    #[serde(skip)]
+    pub current: Option<Current>,
     /// How it relates to the current release.
     pub update_type: &'static str,
     /// `allowed` or `blocked`.
@@ -77,6 +133,32 @@ pub struct TargetReport {
     pub failures: Vec<FindingReport>,
     /// What only warns, or was forced past.
     pub accepted_risks: Vec<FindingReport>,
+    /// What asks for it; null where it is blocked, where it is what is asked for or runs already, or where no command is
+    /// known.
+    pub command: Option<String>,
+    /// It was named, so its command is shown.
+    #[serde(skip)]
+    pub named: bool,
+}
+
+/// How far the cluster is with what it reconciles towards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Current {
+    /// It runs it.
+    Runs,
+    /// The update to it is in progress.
+    Updating,
+}
+
+impl Current {
+    /// What a reader makes of a request for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runs => "what the cluster runs",
+            Self::Updating => "the update in progress",
+        }
+    }
 }
 
 /// What a precondition has against a target.
@@ -104,10 +186,21 @@ impl Report {
                 status: ConditionStatus::from(upgradeable.holds()).as_str(),
                 reason: upgradeable.reason().to_owned(),
                 message: upgradeable.message().to_owned(),
+                published: cluster_version.condition(condition::UPGRADEABLE).map(|found| found.status.as_str()),
+                behind: behind(cluster_version)
+                    .map(|behind| BehindReport { message: behind.message(), commands: COMMANDS }),
                 risks: verdict.risks.iter().map(RiskReport::new).collect(),
             },
-            targets: verdict.targets.iter().map(TargetReport::new).collect(),
+            availability: availability(cluster_version).map(|found| AvailabilityReport {
+                reason: found.reason,
+                message: found.message,
+                lists_updates: found.lists_updates,
+            }),
+            request: Target::requested(cluster_version)
+                .map(|_| word(cluster_version).map(RequestReport::new).unwrap_or_default()),
+            targets: verdict.targets.iter().map(|judgement| TargetReport::new(cluster_version, judgement)).collect(),
             not_evaluated,
+            now: None,
             gate: None,
         }
     }
@@ -126,17 +219,40 @@ impl RiskReport {
     }
 }
 
+impl RequestReport {
+    fn new(word: &Condition) -> Self {
+        let accepted = match standing(word) {
+            Standing::Accepted => Some(true),
+            Standing::Undecided => None,
+            Standing::RefusedForOverrides | Standing::Refused(_) => Some(false),
+        };
+        Self {
+            accepted,
+            reason: given(&word.reason).or_else(|| given(&word.kind)),
+            message: given(&word.message),
+            condition: format!("{}={}", word.kind, word.status.as_str()),
+        }
+    }
+}
+
 impl TargetReport {
-    fn new(judgement: &Judgement) -> Self {
+    fn new(cluster_version: &ClusterVersion, judgement: &Judgement) -> Self {
+        let current = judgement
+            .is_current
+            .then(|| if release::is_unfinished(cluster_version) { Current::Updating } else { Current::Runs });
         let version = given(&judgement.target.version).or_else(|| given(&judgement.release.version));
         Self {
             version,
             image: given(&judgement.release.image),
             requested: judgement.target.origin == Origin::Requested,
-            update_type: judgement.update_type.as_str(),
+            current,
+            // What runs already is the same, whatever its version looks like.
+            update_type: if judgement.is_current { UpdateType::Same } else { judgement.update_type }.as_str(),
             decision: judgement.decision().as_str(),
             failures: judgement.failures.iter().map(FindingReport::new).collect(),
             accepted_risks: judgement.accepted_risks.iter().map(FindingReport::new).collect(),
+            command: command(cluster_version, judgement),
+            named: judgement.target.origin == Origin::Named,
         }
     }
 }

@@ -20,6 +20,18 @@ pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
 pub const CONTENTION: &str = "Another writer takes back what upgrade-gate writes on ClusterVersion, so it is written once \
                               a minute at most. Run with --mode=bridge or --mode=auto beside a cluster-version operator, \
                               with --mode=observe beside anything else, or end the other writer.";
+/// Why no update is offered where no channel is set.
+pub(super) const NO_CHANNEL_SET: &str =
+    "No channel is set in spec.channel, so no updates are looked up. `oc adm upgrade channel CHANNEL` sets one.";
+/// Why no update is offered where nothing says why.
+pub(super) const RETRIEVAL_UNKNOWN: &str =
+    "No update is listed, and RetrievedUpdates does not say whether updates were looked up.";
+/// Overrides are set, and the CVO doesn't gate on them yet.
+pub(super) const NOT_YET_FALSE: &str = "Overrides are set, but Upgradeable is not False yet. Until it is, which can take 4 minutes up to release 4.22, the \
+     cluster-version operator lets a minor or major update through. These two commands make it publish at once:";
+/// Overrides are gone, and the CVO still gates on them.
+pub(super) const STILL_FALSE: &str = "No override is unmanaged any more, but Upgradeable is still False because of them. This can last 4 minutes up to \
+     release 4.22. These two commands make the cluster-version operator publish at once:";
 /// What a finding begins with that would have blocked, had nobody forced it.
 pub const FORCED: &str = "Forced through: ";
 
@@ -383,6 +395,18 @@ pub(super) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> Str
     }
 }
 
+/// A CVO's own words on updates that couldn't be looked up.
+pub(super) fn not_retrieved(retrieved: &Condition) -> String {
+    if retrieved.message.is_empty() {
+        return "The updates could not be looked up; RetrievedUpdates=False does not say why.".to_owned();
+    }
+    quote(&retrieved.message)
+}
+
+pub(super) fn nothing_offered(channel: &str) -> String {
+    format!("Channel {} offers no update from this version.", quote_name(channel))
+}
+
 fn name_of(release: &Release) -> String {
     quote_name(if release.version.is_empty() { &release.image } else { &release.version })
 }
@@ -408,10 +432,13 @@ pub(super) fn version_mismatch(release: &Release, target: &Target, known: &str) 
 pub(super) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
     let version = quote_name(&target.version);
     match why {
-        VersionAlone::Unknown => match meant::versions(cluster_version, &target.version).as_slice() {
-            [] => no_image(target, cluster_version),
-            _ => format!("No image is known for version {version}{}", did_you_mean(cluster_version, &target.version)),
-        },
+        VersionAlone::Unknown
+            if Version::parse(&target.version).is_err()
+                && !meant::versions(cluster_version, &target.version).is_empty() =>
+        {
+            format!("No image is known for version {version}{}", did_you_mean(cluster_version, &target.version))
+        }
+        VersionAlone::Unknown => no_image(target, cluster_version),
         VersionAlone::Conditional => format!(
             "{version} is a conditional update, and a version alone is looked up in status.availableUpdates only. \
              `oc adm upgrade --to {version} --allow-not-recommended` asks for its image as well."

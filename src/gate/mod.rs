@@ -4,10 +4,12 @@
 //! Risks ([`risks`]) say whether the cluster may leave its minor; preconditions ([`preconditions`]) say for one
 //! target whether it may be taken, with the risks as one input among others.
 
+pub mod availability;
 pub mod cvo_message;
 pub mod meant;
 pub mod message;
 pub mod preconditions;
+pub mod publication;
 pub mod release;
 pub mod request;
 pub mod risks;
@@ -273,14 +275,17 @@ fn failed_before_preconditions(
     let is_version_alone = target.image.is_empty() && target.origin == Origin::Requested && !judgement.is_current;
     if is_version_alone && let Some(why) = release::version_alone(cluster_version, target) {
         let message = message::version_alone(target, cluster_version, &why);
-        return match (snapshot.authority, &why) {
-            // Nobody else looks the version up.
-            (Authority::Sole, _) => failure(Step::RetrievePayload, message),
-            // A CVO says nothing of it, and does nothing.
-            (Authority::Shared, VersionAlone::History(_)) => failure(Step::RetrievePayload, message),
-            (Authority::Shared, VersionAlone::Unknown | VersionAlone::Conditional | VersionAlone::Several(_)) => {
-                Some((Step::Invalid, reason::INVALID_CLUSTER_VERSION.to_owned(), message))
+        let is_said_by_a_cvo = match &why {
+            VersionAlone::Unknown | VersionAlone::Conditional | VersionAlone::Several(_) => {
+                snapshot.authority == Authority::Shared
             }
+            // A CVO says nothing of it, and does nothing.
+            VersionAlone::History(_) => false,
+        };
+        return if is_said_by_a_cvo {
+            Some((Step::Invalid, reason::INVALID_CLUSTER_VERSION.to_owned(), message))
+        } else {
+            failure(Step::RetrievePayload, message)
         };
     }
     if judgement.release.image.is_empty() && snapshot.authority == Authority::Sole {

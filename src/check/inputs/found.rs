@@ -18,7 +18,10 @@ use crate::{
         ClusterOperator, ClusterVersion, UpdateRecord,
         names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, CONFIG_API_VERSION, RECORD_API_VERSION},
     },
-    check::error::{Error, Place},
+    check::{
+        error::{Error, Place},
+        evidence::with_current,
+    },
     gate::{ConfigMapData, Source},
     text::escape,
 };
@@ -217,7 +220,7 @@ impl Found {
 
     /// What the gate needs of it. `whole` names the input where no single line is to blame.
     pub fn finish(self, whole: &str) -> Result<Inputs, Error> {
-        let Some(((cluster_version, _), _)) = self.cluster_version else {
+        let Some(((cluster_version, _), at)) = self.cluster_version else {
             let (place, found) = match (self.cluster_operators.into_values().next(), self.other) {
                 (_, Some((found, place))) => (place.to_string(), found),
                 (Some((_, place)), None) => (place.to_string(), "a ClusterOperator".to_owned()),
@@ -228,6 +231,11 @@ impl Found {
             };
             return Err(Error::NoClusterVersion { place, found });
         };
+        let cluster_version = with_current(cluster_version).map_err(|found| Error::NoCurrentVersion {
+            place: at.to_string(),
+            found,
+            advice: "get the object as the cluster has it, with `oc get clusterversion version -o yaml`",
+        })?;
         let config_maps_given = self.admin_gates.is_some() || self.admin_acks.is_some();
         let config_map = |found: Option<(BTreeMap<String, String>, Place)>| -> Source<ConfigMapData> {
             if config_maps_given { Source::Read(found.map(|(data, _)| data)) } else { Source::NotGiven }

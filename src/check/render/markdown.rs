@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::{NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, findings, groups, name, why};
+use super::{
+    NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, refusal, rows, why,
+};
 use crate::{check::report::Report, text::is_hidden};
 
 /// The report as Markdown.
@@ -15,8 +17,17 @@ pub fn markdown(report: &Report) -> String {
     let upgradeable = &report.upgradeable;
     let _ = writeln!(text, "## Updates of a cluster at {version}, {channel}\n");
     let _ = writeln!(text, "**Upgradeable: {}**, {}", upgradeable.status, escape(&upgradeable.reason));
-    if let Some(target) = report.targets.iter().find(|target| target.requested) {
-        let _ = writeln!(text, "\n**Asked for:** {}, {}", escape(name(target)), target.decision);
+    for (title, value) in rows(report) {
+        let _ = writeln!(text, "\n**{title}:** {}", escape(&value));
+    }
+    if let Some((condition, reason, message)) = refusal(report) {
+        let _ = writeln!(
+            text,
+            "\n**{}**\n\n- Reason: {}\n- Message: {}",
+            escape(condition),
+            escape(reason),
+            escape(message)
+        );
     }
     if !upgradeable.risks.is_empty() {
         let _ = writeln!(text, "\n| Risk | Message |\n|---|---|");
@@ -34,6 +45,13 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(text, "| {} | {kind} | {decision} | {} |", escape(name(target)), escape(&why(target)));
         }
         details(&mut text, report);
+    }
+    let commands = commands(report);
+    if !commands.is_empty() {
+        let _ = writeln!(text, "\n{TO_UPDATE}:\n\n```sh\n{}\n```", commands.join("\n"));
+    }
+    if let Some(behind) = &report.upgradeable.behind {
+        let _ = writeln!(text, "\n{}\n\n```sh\n{}\n```", behind.message, behind.commands.join("\n"));
     }
     if !report.not_evaluated.is_empty() {
         let _ = writeln!(text, "\nNot evaluated: {}. {NOT_EVALUATED}", report.not_evaluated.join(", "));

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     Error, Report,
-    report::{FindingReport, TargetReport},
+    report::{Current, FindingReport, TargetReport},
 };
 use crate::text;
 
@@ -47,6 +47,58 @@ const ON_THIS_CLUSTER: &str = "On this cluster";
 /// In place of a message that says the same as the risks do.
 const AS_ABOVE: &str = "See the risks above.";
 
+/// In place of the message of a condition that is shown above.
+const AS_THE_CLUSTER_SAYS: &str = "The cluster itself refuses it, as shown above.";
+/// Above the commands that ask for the updates that were named.
+const TO_UPDATE: &str = "To ask for it";
+/// Above what makes the CVO publish `Upgradeable`.
+const BEHIND: &str = "Upgradeable is behind";
+
+/// Rows above the risks, for the formats that people read: titles, and what is beside them.
+fn rows(report: &Report) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(target) = report.targets.iter().find(|target| target.requested) {
+        let outcome = match target.current {
+            Some(current) if target.failures.is_empty() => current.as_str(),
+            _ => target.decision,
+        };
+        rows.push(("Asked for", format!("{}, {outcome}", name(target))));
+    }
+    rows.extend(report.now.iter().map(|now| ("Now", now.clone())));
+    if let Some(availability) = &report.availability {
+        let none = if availability.lists_updates { "may be out of date" } else { "none available" };
+        let reason = availability.reason.as_ref().map_or_else(String::new, |reason| format!("{reason}: "));
+        rows.push(("Updates", format!("{none}: {reason}{}", availability.message)));
+    }
+    rows
+}
+
+/// The condition by which the cluster refuses the request, as `oc adm upgrade` shows it: its status, reason, message.
+fn refusal(report: &Report) -> Option<(&str, &str, &str)> {
+    let request = report.request.as_ref().filter(|request| request.accepted != Some(true))?;
+    (!request.condition.is_empty()).then(|| {
+        (request.condition.as_str(), request.reason.as_deref().unwrap_or(""), request.message.as_deref().unwrap_or(""))
+    })
+}
+
+/// The commands for the updates that were named, each once.
+fn commands(report: &Report) -> Vec<&str> {
+    let mut commands: Vec<&str> = Vec::new();
+    for command in report.targets.iter().filter(|target| target.named).filter_map(|target| target.command.as_deref()) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    commands
+}
+
+/// A finding that is the cluster's own word, which is shown in full already.
+fn repeats_the_refusal(report: &Report, finding: &FindingReport) -> bool {
+    refusal(report).is_some_and(|(condition, _, message)| {
+        !message.is_empty() && finding.message.contains(condition) && finding.message.ends_with(message)
+    })
+}
+
 /// The findings of a target in few words: the reasons for which it is blocked, else what was accepted.
 fn why(target: &TargetReport) -> String {
     let reasons = |findings: &[FindingReport]| {
@@ -60,7 +112,7 @@ fn why(target: &TargetReport) -> String {
         reasons.join(", ")
     };
     match (target.failures.is_empty(), target.accepted_risks.is_empty()) {
-        (true, true) => "nothing against it".to_owned(),
+        (true, true) => target.current.map_or("nothing against it", Current::as_str).to_owned(),
         (true, false) => format!("accepted: {}", reasons(&target.accepted_risks)),
         (false, _) => reasons(&target.failures),
     }
@@ -82,7 +134,13 @@ fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a s
         }
     }
     let told = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
-        let message = if finding.message == report.upgradeable.message { AS_ABOVE } else { &finding.message };
+        let message = if finding.message == report.upgradeable.message {
+            AS_ABOVE
+        } else if repeats_the_refusal(report, finding) {
+            AS_THE_CLUSTER_SAYS
+        } else {
+            &finding.message
+        };
         let ending = if names.len() == 1 && verb != "accepted" { "s" } else { "" };
         let title = format!("{} {verb}{ending}", names.join(", "));
         (if names == [finding.reason.as_str()] { title } else { format!("{title}: {}", finding.reason) }, message)

@@ -6,7 +6,8 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, findings, groups, name, why,
+    BEHIND, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, refusal, rows,
+    why,
     wrap::{pad, wrap},
 };
 use crate::{
@@ -34,6 +35,21 @@ pub fn table(report: &Report, width: usize) -> String {
     } else {
         targets(&mut text, &report.targets, width);
         details(&mut text, report, width);
+    }
+    let commands = commands(report);
+    if !commands.is_empty() {
+        let _ = writeln!(text, "\n{BOLD}{TO_UPDATE}{BOLD:#}");
+        for command in commands {
+            // Copied as it is, so never broken.
+            let _ = writeln!(text, "  {}", escape(command));
+        }
+    }
+    if let Some(behind) = &report.upgradeable.behind {
+        let _ = writeln!(text, "\n{BOLD}{BEHIND}{BOLD:#}");
+        paragraph(&mut text, "  ", behind.message, width);
+        for command in behind.commands {
+            let _ = writeln!(text, "  {command}");
+        }
     }
     if !report.not_evaluated.is_empty() {
         text.push('\n');
@@ -65,9 +81,11 @@ fn header(text: &mut String, report: &Report, width: usize) {
     };
     let upgradeable = &report.upgradeable;
     let requested = report.targets.iter().find(|target| target.requested);
-    let requested =
-        requested.map(|target| ("Asked for", style(target), format!("{}, {}", name(target), target.decision)));
-    let rows = [
+    let asked = rows(report).into_iter().map(|(title, value)| {
+        let style = requested.filter(|_| title == "Asked for").map_or(Style::new(), style);
+        (title, style, value)
+    });
+    let cluster = [
         ("Cluster", Style::new(), format!("{version}, {channel}")),
         (
             "Upgradeable",
@@ -75,8 +93,13 @@ fn header(text: &mut String, report: &Report, width: usize) {
             format!("{}, {}", upgradeable.status, upgradeable.reason),
         ),
     ];
-    for (title, style, value) in rows.into_iter().chain(requested) {
+    for (title, style, value) in cluster.into_iter().chain(asked) {
         titled(text, "", title, style, &value, width);
+    }
+    if let Some((condition, reason, message)) = refusal(report) {
+        let _ = writeln!(text, "\n{BAD}{}{BAD:#}\n", escape(condition));
+        paragraph(text, "  ", &format!("Reason: {}", escape(reason)), width);
+        paragraph(text, "  ", &format!("Message: {message}"), width);
     }
     for risk in &upgradeable.risks {
         text.push('\n');
