@@ -20,7 +20,7 @@ use std::{
 };
 use upgrade_gate::{
     config::{LogFormat, RunArgs},
-    controller::Mode,
+    controller::{KeepReason, Mode},
     metrics::Metrics,
 };
 
@@ -285,13 +285,14 @@ fn the_operator_knows_its_arguments() {
 fn the_alerts_ask_for_metrics_that_there_are() {
     let metrics = Metrics::new();
     metrics.wrote("conditions", "refused"); // or else it has no series
+    metrics.keeps_force(true, Some(&KeepReason::NotCompleted));
     let shown = metrics.text();
     let rules = fs::read_to_string(repository("deploy/components/monitoring/prometheus-rule.yaml")).unwrap();
     let named: Vec<_> = rules
         .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
         .filter(|word| word.starts_with("upgrade_gate_"))
         .collect();
-    assert_eq!(named.len(), 7, "{named:?}");
+    assert_eq!(named.len(), 10, "{named:?}");
     for name in named {
         assert!(shown.lines().any(|line| line.starts_with(name) && !line.starts_with('#')), "{name}");
     }
