@@ -40,20 +40,29 @@ pub enum CleanupError {
         namespace = names::NAMESPACE, name = names::SELF
     )]
     MayBeRunning,
-    /// The API server.
-    #[error(
-        "{what}: {}; the user of the kubeconfig needs the rights of a cluster administrator",
-        connect::problem(source)
-    )]
+    /// The API server refuses, or can't be reached.
+    #[error("{what}: {}; {}", connect::problem(source), advice(source))]
     Api {
         /// What was tried.
         what: &'static str,
-        /// What the API server says.
+        /// What the API server says, or what kept it from being asked.
         source: Box<kube::Error>,
     },
     /// The object isn't one.
     #[error(transparent)]
     Unreadable(#[from] UnreadableClusterVersion),
+}
+
+fn advice(error: &kube::Error) -> &'static str {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => "log in again",
+            403 => "the user of the kubeconfig needs the rights of a cluster administrator",
+            _ => "try again",
+        },
+        kube::Error::Auth(_) => "fix the credentials in the kubeconfig",
+        _ => "check the network and the kubeconfig",
+    }
 }
 
 fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {

@@ -1,7 +1,7 @@
 //! The way to a cluster, for every command: which one, as whom, and through which proxy. What goes wrong on it is told
 //! without what a kubeconfig keeps secret.
 
-use std::{env, net::IpAddr, path::PathBuf, process::ExitStatus};
+use std::{env, io::ErrorKind, net::IpAddr, path::PathBuf, process::ExitStatus};
 
 use clap::{Args, builder::OsStringValueParser, builder::TypedValueParser as _};
 use http::{HeaderValue, Request, Response, Uri, header::USER_AGENT};
@@ -14,14 +14,20 @@ use tower::util::{BoxService, MapErr, MapErrLayer};
 
 use crate::text::{causes, escape};
 
+/// Stands in for `--kubeconfig`, for every command that goes to a cluster.
+const KUBECONFIG_VARIABLE: &str = "UPGRADE_GATE_KUBECONFIG";
+/// Stands in for `--context`, likewise.
+const CONTEXT_VARIABLE: &str = "UPGRADE_GATE_CONTEXT";
+
 /// Which cluster to talk to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
-    /// Path of a kubeconfig
-    #[arg(long, env = "UPGRADE_GATE_KUBECONFIG", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    /// Kubeconfig of the cluster, instead of $KUBECONFIG, ~/.kube/config or the Pod's own account
+    #[arg(long, value_name = "FILE", env = KUBECONFIG_VARIABLE,
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long, env = "UPGRADE_GATE_CONTEXT")]
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME", env = CONTEXT_VARIABLE)]
     pub context: Option<String>,
 }
 
@@ -44,25 +50,27 @@ pub enum ClusterError {
         /// What is wrong with it.
         source: KubeconfigError,
     },
-    /// Neither a kubeconfig nor a Pod's account.
-    #[error(
-        "no cluster to talk to: {}, and there is no Pod's account ({}); set KUBECONFIG or --kubeconfig",
-        causes(kubeconfig),
-        causes(in_cluster)
-    )]
-    None {
-        /// What is wrong with the kubeconfig.
-        kubeconfig: KubeconfigError,
-        /// What a Pod would have.
-        in_cluster: InClusterError,
+    /// A file that `KUBECONFIG` names.
+    #[error("KUBECONFIG names {path}: {}; fix that file, or name another with --kubeconfig", causes(source), path = path.display())]
+    Variable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
     },
+    /// This process runs in a Pod, whose account is incomplete.
+    #[error("the Pod's account can't be used: {}; use --kubeconfig or KUBECONFIG", causes(.0))]
+    Pod(InClusterError),
+    /// Neither a kubeconfig nor a Pod's account.
+    #[error("no cluster is configured; use --kubeconfig or KUBECONFIG")]
+    None,
     /// The proxy on the way, whose URL may hold a password.
     #[error(
         "the proxy can't be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
     )]
     Proxy,
     /// What the kubeconfig says of the user or the cluster.
-    #[error("{server}: {}; mend the kubeconfig, or name another with --kubeconfig", problem(source))]
+    #[error("{server}: {}; fix the kubeconfig, or name another with --kubeconfig", problem(source))]
     Client {
         /// The cluster's address.
         server: String,
@@ -89,6 +97,17 @@ type Answers = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 pub type Builder = ClientBuilder<MapErr<Answers, fn(BoxError) -> BoxError>>;
 
 impl ClusterArgs {
+    /// The same cluster as with the flags of every other command, for flags that the environment can't stand in for by
+    /// itself: beside `--from`, it would contradict.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
+    pub fn of(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Self {
+        Self {
+            kubeconfig: kubeconfig.cloned().or_else(|| env::var_os(KUBECONFIG_VARIABLE).map(PathBuf::from)),
+            context: context.cloned().or_else(|| env::var(CONTEXT_VARIABLE).ok()),
+        }
+    }
+
     /// The client's configuration. In the API server's audit log its requests are this command's.
     ///
     /// # Errors
@@ -100,34 +119,76 @@ impl ClusterArgs {
         Ok(config)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
     async fn connection(&self) -> Result<Config, ClusterError> {
         // Set to nothing, a variable is as good as not set.
         let path = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty());
         let context = self.context.as_ref().filter(|context| !context.is_empty());
-        let error = match path.map_or_else(Kubeconfig::read, Kubeconfig::read_from) {
-            Ok(kubeconfig) => {
-                let proxy = proxy_of(&kubeconfig, context)?;
-                let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
-                match Config::from_custom_kubeconfig(kubeconfig, &options).await {
-                    Ok(mut config) => {
-                        config.proxy_url = proxy;
-                        return Ok(config);
-                    }
-                    Err(error) => error,
-                }
+        let kubeconfig = match path {
+            Some(path) => {
+                Kubeconfig::read_from(path).map_err(|source| ClusterError::Kubeconfig { path: path.clone(), source })
             }
-            Err(error) => error,
+            None => Kubeconfig::read().map_err(of_the_environment),
+        };
+        let config = match kubeconfig {
+            Ok(kubeconfig) => of_kubeconfig(kubeconfig, path, context).await,
+            Err(error) => Err(error),
         };
         match (path, context) {
-            (Some(path), _) => Err(ClusterError::Kubeconfig { path: path.clone(), source: error }),
-            (None, Some(context)) => Err(ClusterError::Context { context: context.clone(), source: error }),
-            // A Pod goes to its own API server, and through no proxy.
-            (None, None) => {
-                Config::incluster().map_err(|in_cluster| ClusterError::None { kubeconfig: error, in_cluster })
-            }
+            (None, None) => config.or_else(of_a_pod),
+            _ => config,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
+async fn of_kubeconfig(
+    kubeconfig: Kubeconfig,
+    path: Option<&PathBuf>,
+    context: Option<&String>,
+) -> Result<Config, ClusterError> {
+    let proxy = proxy_of(&kubeconfig, context)?;
+    let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
+    match Config::from_custom_kubeconfig(kubeconfig, &options).await {
+        Ok(mut config) => {
+            config.proxy_url = proxy;
+            Ok(config)
+        }
+        Err(source) => Err(match (path, context) {
+            (Some(path), _) => ClusterError::Kubeconfig { path: path.clone(), source },
+            (None, Some(context)) => ClusterError::Context { context: context.clone(), source },
+            (None, None) => of_the_environment(source),
+        }),
+    }
+}
+
+/// Names the kubeconfig that is to blame, of those that are found without a flag.
+#[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
+fn of_the_environment(source: KubeconfigError) -> ClusterError {
+    let variable = env::var_os("KUBECONFIG").unwrap_or_default();
+    let named: Vec<PathBuf> = env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty()).collect();
+    match (named.as_slice(), &source) {
+        ([], KubeconfigError::FindPath) => ClusterError::None,
+        ([], KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => ClusterError::None,
+        ([], _) => ClusterError::Kubeconfig { path: PathBuf::from("~/.kube/config"), source },
+        ([first, ..], _) => {
+            let broken = named.iter().find(|path| Kubeconfig::read_from(path).is_err());
+            ClusterError::Variable { path: broken.unwrap_or(first).clone(), source }
+        }
+    }
+}
+
+/// A Pod's own account, where no kubeconfig can be used. A Pod goes to its own API server, and through no proxy.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
+fn of_a_pod(error: ClusterError) -> Result<Config, ClusterError> {
+    if matches!(error, ClusterError::Proxy) {
+        return Err(error);
+    }
+    Config::incluster().map_err(|pod| match (pod, error) {
+        // Where its address isn't in the environment, this is no Pod.
+        (InClusterError::ReadEnvironmentVariable(_), error) => error,
+        (pod, ClusterError::None) => ClusterError::Pod(pod),
+        (_, error) => error,
+    })
 }
 
 /// The proxy to the cluster of that context. The library would hold `NO_PROXY` against the proxy itself rather than

@@ -41,10 +41,14 @@ enum Command {
         #[command(flatten)]
         cluster: connect::ClusterArgs,
     },
-    /// Prints the CRDs.
+    /// Prints the CRD of `UpdateRecord`, or another one by its name.
     ///
     /// That of `ClusterVersion` is only for clusters that aren't OpenShift: applied there, it would replace OpenShift's.
-    Crd,
+    Crd {
+        /// Which CRD.
+        #[arg(value_enum, default_value_t = crd::Name::Updaterecord)]
+        name: crd::Name,
+    },
     /// Prints a script that completes commands and options in a shell.
     Completion {
         /// The shell.
@@ -61,7 +65,7 @@ fn main() -> ExitCode {
             Err(error) => fail(NO_ANSWER, &error.to_string()),
         },
         Command::Cleanup { yes, cluster } => clean_up(yes, &cluster),
-        Command::Crd => match crd::to_yaml(&crd::crds()) {
+        Command::Crd { name } => match crd::to_yaml(&crd::crd(name)) {
             Ok(yaml) => print(yaml.as_bytes(), ExitCode::SUCCESS),
             Err(error) => fail(NO_ANSWER, &error.to_string()),
         },
@@ -114,7 +118,7 @@ fn run(args: &config::RunArgs) -> ExitCode {
         Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
     let connect = |cluster: kube::Config| controller::Link::new(&cluster, args.lease_renew_interval);
-    on_cluster(&args.cluster, "run", connect, async |link| match controller::run(config, link).await {
+    on_cluster(&args.cluster, "run", connect, async |link, _| match controller::run(config, link).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(BLOCKED, &error.to_string()),
     })
@@ -122,9 +126,9 @@ fn run(args: &config::RunArgs) -> ExitCode {
 
 fn clean_up(yes: bool, cluster: &connect::ClusterArgs) -> ExitCode {
     let connect = |cluster| Ok(connect::builder(cluster)?.build());
-    on_cluster(cluster, "cleanup", connect, async |client| match cleanup::clean_up(&client, yes, now()).await {
+    on_cluster(cluster, "cleanup", connect, async |client, server| match cleanup::clean_up(&client, yes, now()).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
-        Err(error) => fail(NO_ANSWER, &error.to_string()),
+        Err(error) => fail(NO_ANSWER, &format!("{server}: {error}")),
     })
 }
 
@@ -133,12 +137,12 @@ fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// Runs something with a connection to the cluster that the arguments name.
+/// Runs something with a connection to the cluster that the arguments name, and with its address.
 fn on_cluster<C>(
     cluster: &connect::ClusterArgs,
     command: &str,
     connect: impl FnOnce(kube::Config) -> kube::Result<C>,
-    work: impl AsyncFnOnce(C) -> ExitCode,
+    work: impl AsyncFnOnce(C, String) -> ExitCode,
 ) -> ExitCode {
     #[expect(clippy::expect_used, reason = "set-up: without a runtime there is no program")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
@@ -149,7 +153,7 @@ fn on_cluster<C>(
         };
         let server = connect::address(&config.cluster_url);
         match connect(config) {
-            Ok(connection) => work(connection).await,
+            Ok(connection) => work(connection, server).await,
             Err(error) => {
                 let error = connect::ClusterError::Client { server, source: Box::new(error) };
                 fail(NO_ANSWER, &error.to_string())

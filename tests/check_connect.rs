@@ -95,6 +95,83 @@ fn an_empty_variable_is_as_good_as_none(#[case] environment: &[(&str, &str)]) {
     assert!(!requests.lock().unwrap().is_empty());
 }
 
+/// One rule for all commands: the flag, else `UPGRADE_GATE_…`, else what kubectl would take.
+#[test]
+fn every_command_takes_the_cluster_from_the_same_variables() {
+    let folder = folder("{server: 'http://127.0.0.1:1'}", "{}");
+    let run = |command: &str, arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+        process.arg(command).args(arguments).current_dir(folder.path()).env_clear();
+        error(&process.envs(environment.iter().copied()).output().unwrap())
+    };
+    for command in COMMANDS {
+        let named = ("UPGRADE_GATE_KUBECONFIG", "missing");
+        let message = run(command, &[], &[named, ("KUBECONFIG", "kubeconfig")]);
+        assert!(message.contains("missing: "), "{command}: {message}");
+        let context = [("UPGRADE_GATE_CONTEXT", "there"), ("KUBECONFIG", "kubeconfig")];
+        assert!(run(command, &[], &context).contains("context there"), "{command}");
+        let message = run(command, &["--kubeconfig", "absent"], &[named]);
+        assert!(message.contains("absent: "), "{command}: {message}");
+        let message = run(command, &["--context", "nowhere"], &context);
+        assert!(message.contains("context nowhere"), "{command}: {message}");
+    }
+}
+
+#[test]
+fn files_are_read_whatever_the_variables_say() {
+    let folder = folder("{}", "{}");
+    fs::write(
+        folder.path().join("a.yaml"),
+        "apiVersion: config.openshift.io/v1\nkind: ClusterVersion\nmetadata: {name: version}\n\
+         status: {desired: {version: 4.21.1}}\n",
+    )
+    .unwrap();
+    for command in ["check", "history"] {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+        process.args([command, "--from", "a.yaml"]).current_dir(folder.path()).env_clear();
+        let output =
+            process.env("UPGRADE_GATE_KUBECONFIG", "missing").env("UPGRADE_GATE_CONTEXT", "a").output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{command}");
+    }
+}
+
+/// Rights are the matter only where the API server says so.
+#[rstest]
+#[case::not_logged_in(401, "log in again")]
+#[case::forbidden(403, "needs the rights of a cluster administrator")]
+#[case::broken(500, "try again")]
+fn cleanup_says_what_keeps_it_from_the_cluster(#[case] code: u16, #[case] advice: &str) {
+    let (server, _) = listen(move |_| {
+        let body =
+            format!(r#"{{"kind": "Status", "apiVersion": "v1", "code": {code}, "message": "no", "reason": "R"}}"#);
+        format!("HTTP/1.1 {code} No\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let here = folder(&format!("{{server: 'http://{server}'}}"), "{}");
+    let message = error(&gate(here.path(), "cleanup", &[]));
+    assert!(message.contains(&format!("http://{server}/: ")) && message.contains(advice), "{message}");
+    assert_eq!(message.contains("rights"), code == 403, "{message}");
+}
+
+#[test]
+fn cleanup_names_the_server_that_cannot_be_reached() {
+    let folder = folder("{server: 'http://127.0.0.1:1'}", "{}");
+    let message = error(&gate(folder.path(), "cleanup", &[]));
+    assert!(message.starts_with("error: http://127.0.0.1:1/: ") && message.contains("refused"), "{message}");
+    assert!(message.contains("check the network") && !message.contains("rights"), "{message}");
+}
+
+#[test]
+fn the_crd_of_cluster_version_is_printed_only_by_its_name() {
+    let names = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate")).arg("crd").args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter(|line| line.starts_with("  name: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[]), ["  name: updaterecords.upgrade-gate.openshift.io"]);
+    assert_eq!(names(&["updaterecord"]), ["  name: updaterecords.upgrade-gate.openshift.io"]);
+    assert_eq!(names(&["clusterversion"]), ["  name: clusterversions.config.openshift.io"]);
+}
+
 #[rstest]
 #[case::fails(
     "echo secret; echo secret >&2; exit 3",

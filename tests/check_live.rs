@@ -444,9 +444,22 @@ fn a_kubeconfig_that_cannot_be_used_is_named() {
     for command in COMMANDS {
         let message = error(&run(folder.path(), &[command, "--kubeconfig", "missing"]));
         assert!(message.contains("missing") && message.contains("No such file"), "{message}");
+        let advice = if matches!(command, "check" | "history") {
+            "use --kubeconfig, KUBECONFIG or --from FILE"
+        } else {
+            "use --kubeconfig or KUBECONFIG"
+        };
         let message = error(&run(folder.path(), &[command]));
-        assert!(message.contains(".kube/config") && message.contains("--kubeconfig"), "{message}");
-        assert_eq!(message.contains("--from"), matches!(command, "check" | "history"), "{message}");
+        assert_eq!(message, format!("error: no cluster is configured; {advice}\n"));
+        let message = error(&run_with(folder.path(), &[command], &[("KUBECONFIG", "kubeconfig:broken")]));
+        assert!(message.starts_with("error: KUBECONFIG names broken: "), "{message}");
+        let message = error(&run_with(folder.path(), &[command], &[("KUBECONFIG", "missing")]));
+        assert!(
+            message.starts_with("error: KUBECONFIG names missing: ") && message.contains("No such file"),
+            "{message}"
+        );
+        let message = error(&run_with(folder.path(), &[command], &[("KUBECONFIG", "empty")]));
+        assert!(message.starts_with("error: KUBECONFIG names empty: "), "{message}");
         assert!(error(&run(folder.path(), &[command, "--kubeconfig", "broken"])).contains("broken"));
         let message = error(&run(folder.path(), &[command, "--kubeconfig", "kubeconfig", "--context", "there"]));
         assert!(message.contains("there"), "{message}");

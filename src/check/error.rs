@@ -141,7 +141,7 @@ pub enum Error {
         found: String,
     },
     /// No way to a cluster is configured, or not a usable one.
-    #[error("{0}, or give files with --from")]
+    #[error("{}", or_files(.0))]
     Cluster(#[from] ClusterError),
     /// The cluster didn't answer.
     #[error("{server} can't be reached: {problem}; check the network and the kubeconfig, or give files with --from")]
@@ -166,6 +166,13 @@ pub enum Error {
     /// The answer couldn't be written to standard output.
     #[error("standard output can't be written: {0}")]
     Output(#[from] io::Error),
+}
+
+fn or_files(error: &ClusterError) -> String {
+    match error {
+        ClusterError::None => "no cluster is configured; use --kubeconfig, KUBECONFIG or --from FILE".to_owned(),
+        error => format!("{error}, or give files with --from"),
+    }
 }
 
 fn advice_on_reading(error: &io::Error) -> &'static str {

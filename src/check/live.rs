@@ -44,7 +44,11 @@ pub fn read(args: &InputArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundi
 /// As for [`read`], or the UpdateRecords are there and may not be listed.
 pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
     on_cluster(args, "history", async |cluster| {
-        Ok(Past { cluster_version: Some(cluster.cluster_version().await?), records: cluster.records().await? })
+        Ok(Past {
+            cluster_version: Some(cluster.cluster_version().await?),
+            records: cluster.records().await?,
+            from_files: false,
+        })
     })
 }
 
@@ -53,7 +57,7 @@ fn on_cluster<T>(
     command: &str,
     read: impl AsyncFnOnce(Cluster) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let cluster = ClusterArgs { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    let cluster = ClusterArgs::of(args.kubeconfig.as_ref(), args.context.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -11,34 +11,31 @@ use kube::CustomResourceExt;
 
 use crate::api::UpdateRecord;
 
-/// A CRD, and the folder of `crds/` that it lives in.
-#[derive(Clone, Debug)]
-pub struct Crd {
-    /// The folder's name, which is also the file's: `crds/NAME/NAME.crd.yaml`.
-    pub name: &'static str,
-    /// What is applied to the cluster.
-    pub definition: CustomResourceDefinition,
+/// The CRDs that we ship. Each lives in `crds/NAME/NAME.crd.yaml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Name {
+    /// Our own, and part of deploy/base
+    Updaterecord,
+    /// Only for clusters that aren't OpenShift: there it would replace OpenShift's
+    Clusterversion,
 }
 
-/// Every CRD that we ship.
-///
-/// `updaterecord` is our own, and part of `deploy/base`. `clusterversion` is for clusters that aren't OpenShift: where there is a cluster-version operator, OpenShift's own is
-/// in place and has to stay.
+/// What is applied to the cluster.
 #[must_use]
-pub fn crds() -> Vec<Crd> {
-    vec![
-        Crd { name: "updaterecord", definition: definition::<UpdateRecord>() },
-        Crd { name: "clusterversion", definition: definition::<cluster_version::ClusterVersion>() },
-    ]
+pub fn crd(name: Name) -> CustomResourceDefinition {
+    match name {
+        Name::Updaterecord => definition::<UpdateRecord>(),
+        Name::Clusterversion => definition::<cluster_version::ClusterVersion>(),
+    }
 }
 
-/// The CRDs as YAML documents, one after the other.
+/// A CRD as a YAML document.
 ///
 /// # Errors
 ///
-/// If one of them can't be written as YAML, which would be a mistake in its types.
-pub fn to_yaml(crds: &[Crd]) -> Result<String, serde_saphyr::ser::Error> {
-    crds.iter().map(|crd| Ok(format!("---\n{}", serde_saphyr::to_string(&crd.definition)?))).collect()
+/// If it can't be written as YAML, which would be a mistake in its types.
+pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {
+    Ok(format!("---\n{}", serde_saphyr::to_string(crd)?))
 }
 
 fn definition<K: CustomResourceExt>() -> CustomResourceDefinition {
@@ -79,9 +76,9 @@ mod tests {
 
     #[test]
     fn the_files_are_what_the_types_say() {
-        for crd in crds() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{0}/{0}.crd.yaml", crd.name));
-            let generated = to_yaml(&[crd]).unwrap();
+        for (name, folder) in [(Name::Updaterecord, "updaterecord"), (Name::Clusterversion, "clusterversion")] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{folder}/{folder}.crd.yaml"));
+            let generated = to_yaml(&crd(name)).unwrap();
             if env::var_os("UPDATE").is_some() {
                 fs::write(&path, &generated).unwrap();
             }

@@ -13,6 +13,9 @@ use crate::{
 pub struct History {
     /// Newest first.
     pub updates: Vec<Update>,
+    /// The files that were read hold no UpdateRecord, so that only `status.history` tells of anything.
+    #[serde(skip)]
+    pub lacks_records: bool,
 }
 
 /// An update that went ahead with an accepted risk. A null is something that nothing tells.
@@ -74,7 +77,7 @@ pub fn merge(past: &Past) -> History {
         .collect();
     // Stable: what began in the same second stays in the order of the history.
     updates.sort_by_key(|update| std::cmp::Reverse(update.when().and_then(time)));
-    History { updates }
+    History { updates, lacks_records: past.from_files && past.records.is_empty() }
 }
 
 impl Update {
@@ -196,7 +199,7 @@ mod tests {
     fn merged(records: &Value, history: &Value) -> Vec<Update> {
         let cluster_version = ClusterVersion::from_value(json!({"status": {"history": history}})).unwrap();
         let records = serde_json::from_value(records.clone()).unwrap();
-        merge(&Past { cluster_version: Some(cluster_version), records }).updates
+        merge(&Past { cluster_version: Some(cluster_version), records, from_files: true }).updates
     }
 
     fn told(updates: &[Update]) -> Vec<(&str, Option<&str>, Outcome, bool)> {

@@ -215,6 +215,7 @@ impl Found {
         Ok(Past {
             cluster_version: self.cluster_version.map(|((cluster_version, _), _)| cluster_version),
             records: self.update_records.into_values().map(|(record, _)| record).collect(),
+            from_files: true,
         })
     }
 

@@ -73,6 +73,8 @@ pub struct Past {
     pub cluster_version: Option<ClusterVersion>,
     /// All UpdateRecords.
     pub records: Vec<UpdateRecord>,
+    /// They were read from files, which may lack what the cluster has.
+    pub from_files: bool,
 }
 
 /// Reads what the gate looks at from files and folders.

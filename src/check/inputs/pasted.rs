@@ -172,10 +172,17 @@ fn is_log(line: &str) -> bool {
     let level = line.split_whitespace().next().unwrap_or_default().trim_matches(['[', ']', ':']);
     let unbracketed = line.trim_start_matches('[');
     // `W0110 10:00:00.000000`, `2026-01-10T10:00:00Z`, `2026/01/10 10:00:00`
-    let is_klog = matches!(line.as_bytes(), [b'I' | b'W' | b'E' | b'F', a, b, c, d, b' ', ..]
-        if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()));
-    let is_dated = matches!(unbracketed.as_bytes(), [a, b, c, d, b'-' | b'/', m, n, b'-' | b'/', e, f, b'T' | b' ', ..]
-        if [a, b, c, d, m, n, e, f].iter().all(|byte| byte.is_ascii_digit()));
+    let is_like = |text: &str, pattern: &str| {
+        let mut bytes = text.bytes();
+        pattern.bytes().all(|wanted| match (wanted, bytes.next()) {
+            (b'0', Some(byte)) => byte.is_ascii_digit(),
+            (b'W', Some(byte)) => b"IWEF".contains(&byte),
+            (b'T', Some(byte)) => matches!(byte, b'T' | b' '),
+            (wanted, byte) => byte == Some(wanted),
+        })
+    };
+    let is_klog = is_like(line, "W0000 ");
+    let is_dated = ["0000-00-00T", "0000/00/00T"].iter().any(|pattern| is_like(unbracketed, pattern));
     LOGS.iter().any(|start| lower.starts_with(start)) || LEVELS.contains(&level) || is_klog || is_dated
 }
 

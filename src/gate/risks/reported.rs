@@ -9,7 +9,7 @@
 //!
 //! # What to do
 //!
-//! Follow the condition's message. For `upgrade-gate check`, add the ClusterOperators and both ConfigMaps to the input.
+//! Follow the condition's message. For `upgrade-gate check`, add the ClusterOperators and both `ConfigMap`s to the input.
 //! The risk ends when the CVO publishes the condition without that reason.
 //!
 //! # Example
@@ -115,7 +115,7 @@ fn is_complete(snapshot: &Snapshot) -> bool {
     !matches!(snapshot.cluster_operators, Source::NotGiven) && has_admin_acks(snapshot)
 }
 
-/// `check` holds both ConfigMaps as soon as it holds one.
+/// `check` holds both `ConfigMap`s as soon as it holds one.
 fn has_admin_acks(snapshot: &Snapshot) -> bool {
     !matches!((&snapshot.admin_gates, &snapshot.admin_acks), (Source::NotGiven, Source::NotGiven))
 }
