@@ -4,8 +4,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{ACCEPTED, EVENTS_ONLY, PROFILES, history, patch_request, said, settled, start};
-use crate::support::cvo::Profile;
-use crate::support::{Loosen, fixtures};
+use crate::support::cvo::{self, Cvo, Profile};
+use crate::support::{self, Loosen, fixtures};
 
 const INVALID: &str = "Invalid=True InvalidClusterVersion";
 
@@ -85,9 +85,10 @@ async fn an_image_is_taken_without_being_in_any_list() {
 #[case(Profile::Main)]
 #[tokio::test]
 async fn a_request_with_mode_preflight_is_a_real_update(#[case] profile: Profile) {
-    let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     let newer =
         cluster.loosen("clusterversions", &[Loosen::Field("/properties/spec/properties/desiredUpdate", "mode")]).await;
+    let cvo = Cvo::start(&cluster, profile, EVENTS_ONLY).await;
     let seen = patch_request(&cluster, &cvo, json!({"version": "4.21.2", "mode": "Preflight"})).await;
     assert_eq!(seen["spec"]["desiredUpdate"]["mode"], "Preflight");
     assert_eq!((said(&seen, "ReleaseAccepted"), &*history(&seen)[0]), (ACCEPTED.into(), "Partial 4.21.2"));
