@@ -3,7 +3,7 @@
 
 mod sizes;
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
@@ -11,7 +11,7 @@ use sizes::{LARGE, REAL, Size};
 use upgrade_gate::{
     api::{ClusterOperator, ClusterVersion},
     controller::{
-        Began, Role,
+        Began, CvoLease, Role,
         plan::{Recording, Situation, plan},
     },
     gate::{Authority, Snapshot, Source, evaluate},
@@ -76,7 +76,9 @@ fn judging(criterion: &mut Criterion) {
             began: Began::default(),
             recording: Recording::Possible,
             failing: &[],
-            contended: false,
+            problems: &[],
+            degraded_after: Duration::ZERO,
+            cvo: CvoLease::Unknown,
             restored: &[],
         };
         group.throughput(Throughput::Elements(size.operators as u64));

@@ -34,6 +34,9 @@ pub struct RunArgs {
     /// How long a risk may stay ungated before mode auto takes the place of a cluster-version operator that is gone (300s)
     #[arg(long, default_value = "300s", value_parser = whole_seconds, env = "UPGRADE_GATE_VACANT_AFTER")]
     pub vacant_after: Duration,
+    /// How long a problem has to last to make the operator Degraded (120s)
+    #[arg(long, default_value = "120s", value_parser = whole_seconds, env = "UPGRADE_GATE_DEGRADED_AFTER")]
+    pub degraded_after: Duration,
     /// Where /metrics is served; 0.0.0.0 means every address, of IPv6 as well
     #[arg(long, default_value = "0.0.0.0:8080", env = "UPGRADE_GATE_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: SocketAddr,
@@ -64,6 +67,8 @@ pub struct Config {
     pub mode: Mode,
     /// How long a risk may stay ungated before mode `auto` takes a vacant gate.
     pub vacant_after: Duration,
+    /// How long a problem has to last to make the operator `Degraded`.
+    pub degraded_after: Duration,
     /// The lease to hold while writing; `None` where this process is the only one.
     pub lease: Option<LeaseConfig>,
     /// This process in leases and events: the Pod's name, else one that no other process has.
@@ -121,6 +126,7 @@ impl Config {
         Ok(Self {
             mode: args.mode,
             vacant_after: args.vacant_after,
+            degraded_after: args.degraded_after,
             lease: args.leader_elect.then_some(LeaseConfig { namespace, duration, renew_interval }),
             // In every container the process has the same number.
             identity: pod_name

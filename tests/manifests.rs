@@ -298,6 +298,27 @@ fn the_alerts_ask_for_metrics_that_there_are() {
     }
 }
 
+/// A state that is over within two minutes isn't worth a person's time.
+#[test]
+fn no_alert_fires_within_two_minutes() {
+    let rules = &objects("deploy/components/monitoring").into_iter().find(|object| kind(object) == "PrometheusRule");
+    let rules = rules.as_ref().unwrap()["spec"]["groups"][0]["rules"].as_array().unwrap();
+    let waits: Vec<_> =
+        rules.iter().map(|rule| (rule["alert"].as_str().unwrap(), rule["for"].as_str().unwrap_or("0"))).collect();
+    assert_eq!(
+        waits,
+        [
+            ("UpgradeGateNotLeading", "10m"),
+            ("UpgradeGateNotEvaluating", "5m"),
+            ("UpgradeGateWritesFailing", "15m"),
+            ("UpgradeGateContention", "30m"),
+            ("UpgradeGateForcedUnverified", "2m"),
+            ("UpgradeGateForceStanding", "1h"),
+            ("UpgradeGateOverridesStanding", "24h"),
+        ]
+    );
+}
+
 /// hack/test-alerts runs them, with promtool.
 #[test]
 fn each_alert_has_a_test_of_when_it_fires() {

@@ -20,6 +20,9 @@ pub const POLICY: &str = "upgrade-gate";
 pub const CVO_LEASE: (&str, &str) = ("openshift-cluster-version", "version");
 /// API group of UpdateRecord.
 pub const RECORD_GROUP: &str = "upgrade-gate.openshift.io";
+/// Annotation of an UpdateRecord by which a person acknowledges, with the value `true`, that its update went ahead without
+/// a verified signature.
+pub const ACKNOWLEDGED: &str = "upgrade-gate.openshift.io/acknowledged";
 /// API group and version of UpdateRecord.
 pub const RECORD_API_VERSION: &str = "upgrade-gate.openshift.io/v1alpha1";
 

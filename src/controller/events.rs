@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::plan::{self, Conditions};
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, names},
-    gate::{Decision, Judgement, Snapshot, Verdict, message},
+    gate::{Decision, Judgement, Snapshot, UpdateType, Verdict, message},
 };
 
 /// Bytes that the API server takes for a note.
@@ -107,7 +107,7 @@ pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a Judg
 /// What the bridge has done for a request.
 #[must_use]
 pub fn forced(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
-    let update = update(cluster_version, request);
+    let update = requested_update(cluster_version, request);
     let overrides = message::overrides(cluster_version);
     vec![
         Announcement {
@@ -123,25 +123,33 @@ pub fn forced(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Anno
     ]
 }
 
-fn update(cluster_version: &ClusterVersion, request: &Judgement) -> String {
+/// An update, as every note names it.
+#[must_use]
+pub fn update(from: &str, to: &str, update_type: UpdateType) -> String {
+    format!("Update from {} to {} ({})", message::quote_name(from), message::quote_name(to), update_type.as_str())
+}
+
+/// The update that a request is for.
+#[must_use]
+pub fn requested_update(cluster_version: &ClusterVersion, request: &Judgement) -> String {
     let name = if request.release.version.is_empty() { &request.release.image } else { &request.release.version };
-    format!(
-        "Update from {} to {} ({})",
-        message::quote_name(&cluster_version.desired().version),
-        message::quote_name(name),
-        request.update_type.as_str()
-    )
+    update(&cluster_version.desired().version, name, request.update_type)
+}
+
+/// That a request is blocked, and why.
+#[must_use]
+pub fn blocked(cluster_version: &ClusterVersion, request: &Judgement) -> String {
+    let failures = request.failures.iter().map(|failure| format!(" {}: {}", failure.reason, failure.message));
+    format!("{} is blocked:{}", requested_update(cluster_version, request), failures.collect::<String>())
 }
 
 fn decision(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
-    let update = update(cluster_version, request);
     match request.decision() {
         Decision::Blocked => {
-            let failures = request.failures.iter().map(|failure| format!(" {}: {}", failure.reason, failure.message));
-            let note = format!("{update} is blocked:{}", failures.collect::<String>());
-            vec![Announcement { reason: Reason::UpdateBlocked, note }]
+            vec![Announcement { reason: Reason::UpdateBlocked, note: blocked(cluster_version, request) }]
         }
         Decision::Allowed => {
+            let update = requested_update(cluster_version, request);
             let risks = message::accepted_risks(request);
             let with = if risks.is_empty() { ".".to_owned() } else { format!(" with accepted risks: {risks}") };
             let mut announcements =

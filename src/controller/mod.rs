@@ -3,6 +3,10 @@
 
 mod apply;
 mod bridge;
+mod decisions;
+#[cfg(test)]
+mod decisions_tests;
+mod degraded;
 mod events;
 mod front;
 mod history;
@@ -15,6 +19,7 @@ mod operator_status;
 mod ownership;
 mod pace;
 mod patch;
+mod pending;
 pub mod plan;
 mod reconcile;
 mod records;
@@ -41,6 +46,7 @@ use crate::{
 
 pub use self::{
     bridge::{Bridging, decide},
+    degraded::Problem,
     front::Began,
     leader::LeaderError,
     link::Link,

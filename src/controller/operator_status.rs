@@ -3,11 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    ownership::Role,
-    plan::{Kind, Situation},
-    refusal::Refusal,
-};
+use super::{degraded, ownership::Role, pending, plan::Situation};
 use crate::{
     api::{
         ClusterVersion, Condition, ConditionStatus, HistoryState,
@@ -37,7 +33,7 @@ pub fn write(situation: &Situation<'_>, now: &str) -> Option<OperatorWrite> {
         Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return None,
     };
     let before: Vec<Condition> = serde_json::from_value(existing["status"]["conditions"].clone()).unwrap_or_default();
-    let conditions = conditions(situation).map(|wanted| {
+    let conditions = conditions(situation, &before).map(|wanted| {
         let last_transition_time = crate::api::find(&before, &wanted.kind)
             .filter(|before| before.status == wanted.status && !before.last_transition_time.is_empty())
             .map_or_else(|| now.to_owned(), |before| before.last_transition_time.clone());
@@ -56,7 +52,7 @@ pub fn write(situation: &Situation<'_>, now: &str) -> Option<OperatorWrite> {
     })
 }
 
-fn conditions(situation: &Situation<'_>) -> [Condition; 4] {
+fn conditions(situation: &Situation<'_>, before: &[Condition]) -> [Condition; 4] {
     let said = |kind: &str, status: bool, reason: &str, message: String| Condition {
         kind: kind.to_owned(),
         status: status.into(),
@@ -64,15 +60,9 @@ fn conditions(situation: &Situation<'_>) -> [Condition; 4] {
         message,
         last_transition_time: String::new(),
     };
-    let troubles = troubles(situation);
-    let degraded = match troubles.as_slice() {
-        [] => said("Degraded", false, reason::AS_EXPECTED, "Everything that is needed can be read and written.".into()),
-        [(reason, message)] => said("Degraded", true, reason, message.clone()),
-        several => {
-            let bullets = several.iter().map(|(reason, message)| format!("* {reason}: {message}"));
-            said("Degraded", true, reason::MULTIPLE_REASONS, message::lines(bullets, message::MESSAGE_LIMIT))
-        }
-    };
+    let (status, reason, message) =
+        degraded::degraded(situation.problems, situation.degraded_after, crate::api::find(before, "Degraded"));
+    let degraded = said("Degraded", status == ConditionStatus::True, reason, message);
     [
         said("Available", true, reason::AS_EXPECTED, availability(situation)),
         said("Progressing", false, reason::AS_EXPECTED, "There is nothing to roll out.".into()),
@@ -110,12 +100,7 @@ fn availability(situation: &Situation<'_>) -> String {
         }
     }
     // Not in Upgradeable's message, which the CVO passes on: it would change what the CVO says, and so this.
-    if let Some(Err(refusal)) = situation.bridging
-        && refusal.holds_back()
-    {
-        text.push_str(" The update that is asked for is not let through: ");
-        text.push_str(refusal.message());
-    }
+    text.push_str(&pending::why(situation));
     text
 }
 
@@ -153,55 +138,6 @@ fn lets_patches_through(cluster_version: &ClusterVersion) -> bool {
     let completed = history.iter().position(|entry| entry.state == HistoryState::Completed);
     let may_run = &history[..completed.map_or(history.len(), |newest| newest + 1)];
     is_later(&cluster_version.desired().version) && may_run.iter().all(|entry| is_later(&entry.version))
-}
-
-/// What keeps this operator from its work, as reason and message.
-fn troubles(situation: &Situation<'_>) -> Vec<(&'static str, String)> {
-    let mut troubles = Vec::new();
-    match situation.records {
-        Source::Read(_) => {}
-        Source::NotServed | Source::NotGiven => troubles.push((
-            "UpdateRecordsNotServed",
-            "The API of UpdateRecords isn't there, so what is let through is recorded in status.history alone. Apply \
-             crds/updaterecord."
-                .to_owned(),
-        )),
-        Source::Unreadable(why) => {
-            troubles.push(("UpdateRecordsUnreadable", format!("UpdateRecords can't be read: {}", message::quote(why))));
-        }
-    }
-    for (what, unreadable) in [
-        ("ClusterOperators", unreadable(&situation.snapshot.cluster_operators)),
-        ("ConfigMap openshift-config-managed/admin-gates", unreadable(&situation.snapshot.admin_gates)),
-        ("ConfigMap openshift-config/admin-acks", unreadable(&situation.snapshot.admin_acks)),
-    ] {
-        troubles.extend(unreadable.map(|why| ("SourceUnreadable", format!("{what}: {}", message::quote(why)))));
-    }
-    for (kind, why) in situation.failing {
-        let reason = match kind {
-            Kind::History | Kind::Restore => "HistoryNotWritten",
-            Kind::Conditions | Kind::Withdraw => "ConditionsNotWritten",
-            Kind::Force => "ForceNotWritten",
-            Kind::Unforce => "ForceNotRemoved",
-            Kind::Record => "UpdateRecordNotWritten",
-            Kind::Operator => "ClusterOperatorNotWritten",
-        };
-        troubles.push((reason, message::quote(why)));
-    }
-    if situation.contended {
-        troubles.push(("GateContention", message::CONTENTION.to_owned()));
-    }
-    if let Some(Err(Refusal::NoPolicy)) = situation.bridging {
-        troubles.push(("PolicyMissing", Refusal::NoPolicy.message().to_owned()));
-    }
-    troubles
-}
-
-fn unreadable<T>(source: &Source<T>) -> Option<&str> {
-    match source {
-        Source::Unreadable(why) => Some(why),
-        Source::Read(_) | Source::NotServed | Source::NotGiven => None,
-    }
 }
 
 /// What must-gather collects with this ClusterOperator.

@@ -25,6 +25,8 @@ const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two writes of what another writer takes back.
 const CONTENDED: Duration = Duration::from_mins(1);
+/// The loop looks at least as often.
+const NEXT_LOOK: Duration = Duration::from_secs(15);
 /// Conditions that are remembered: whoever takes them back may make us say one thing and another in turn.
 const REMEMBERED: usize = 8;
 
@@ -186,10 +188,16 @@ impl Pace {
         self.contended.iter().any(|(fought, until)| counts(*fought) && Instant::now() < *until)
     }
 
-    /// Whether any was.
+    /// Whether any was, or would have been but for the next look, which is yet to come: a fight that goes on has no gaps.
     #[must_use]
     pub fn contends(&self) -> bool {
-        self.contended.iter().any(|(_, until)| Instant::now() < *until)
+        self.contended.iter().any(|(_, until)| Instant::now() < *until + NEXT_LOOK)
+    }
+
+    /// The kinds of write whose last try has failed, whether the next one waits or is due, and why.
+    #[must_use]
+    pub fn failed_last(&self) -> Vec<(Kind, String)> {
+        self.backoffs.iter().map(|backoff| (backoff.kind, backoff.why.clone())).collect()
     }
 
     /// Lets everything rest for a while.

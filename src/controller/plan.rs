@@ -1,14 +1,17 @@
 //! From a verdict to the writes that make the cluster say it: pure, and empty when nothing differs.
 
+use std::time::Duration;
+
 use json_patch::Patch;
 use serde_json::{Value, json};
 
 use super::{
     bridge::Bridging,
+    degraded::Problem,
     front::Began,
     history,
     operator_status::{self, OperatorWrite},
-    ownership::{Role, owns},
+    ownership::{CvoLease, Role, owns},
     records::{self, RecordWrite},
     refusal::Refusal,
     unforce::KeepReason,
@@ -140,8 +143,12 @@ pub struct Situation<'a> {
     pub recording: Recording,
     /// Kinds of write that have failed a moment ago, and why.
     pub failing: &'a [(Kind, String)],
-    /// Somebody takes back what is written.
-    pub contended: bool,
+    /// What keeps the operator from its work, and how long it has lasted.
+    pub problems: &'a [(Problem, Duration)],
+    /// How long it has to last to be reported.
+    pub degraded_after: Duration,
+    /// The CVO's Lease, where a request waits for a CVO.
+    pub cvo: CvoLease,
     /// Started times of the entries whose text was put back once.
     pub restored: &'a [String],
 }

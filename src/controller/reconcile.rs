@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{
     apply::{ApplyError, Writer},
     bridge::{self, Bridging},
+    degraded::{self, Health, Lasting, Problem},
     events::Announcer,
     front::Front,
     leader::Leader,
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    gate::{Source, Verdict, evaluate},
+    gate::{Source, Verdict, evaluate, release::is_unfinished},
     metrics::Metrics,
 };
 
@@ -36,11 +37,14 @@ const STEPS: usize = 16;
 const STALE: u32 = 4;
 /// For how long a CVO that renews its Lease is taken to be there.
 const REST: Duration = Duration::from_secs(3);
+/// How old what is known of the CVO's Lease may be where nothing is decided on it.
+const LEASE_AGE: Duration = Duration::from_secs(10);
 
 /// Everything that the loop owns.
 pub struct Gate {
     mode: Mode,
     vacant_after: Duration,
+    degraded_after: Duration,
     client: Client,
     writer: Writer,
     pub(super) leader: Leader,
@@ -56,6 +60,7 @@ pub struct Gate {
     contradicted: bool,
     ungated_since: Option<Instant>,
     front: Front,
+    lasting: Lasting,
     /// What is seen of the ClusterVersion is no older than what a former leader has planned on.
     caught_up: bool,
     /// The uid and generation that were forced.
@@ -113,6 +118,7 @@ impl Gate {
         Self {
             mode: config.mode,
             vacant_after: config.vacant_after,
+            degraded_after: config.degraded_after,
             client: client.clone(),
             writer: Writer::new(client),
             leader,
@@ -126,6 +132,7 @@ impl Gate {
             contradicted: false,
             ungated_since: None,
             front: Front::default(),
+            lasting: Lasting::default(),
             caught_up: false,
             forced: None,
             restored: Vec::new(),
@@ -183,10 +190,7 @@ impl Gate {
             let (snapshot, _, records) = self.observed.all();
             let began = self.front.look(&snapshot.cluster_version, records);
             if !leads {
-                // What another replica writes meanwhile takes nothing back.
-                self.pace = Pace::default();
-                self.caught_up = false;
-                self.ungated_since = None;
+                self.step_down();
                 return any;
             }
             if self.decide_role(&verdict).await {
@@ -194,6 +198,8 @@ impl Gate {
                 continue;
             }
             let bridging = self.bridging().await;
+            let cvo = self.cvo_of_request(&verdict).await;
+            let problems = self.problems(bridging.as_ref());
             let failing = self.pace.failing();
             let (snapshot, operator, records) = self.observed.all();
             let judged = (snapshot, &verdict, self.role);
@@ -212,7 +218,9 @@ impl Gate {
                 unforcing: unforcing.as_ref(),
                 recording,
                 failing: &failing,
-                contended: self.pace.contends(),
+                problems: &problems,
+                degraded_after: self.degraded_after,
+                cvo,
                 restored: &self.restored,
             };
             let writes = plan::plan(&situation);
@@ -227,6 +235,9 @@ impl Gate {
             self.teller.keeps_force(unforcing.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
                 self.teller.look_on(snapshot, &verdict, self.role);
+            }
+            if self.role == Role::Bridge {
+                self.teller.report_decisions((snapshot, &verdict), bridging.as_ref(), records, began);
             }
             let batch = self.next(writes);
             if batch.first().is_some_and(|write| needs_a_look(write.kind(), self.caught_up)) {
@@ -265,6 +276,23 @@ impl Gate {
         self.pace.pause();
         self.due = true;
         any
+    }
+
+    /// Another replica leads, or none: what it writes meanwhile takes nothing back, and it does the waiting.
+    fn step_down(&mut self) {
+        self.teller.steps_down();
+        self.lasting = Lasting::default();
+        self.pace = Pace::default();
+        self.caught_up = false;
+        self.ungated_since = None;
+    }
+
+    /// What keeps this operator from its work, and how long it has lasted.
+    fn problems(&mut self, bridging: Option<&Result<Bridging, Refusal>>) -> Vec<(Problem, Duration)> {
+        let (snapshot, _, records) = self.observed.all();
+        let failed = self.pace.failed_last();
+        let health = Health { snapshot, records, failed: &failed, contended: self.pace.contends(), bridging };
+        self.lasting.look(degraded::problems(&health), Instant::now())
     }
 
     /// The writes that are made now, none where nothing may be.
@@ -324,6 +352,21 @@ impl Gate {
                 self.lease = Some((lease, Instant::now()));
                 lease
             }
+        }
+    }
+
+    /// The CVO's Lease, where an update waits for a CVO or runs: for what the ClusterOperator says, it may be some seconds
+    /// old.
+    async fn cvo_of_request(&mut self, verdict: &Verdict) -> CvoLease {
+        let Some(cluster_version) = self.observed.cluster_version() else { return CvoLease::Unknown };
+        let is_asked_for =
+            verdict.request().is_some_and(|request| !request.is_current || is_unfinished(cluster_version));
+        if self.role != Role::Bridge || !is_asked_for {
+            return CvoLease::Unknown;
+        }
+        match self.lease {
+            Some((lease, at)) if at.elapsed() < LEASE_AGE => lease,
+            _ => self.look_for_cvo().await,
         }
     }
 

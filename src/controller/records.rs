@@ -1,6 +1,7 @@
 //! UpdateRecords, planned purely: one for each update that goes ahead with an accepted risk, written before the write
 //! that it is about, followed until the update has ended, and pruned.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     api::{
         AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
-        UpdateRecordSpec, UpdateRecordStatus,
+        UpdateRecordSpec, UpdateRecordStatus, names,
     },
     gate::{
         Judgement, Target, message,
@@ -226,14 +227,31 @@ pub fn lost<'a>(
     Some((front, &record.spec.accepted_risks))
 }
 
-/// The newest update that the bridge let through and that was completed without a verified signature.
+/// The newest update that the bridge let through and that was completed without a verified signature, unless a person has
+/// acknowledged it, or a later update was completed with one: what the cluster runs then was verified.
 #[must_use]
-pub fn unverified(records: &[UpdateRecord]) -> Option<&UpdateRecord> {
-    let unverified = |record: &&UpdateRecord| {
-        record.spec.by == AcceptedBy::Bridge
-            && record.status.as_ref().is_some_and(|status| status.verified == Some(false))
-    };
-    records.iter().filter(unverified).max_by_key(|record| &record.spec.accepted_time)
+pub fn unverified<'a>(records: &'a [UpdateRecord], cluster_version: &ClusterVersion) -> Option<&'a UpdateRecord> {
+    let verified = |record: &UpdateRecord| record.status.as_ref().and_then(|status| status.verified);
+    let unverified =
+        records.iter().filter(|record| record.spec.by == AcceptedBy::Bridge && verified(record) == Some(false));
+    let newest = unverified.max_by_key(|record| &record.spec.accepted_time)?;
+    let began = |record: &UpdateRecord| time(record.status.as_ref()?.started_time.as_deref()?);
+    let is_later = |other: Option<Timestamp>| other.zip(began(newest)).is_some_and(|(other, newest)| other > newest);
+    let is_superseded = records.iter().any(|record| verified(record) == Some(true) && is_later(began(record)))
+        || cluster_version.history().iter().any(|entry| {
+            entry.state == HistoryState::Completed && entry.verified && is_later(time(&entry.started_time))
+        });
+    let is_acknowledged = newest
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(names::ACKNOWLEDGED))
+        .is_some_and(|value| value == "true");
+    (!is_superseded && !is_acknowledged).then_some(newest)
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
 }
 
 fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &ClusterVersion) -> UpdateRecordStatus {
@@ -294,7 +312,6 @@ fn is_about(record: &UpdateRecord, version: &str, image: &str) -> bool {
 
 /// Whether that update began after the record was written, give or take what two clocks differ by.
 fn is_later(entry: &HistoryEntry, record: &UpdateRecord) -> bool {
-    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let times = time(&entry.started_time).zip(time(&record.spec.accepted_time));
     times.is_some_and(|(started, accepted)| accepted.duration_since(started) < CLOCKS)
 }
@@ -317,7 +334,8 @@ fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &Clus
 }
 
 /// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
-fn is_forced(entry: &HistoryEntry) -> bool {
+#[must_use]
+pub fn is_forced(entry: &HistoryEntry) -> bool {
     entry.accepted_risks.contains("Forced through")
 }
 
@@ -328,7 +346,8 @@ fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> boo
 }
 
 /// Whether that release is what is asked for.
-fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
+#[must_use]
+pub fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
     Target::requested(cluster_version).is_some_and(|target| {
         let release = resolve(cluster_version, &target).release;
         same_release((&release.version, &release.image), (version, image))

@@ -257,11 +257,42 @@ fn the_way_back_to_the_previous_version_is_a_rollback() {
 
 #[test]
 fn of_two_updates_that_went_unverified_the_newer_is_told() {
-    let mut older = record("b", &json!({"outcome": "Completed", "verified": false}));
-    older.spec.accepted_time = "2026-01-01T00:00:00Z".into();
-    let records = [record("a", &json!({"outcome": "Completed", "verified": false})), older];
-    assert_eq!(unverified(&records).unwrap().metadata.name.as_deref(), Some("a"));
-    assert_eq!(unverified(&[record("a", &json!({"verified": true}))]), None);
+    let unverified_at = |name: &str, time: &str| {
+        let mut record = record(name, &json!({"outcome": "Completed", "verified": false, "startedTime": time}));
+        record.spec.accepted_time = time.into();
+        record
+    };
+    let records = [unverified_at("a", NOW), unverified_at("b", "2026-01-01T00:00:00Z")];
+    let cluster = cluster(&json!(null), &json!([]));
+    assert_eq!(unverified(&records, &cluster).unwrap().metadata.name.as_deref(), Some("a"));
+    assert_eq!(unverified(&[record("a", &json!({"outcome": "Completed", "verified": true}))], &cluster), None);
+}
+
+/// A later update, completed with a verified signature or without, and begun or not.
+fn later(state: &str, started: &str, verified: bool) -> Value {
+    json!([{"state": state, "version": "4.21.3", "image": "three", "startedTime": started, "verified": verified},
+           {"state": "Completed", "version": "4.21.2", "image": DIGEST, "startedTime": "2026-01-02T03:04:06Z", "verified": false}])
+}
+
+#[rstest]
+#[case::nothing_since(json!([]), json!(null), true)]
+#[case::a_later_update_was_verified(later("Completed", "2026-01-03T00:00:00Z", true), json!(null), false)]
+#[case::a_later_update_was_not(later("Completed", "2026-01-03T00:00:00Z", false), json!(null), true)]
+#[case::a_later_update_runs(later("Partial", "2026-01-03T00:00:00Z", true), json!(null), true)]
+#[case::an_earlier_update_was(later("Completed", "2026-01-01T00:00:00Z", true), json!(null), true)]
+#[case::a_time_that_is_none(later("Completed", "later", true), json!(null), true)]
+#[case::acknowledged(json!([]), json!({"upgrade-gate.openshift.io/acknowledged": "true"}), false)]
+#[case::not_exactly(json!([]), json!({"upgrade-gate.openshift.io/acknowledged": "True"}), true)]
+#[case::another_annotation(json!([]), json!({"acknowledged": "true"}), true)]
+fn that_an_update_went_unverified_ends(#[case] history: Value, #[case] annotations: Value, #[case] told: bool) {
+    let status = json!({"outcome": "Completed", "verified": false, "startedTime": "2026-01-02T03:04:06Z"});
+    let mut ours = record("a", &status);
+    ours.metadata.annotations = serde_json::from_value(annotations).unwrap();
+    let cluster = cluster(&json!(null), &history);
+    assert_eq!(unverified(std::slice::from_ref(&ours), &cluster).is_some(), told);
+    // The history may have lost it, and a record tells.
+    let status = json!({"outcome": "Completed", "verified": true, "startedTime": "2026-01-03T00:00:00Z"});
+    assert_eq!(unverified(&[ours, record("b", &status)], &cluster), None);
 }
 
 /// A cluster under an override, at 4.21.2 by request, whose history is this, the older entries last.
@@ -305,7 +336,10 @@ fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
     let done = under_overrides(&entry("Completed", "2026-01-02T03:04:06Z", ""), &older);
     let status = json!({"outcome": "Completed", "startedTime": "2026-01-02T03:04:06Z", "verified": true, "completedTime": "done"});
     let known = UpdateRecord { status: serde_json::from_value(status).unwrap(), ..record };
-    assert_eq!((lost(std::slice::from_ref(&known), &done), follow(&[known.clone()], &done)), (None, Vec::new()));
+    assert_eq!(
+        (lost(std::slice::from_ref(&known), &done), follow(std::slice::from_ref(&known), &done)),
+        (None, Vec::new())
+    );
 }
 
 #[rstest]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{
     bridge::Bridging,
+    decisions::{self, Reported},
     events::{self, Announcement, Announcer, Reason},
+    front::Began,
     ownership::Role,
     plan::{self, Conditions, Recording},
     records,
@@ -12,7 +14,7 @@ use super::{
     unforce::KeepReason,
 };
 use crate::{
-    api::{ClusterVersion, UpdateRecord, names::condition},
+    api::{ClusterVersion, Release, UpdateRecord, names::condition},
     gate::{Snapshot, Source, Verdict, message},
     metrics::Metrics,
 };
@@ -23,6 +25,10 @@ pub struct Teller {
     announcer: Announcer,
     /// What a role that doesn't write the conditions would have written last.
     said: Option<Conditions>,
+    /// What was reported of a CVO's decisions.
+    reported: Reported,
+    /// The release that was forced last, which was reported then.
+    forced: Option<Release>,
     /// The record of the bridge whose update went unverified, as it was told.
     unverified: Option<String>,
 }
@@ -30,7 +36,7 @@ pub struct Teller {
 impl Teller {
     /// Nothing was told yet.
     pub fn new(metrics: Arc<Metrics>, announcer: Announcer) -> Self {
-        Self { metrics, announcer, said: None, unverified: None }
+        Self { metrics, announcer, said: None, reported: Reported::default(), forced: None, unverified: None }
     }
 
     /// Another role than before. One that a person named is no news to anybody.
@@ -54,8 +60,9 @@ impl Teller {
     }
 
     /// A request has been forced.
-    pub fn forced(&self, snapshot: &Snapshot, bridging: &Bridging) {
+    pub fn forced(&mut self, snapshot: &Snapshot, bridging: &Bridging) {
         let judgement = &bridging.judgement;
+        self.forced = Some(judgement.release.clone());
         self.metrics.decided(judgement.update_type, judgement.decision());
         for announcement in events::forced(&snapshot.cluster_version, judgement) {
             self.announce(&snapshot.cluster_version, announcement);
@@ -69,13 +76,12 @@ impl Teller {
             Some(said) => (Some(&said.upgradeable), Some(&said.release_accepted)),
             None => (snapshot.cluster_version.condition(condition::UPGRADEABLE), None),
         };
-        let is_unknown = verdict.request().is_some_and(|request| request.release.version.is_empty());
         for announcement in events::announcements(snapshot, verdict, before, &after) {
             let premature = match announcement.reason {
-                // An update goes ahead when the bridge forces it, or when a CVO says so.
+                // An update goes ahead when the bridge forces it, or when a CVO accepts it.
                 Reason::UpdateAccepted | Reason::ForcedPastOverrides => matches!(role, Role::Bridge | Role::Guard),
-                // Of an image that nothing here knows, the CVO reads the version.
-                Reason::UpdateBlocked => role == Role::Bridge && is_unknown,
+                // Beside a CVO, it decides: see [`Self::report_decisions`].
+                Reason::UpdateBlocked => role == Role::Bridge,
                 _ => false,
             };
             if !premature {
@@ -83,6 +89,37 @@ impl Teller {
             }
         }
         self.said = Some(after);
+    }
+
+    /// What a CVO has decided, once for each request and decision.
+    pub fn report_decisions(
+        &mut self,
+        (snapshot, verdict): (&Snapshot, &Verdict),
+        bridging: Option<&Result<Bridging, Refusal>>,
+        records: &Source<Vec<UpdateRecord>>,
+        began: Began,
+    ) {
+        let cluster_version = &snapshot.cluster_version;
+        if let Some(forced) = &self.forced {
+            if records::is_in_front(cluster_version, forced) {
+                self.reported.is_known(cluster_version);
+                self.forced = None;
+            } else if !records::asks_for(cluster_version, &forced.version, &forced.image) {
+                self.forced = None;
+            }
+        }
+        let decided = decisions::of_cvo(snapshot, verdict, bridging, records, began);
+        for decided in self.reported.news(snapshot, decided) {
+            self.metrics.decided(decided.update_type, decided.decision);
+            for announcement in decided.announcements {
+                self.announce(cluster_version, announcement);
+            }
+        }
+    }
+
+    /// Another replica leads now, and reports.
+    pub fn steps_down(&mut self) {
+        self.reported.steps_down();
     }
 
     /// How the bridge is.
@@ -101,7 +138,7 @@ impl Teller {
             tracing::info!(refusal = refusal.as_str(), "{}", refusal.message());
         }
         let unverified = match records {
-            Source::Read(records) => records::unverified(records),
+            Source::Read(records) => records::unverified(records, cluster_version),
             Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
         };
         self.metrics.is_unverified(unverified.is_some());

@@ -188,7 +188,9 @@ pub(super) fn message_alone(condition: &Condition) -> String {
     }
 }
 
-fn reason_and_message(condition: &Condition) -> String {
+/// What a condition of the cluster says, fit to be shown.
+#[must_use]
+pub fn reason_and_message(condition: &Condition) -> String {
     match (condition.reason.as_str(), condition.message.as_str()) {
         ("", "") => "it gives no reason.".to_owned(),
         (reason, "") => format!("{}, without a message.", quote_name(reason)),

@@ -275,6 +275,15 @@ async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
     })
     .await;
     assert_eq!(operator.metric("upgrade_gate_bridge_unverified"), Some(1.0));
+    // Until a person has acknowledged it.
+    let name = record["metadata"]["name"].as_str().unwrap();
+    let annotation = "upgrade-gate.openshift.io/acknowledged=true";
+    cluster.control_plane.kubectl(&["annotate", "updaterecord", name, annotation]);
+    eventually("it is acknowledged", async || {
+        let shown = operator.metric("upgrade_gate_bridge_unverified");
+        if shown == Some(0.0) { Ok(()) } else { Err(format!("{shown:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    self, Cluster, Operator, Options,
+    self, Cluster, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
     entries, eventually, fixtures,
 };
@@ -27,6 +27,188 @@ async fn is_begun(cluster: &Cluster, version: &str) -> Value {
     cluster.wait_for(&format!("{version} has begun"), |cv| cv["status"]["desired"]["version"] == version).await
 }
 
+/// Waits until the events about decisions are these, in this order: each its reason, and how its note begins.
+async fn decided(cluster: &Cluster, expected: &[(&str, &str)]) {
+    eventually(&format!("events {expected:?}"), async || {
+        let mut events = cluster.events().await;
+        events.retain(|event| !matches!(event["reason"].as_str(), Some("ModeChanged" | "UpgradeableChanged")));
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| (event["reason"].as_str().unwrap(), event["message"].as_str().unwrap()))
+            .collect();
+        let fits = |((reason, note), (wanted, begins)): (&(&str, &str), &(&str, &str))| {
+            reason == wanted && note.starts_with(begins)
+        };
+        if told.len() == expected.len() && told.iter().zip(expected).all(fits) {
+            Ok(())
+        } else {
+            Err(format!("{told:#?}"))
+        }
+    })
+    .await;
+}
+
+/// What is counted of such decisions.
+fn counted(operator: &Operator, update_type: &str, decision: &str) -> Option<f64> {
+    operator.metric(&format!("upgrade_gate_decisions_total{{type=\"{update_type}\",decision=\"{decision}\"}}"))
+}
+
+/// Waits until our ClusterOperator says so, and returns all that it says.
+async fn available(cluster: &Cluster, parts: &[&str]) -> String {
+    eventually(&format!("Available to say {parts:?}"), async || {
+        let own = cluster.own_operator().await;
+        let message = condition(&own, "Available")["message"].as_str().unwrap_or_default().to_owned();
+        if parts.iter().all(|part| message.contains(part)) { Ok(message) } else { Err(message) }
+    })
+    .await
+}
+
+/// A CVO of that release that tries again soon, and an operator beside it, on a cluster with an override.
+async fn beside(profile: Profile) -> (Cluster, Cvo, Operator) {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let params = Params { retry: Duration::from_millis(300), ..Params::default() };
+    let cvo = Cvo::start(&cluster, profile, params).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
+    cvo.catch_up().await;
+    (cluster, cvo, operator)
+}
+
+#[tokio::test]
+async fn a_minor_by_its_image_is_reported_as_what_it_turned_out_to_be() {
+    let (cluster, cvo, operator) = beside(Profile::V4_21).await;
+    cvo.publish(&fixtures::image("4.22.9"), "4.22.9");
+    cluster.request("", &fixtures::image("4.22.9")).await;
+    let blocked = ("UpdateBlocked", "Update from 4.21.1 to 4.22.9 (minor) is blocked: ClusterVersionOverrides: ");
+    decided(&cluster, &[blocked]).await;
+    assert_eq!(counted(&operator, "minor", "blocked"), Some(1.0));
+    let message = available(&cluster, &["is not let through: ", "ClusterVersionOverrides: "]).await;
+    assert!(!message.contains("whatever else"), "{message}");
+    // The CVO tries it again and again, and is of the same mind.
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    decided(&cluster, &[blocked]).await;
+    assert_eq!(counted(&operator, "minor", "blocked"), Some(1.0));
+    // Asked for again, it is another request; and of a patch nothing is told but that it waits for the policy.
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    available(&cluster, &[]).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    let waits = ("UpdateBlocked", "Update from 4.21.1 to 4.21.2 (patch) is blocked: The ValidatingAdmissionPolicy ");
+    decided(&cluster, &[blocked, waits]).await;
+    cluster.request("", &fixtures::image("4.22.9")).await;
+    decided(&cluster, &[blocked, waits, blocked]).await;
+    assert_eq!(counted(&operator, "minor", "blocked"), Some(2.0));
+}
+
+#[tokio::test]
+async fn what_a_fixed_cvo_accepts_by_itself_is_reported_once() {
+    let (cluster, cvo, operator) = beside(Profile::Main).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cvo.complete().await;
+    cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+    let accepted =
+        ("UpdateAccepted", "Update from 4.21.1 to 4.21.2 (patch) goes ahead with accepted risks: Precondition ");
+    decided(&cluster, &[accepted]).await;
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    decided(&cluster, &[accepted]).await;
+    assert_eq!(counted(&operator, "patch", "allowed"), Some(1.0));
+    // Without overrides nothing is accepted, and it is reported all the same.
+    cluster.set_overrides(json!([])).await;
+    cluster.own_condition("Upgradeable", "True", "AsExpected").await;
+    cvo.publish(&fixtures::image("4.21.3"), "4.21.3");
+    cluster.request("4.21.3", &fixtures::image("4.21.3")).await;
+    cvo.complete().await;
+    let plain = ("UpdateAccepted", "Update from 4.21.2 to 4.21.3 (patch) goes ahead");
+    decided(&cluster, &[accepted, plain]).await;
+    assert_eq!(counted(&operator, "patch", "allowed"), Some(2.0));
+}
+
+#[tokio::test]
+async fn what_a_person_forces_is_reported_as_forced_past_overrides() {
+    let (cluster, cvo, operator) = beside(Profile::V4_21).await;
+    let forced = json!({"version": "4.22.0", "image": fixtures::image("4.22.0"), "force": true});
+    cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
+    is_begun(&cluster, "4.22.0").await;
+    let accepted =
+        ("UpdateAccepted", "Update from 4.21.1 to 4.22.0 (minor) goes ahead with accepted risks: Forced through ");
+    let past = (
+        "ForcedPastOverrides",
+        "Update from 4.21.1 to 4.22.0 (minor) was forced while overrides are set: \
+         ClusterImagePolicy.config.openshift.io openshift",
+    );
+    decided(&cluster, &[accepted, past]).await;
+    assert_eq!(counted(&operator, "minor", "allowed"), Some(1.0));
+    cvo.complete().await;
+    cluster.record_is("it ended", |record| record["status"]["outcome"] == "Completed").await;
+    decided(&cluster, &[accepted, past]).await;
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_verified_is_said_to_wait_for_it() {
+    let (cluster, cvo, operator) = beside(Profile::V4_21).await;
+    cluster.guard_the_door().await;
+    let image = fixtures::image("4.21.2");
+    cvo.set_verifiable(&image, false);
+    cluster.request("4.21.2", &image).await;
+    available(&cluster, &["The update that is asked for does not go ahead: RetrievePayload: "]).await;
+    let blocked = ("UpdateBlocked", "Update from 4.21.1 to 4.21.2 (patch) is blocked: RetrievePayload: ");
+    decided(&cluster, &[blocked]).await;
+    cvo.set_verifiable(&image, true);
+    is_begun(&cluster, "4.21.2").await;
+    let accepted = ("UpdateAccepted", "Update from 4.21.1 to 4.21.2 (patch) goes ahead with accepted risks: ");
+    let past = ("ForcedPastOverrides", "Update from 4.21.1 to 4.21.2 (patch) was forced past ");
+    decided(&cluster, &[blocked, accepted, past]).await;
+    cvo.complete().await;
+    cluster.record_is("it ended", |record| record["status"]["outcome"] == "Completed").await;
+    decided(&cluster, &[blocked, accepted, past]).await;
+    assert_eq!(
+        (counted(&operator, "patch", "blocked"), counted(&operator, "patch", "allowed")),
+        (Some(1.0), Some(1.0))
+    );
+}
+
+#[tokio::test]
+async fn our_cluster_operator_says_what_an_update_waits_for() {
+    let (cluster, cvo, _operator) = beside(Profile::V4_21).await;
+    // A version that isn't available.
+    cluster.request("4.21.9", "").await;
+    let invalid = cluster.wait_for("Invalid", |cv| condition(cv, "Invalid")["status"] == "True").await;
+    let reason = condition(&invalid, "Invalid")["reason"].as_str().unwrap();
+    available(&cluster, &["The update that is asked for ", &format!("{reason}: "), "4.21.9"]).await;
+    decided(&cluster, &[("UpdateBlocked", &format!("Update from 4.21.1 to 4.21.9 (patch) is blocked: {reason}: "))])
+        .await;
+    // Nothing is asked for, and nothing is said.
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    eventually("nothing to be said", async || {
+        let own = cluster.own_operator().await;
+        let message = condition(&own, "Available")["message"].as_str().unwrap_or_default().to_owned();
+        if message.ends_with(").") { Ok(()) } else { Err(message) }
+    })
+    .await;
+    // The CVO is gone.
+    cvo.scale_to_zero();
+    cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cluster
+        .poking_until("the CVO to be missed", async || {
+            let own = cluster.own_operator().await;
+            let message = condition(&own, "Available")["message"].as_str().unwrap_or_default().to_owned();
+            if message.contains("No cluster-version operator is running: ") { Ok(()) } else { Err(message) }
+        })
+        .await;
+    // The other word of ClusterVersion that keeps `oc` from updating.
+    cluster
+        .put_status(cvo::MANAGER, |status| {
+            let conditions = status["conditions"].as_array_mut().unwrap();
+            conditions.retain(|condition| condition["type"] != "Failing");
+            conditions.push(fixtures::condition("Failing", "True", "ClusterOperatorDegraded", "dns is degraded"));
+        })
+        .await;
+    available(&cluster, &["ClusterVersion says Failing=True: ClusterOperatorDegraded: dns is degraded"]).await;
+}
+
 #[tokio::test]
 async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorded_once() {
     let (cluster, cvo, operator) = unpublished().await;
@@ -43,7 +225,12 @@ async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorde
          ClusterImagePolicy.config.openshift.io openshift."
     );
 
-    // A replica that takes over in the midst of it finds the record.
+    let note = "Update from 4.21.1 to 4.21.2 (patch) goes ahead while overrides are set: \
+                ClusterImagePolicy.config.openshift.io openshift";
+    decided(&cluster, &[("UpdateAccepted", note)]).await;
+    assert_eq!(counted(&operator, "patch", "allowed"), Some(1.0));
+
+    // A replica that takes over in the midst of it finds the record, and reports nothing again.
     assert!(operator.terminate().await.success());
     let operator = Operator::start(&cluster, Options::default()).await;
     cvo.complete().await;
@@ -61,6 +248,7 @@ async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorde
     cluster.operator_settles().await;
     cluster.operator_rests_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.records().await, Vec::<Value>::new());
+    decided(&cluster, &[("UpdateAccepted", note)]).await;
 }
 
 #[tokio::test]

@@ -164,16 +164,25 @@ async fn it_is_degraded_while_a_source_may_not_be_read() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let access = json!({"resource": "configmaps", "name": "admin-acks", "verb": "list"});
     let withheld = cluster.withhold_role("openshift-config", access).await;
-    let _operator = Operator::start(&cluster, Options::mode("replace")).await;
+    let operator = Operator::start(&cluster, Options::mode("replace").arg("--degraded-after=3s")).await;
+    // It isn't at once.
+    cluster.own_condition("Degraded", "False", "AsExpected").await;
     let degraded = cluster.own_condition("Degraded", "True", "SourceUnreadable").await;
     let message = degraded["message"].as_str().unwrap();
     assert!(message.starts_with("ConfigMap openshift-config/admin-acks: "), "{message}");
     let shown = cluster.control_plane.kubectl(&["get", "clusteroperators", "--no-headers"]);
     let columns: Vec<&str> = shown.split_whitespace().collect();
     assert_eq!(columns[2..5], ["True", "False", "True"]);
+    // Another replica needn't wait for what this one has waited for.
+    operator.kill();
+    let _operator = Operator::start(&cluster, Options::mode("replace").arg("--degraded-after=3600s")).await;
+    cluster.set_overrides(json!([fixtures::policy_override()])).await;
+    cluster.upgradeable("False", "MultipleReasons").await;
+    cluster.operator_settles().await;
+    assert_eq!(condition(&cluster.own_operator().await, "Degraded"), &degraded);
     withheld.give_back().await;
     let healthy = cluster.own_condition("Degraded", "False", "AsExpected").await;
-    assert_eq!(healthy["message"], "Everything that is needed can be read and written.");
+    assert_eq!(healthy["message"], "No problem has lasted for 3600 seconds.");
 }
 
 #[tokio::test]

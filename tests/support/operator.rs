@@ -82,6 +82,8 @@ impl Operator {
         let mut args = container.args.unwrap_or_default();
         set_flag(&mut args, &format!("--health-probe-bind-address={health}"));
         set_flag(&mut args, &format!("--metrics-bind-address={metrics}"));
+        // Two minutes are too long for a test.
+        set_flag(&mut args, "--degraded-after=0s");
         options.mode.iter().for_each(|mode| set_flag(&mut args, &format!("--mode={mode}")));
         options.args.iter().for_each(|arg| set_flag(&mut args, arg));
 

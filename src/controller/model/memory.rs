@@ -1,6 +1,6 @@
 //! What the model remembers of the pure functions, by the numbers of their arguments.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::{
         apply::ApplyError,
         bridge,
         front::Began,
-        ownership::Role,
+        ownership::{CvoLease, Role},
         plan::{Kind, Recording, Situation, Write, made_at_once, plan, recording},
         records::RecordWrite,
         refusal::Refusal,
@@ -263,7 +263,9 @@ impl Memory {
             recording: recording(in_history, judged, &records, began, &failing),
             unforcing: unforcing.as_ref(),
             failing: &failing,
-            contended: false,
+            problems: &[],
+            degraded_after: Duration::ZERO,
+            cvo: CvoLease::Unknown,
             restored: &restored,
         }))
     }

@@ -164,7 +164,9 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
         unforcing: None,
         recording: recorded(object, role, &records, failing),
         failing: &reasons(failing),
-        contended: false,
+        problems: &[],
+        degraded_after: Duration::ZERO,
+        cvo: CvoLease::Unknown,
         restored: &[],
     })
 }
