@@ -22,7 +22,7 @@ const CONTEXT_VARIABLE: &str = "UPGRADE_GATE_CONTEXT";
 /// Which cluster to talk to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
-    /// Kubeconfig of the cluster, instead of $KUBECONFIG, ~/.kube/config or the Pod's own account
+    /// Kubeconfig of the cluster, instead of KUBECONFIG, ~/.kube/config or the Pod's own account
     #[arg(long, value_name = "FILE", env = KUBECONFIG_VARIABLE,
           value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
@@ -162,7 +162,6 @@ async fn of_kubeconfig(
 }
 
 /// Names the kubeconfig that is to blame, of those that are found without a flag.
-#[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
 fn of_the_environment(source: KubeconfigError) -> ClusterError {
     let variable = env::var_os("KUBECONFIG").unwrap_or_default();
     let named: Vec<PathBuf> = env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty()).collect();

@@ -369,6 +369,22 @@ fn a_mistake_in_the_arguments(#[case] arguments: &[&str]) {
     error(&gate(Path::new("."), arguments));
 }
 
+/// Blanks make no version, and no mistake in the arguments either.
+#[rstest]
+#[case::behind("4.21.1 ", "; did you mean 4.21.1?")]
+#[case::before(" 4.21.1", "; did you mean 4.21.1?")]
+#[case::a_line_break("4.21.1\n", "; did you mean 4.21.1?")]
+#[case::two("4.21.1 4.21.2", "; did you mean 4.21.1?")]
+#[case::words("the newest one", "compared with the current one.")]
+fn a_target_with_blanks_is_blocked(#[case] target: &str, #[case] expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), CLUSTER).unwrap();
+    let output = gate(folder.path(), &["check", "--from", "a.yaml", "--to", target, "-o", "json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(1), &b""[..]), "{text}");
+    assert!(text.contains(expected), "{text}");
+}
+
 #[test]
 fn no_command_shows_the_help_as_an_error() {
     let output = gate(Path::new("."), &[]);

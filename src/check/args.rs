@@ -26,10 +26,10 @@ pub struct InputArgs {
     /// Lists, a must-gather. May be repeated
     #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
     pub from: Vec<PathBuf>,
-    /// Kubeconfig of the cluster, instead of $UPGRADE_GATE_KUBECONFIG, $KUBECONFIG, ~/.kube/config or the Pod's own account
+    /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, KUBECONFIG, ~/.kube/config or the Pod's own account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig, instead of $UPGRADE_GATE_CONTEXT or its current one
+    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub context: Option<String>,
 }

@@ -7,7 +7,7 @@
 //!
 //! # What to do
 //!
-//! Before a minor or major update, remove the entry or set `unmanaged: false`. The `openshift` ClusterImagePolicy verifies
+//! Before a minor or major update, remove the entry or set `unmanaged: false`. The `openshift` `ClusterImagePolicy` verifies
 //! release signatures again from then on: check first that your mirror serves them.
 //!
 //! # Example
