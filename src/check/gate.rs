@@ -184,7 +184,7 @@ const ONCE_DEPLOYED: &str =
 fn is_about_its_refusal(refusal: Refusal) -> bool {
     match refusal {
         Refusal::OtherPrecondition
-        | Refusal::NotPatch
+        | Refusal::NotPatch(_)
         | Refusal::Blocked
         | Refusal::Unfinished
         | Refusal::NoPolicy
@@ -295,7 +295,7 @@ mod tests {
     #[case::policy_not_known(json!({"version": "4.21.2"}), refused("4.21.2"), None, "unknown", Some("NoPolicy"),
         "The cluster-version operator blocks 4.21.2; the bridge would let it through if the policy is installed.")]
     #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(true), "leavesBlocked", Some("NotPatch"),
-        "The cluster-version operator blocks 4.22.0; the bridge would leave it so: The update leaves the minor")]
+        "The cluster-version operator blocks 4.22.0; the bridge would leave it so: This is a minor update, and overrides prevent those")]
     #[case::by_image(json!({"image": DIGEST}), refused("4.21.2"), Some(true), "letsThrough", None,
         "The cluster-version operator blocks 4.21.2;")]
     #[case::another(json!({"version": "4.21.3"}), refused("4.21.2"), Some(true), "leavesBlocked", Some("MessageOfAnother"),

@@ -1,5 +1,6 @@
-//! The bridge: whether a patch update that a stock CVO refuses for overrides alone is forced past it. The only write
-//! to `spec` that this operator ever makes, so every condition that speaks against it has a name.
+//! The bridge: whether a patch update, or a rollback to the previous version, that a stock CVO refuses for overrides
+//! alone is forced past it. Beside the removal of that force it is the only write to `spec`, so each condition that
+//! speaks against it has a name.
 
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
@@ -61,8 +62,8 @@ pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
     }
     // Before the items: those of a minor name our own ClusterOperator among the reasons.
     let judgement = judge(snapshot, told.version, told.image);
-    if judgement.update_type != UpdateType::Patch {
-        return Err(Refusal::NotPatch);
+    if let Some(why) = is_no_patch(judgement.update_type) {
+        return Err(Refusal::NotPatch(why));
     }
     if !told.blocks_for_overrides_alone() {
         return Err(Refusal::OtherPrecondition);
@@ -82,6 +83,32 @@ pub fn decide(snapshot: &Snapshot, policy: bool) -> Result<Bridging, Refusal> {
     let image = if request.image.is_empty() { told.image } else { &request.image };
     let patch = force(&cluster_version.metadata.resource_version, &request.raw, image);
     Ok(Bridging { judgement, patch })
+}
+
+/// Why an update of that type isn't forced; `None` for those that stay within the minor and that a gate without this
+/// special case for overrides would let through.
+fn is_no_patch(update_type: UpdateType) -> Option<&'static str> {
+    match update_type {
+        UpdateType::Patch | UpdateType::Rollback => None,
+        UpdateType::Minor => {
+            Some("This is a minor update, and overrides prevent those: remove them, or set unmanaged: false.")
+        }
+        UpdateType::Major => {
+            Some("This is a major update, and overrides prevent those: remove them, or set unmanaged: false.")
+        }
+        UpdateType::Downgrade => Some(
+            "The release is older than the current one. Only a rollback to the previous version of the same minor is let \
+             through.",
+        ),
+        UpdateType::Same => Some(
+            "The release has the version that the cluster runs already. Only patch updates, and a rollback to the previous \
+             version, are let through.",
+        ),
+        UpdateType::Unknown => Some(
+            "The current or the requested version isn't a semantic version, so it is not known whether this is a patch \
+             update.",
+        ),
+    }
 }
 
 /// Our own verdict on the very release that the CVO has loaded: known lists may contradict its version.
@@ -213,6 +240,19 @@ mod tests {
         ("/status/conditions/1/message", json!(message(version, image, items)))
     }
 
+    /// The cluster was at 4.21.0 before.
+    fn before() -> (&'static str, Value) {
+        let entry = |version: &str, image: &str| json!({"state": "Completed", "version": version, "image": image});
+        ("/status/history", json!([entry("4.21.1", "one"), entry("4.21.0", THREE), entry("4.20.9", "nine")]))
+    }
+
+    /// The same, and the update from there hasn't completed.
+    fn unfinished() -> (&'static str, Value) {
+        let (path, mut history) = before();
+        history[0]["state"] = json!("Partial");
+        (path, history)
+    }
+
     fn item(name: &str, reason: &str) -> String {
         format!("Precondition \"{name}\" failed because of \"{reason}\": text")
     }
@@ -227,6 +267,9 @@ mod tests {
     #[case::not_recommended_as_well(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRecommendedUpdate", "SomeIssue")])])]
     #[case::accepted_risks(&[(REQUEST, json!({"version": "4.21.2", "acceptRisks": [{"name": "A"}]}))])]
     #[case::a_prerelease(&[(REQUEST, json!({"version": "4.21.2-rc.1"})), told("4.21.2-rc.1", THREE, &[OVERRIDES])])]
+    #[case::a_rollback_to_the_previous_version(&[before(), (REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])])]
+    #[case::a_rollback_by_image(&[before(), (REQUEST, json!({"image": THREE})), told("4.21.0", THREE, &[OVERRIDES])])]
+    #[case::a_rollback_of_an_update_that_did_not_complete(&[unfinished(), (REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])])]
     #[case::nulls(&[(REQUEST, json!({"version": "4.21.2", "image": null, "force": null, "new": null, "newer": ""}))])]
     fn a_patch_refused_for_overrides_alone_is_forced(#[case] changes: &[(&str, Value)]) {
         assert_eq!(refusal(changes), None);
@@ -257,20 +300,41 @@ mod tests {
     #[case::another_reason(&[told("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::OtherPrecondition)]
     #[case::recommendation_alone(&[told("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], Refusal::OtherPrecondition)]
     #[case::overrides_gone(&[("/spec/overrides", json!([]))], Refusal::NoOverrides)]
-    #[case::minor_for_several_reasons(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], Refusal::NotPatch)]
-    #[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
-    #[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), told("4.22.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
-    #[case::major(&[(REQUEST, json!({"version": "5.0.0"})), told("5.0.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
-    #[case::rollback(&[(REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])], Refusal::NotPatch)]
-    #[case::same(&[(REQUEST, json!({"version": "4.21.1"})), told("4.21.1", THREE, &[OVERRIDES])], Refusal::NotPatch)]
-    #[case::not_semver(&[(REQUEST, json!({"version": "4.2"})), told("4.2", THREE, &[OVERRIDES])], Refusal::NotPatch)]
-    #[case::current_not_semver(&[("/status/desired/version", json!("latest"))], Refusal::NotPatch)]
-    #[case::known_as_a_minor(&[("/status/availableUpdates", json!([{"version": "4.22.0", "image": MIRROR}]))], Refusal::NotPatch)]
     #[case::known_as_another_patch(&[("/status/availableUpdates", json!([{"version": "4.21.9", "image": MIRROR}]))], Refusal::Blocked)]
     #[case::unfinished_minor(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}, {"state": "Completed", "version": "4.20.9"}]))], Refusal::Unfinished)]
     #[case::never_finished(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}]))], Refusal::Unfinished)]
     fn each_condition_holds_the_force_back(#[case] changes: &[(&str, Value)], #[case] expected: Refusal) {
         assert_eq!(refusal(changes), Some(expected));
+    }
+
+    #[rstest]
+    #[case::minor_for_several_reasons(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], "This is a minor update, and")]
+    #[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[OVERRIDES])], "This is a minor update, and")]
+    #[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), told("4.22.0", THREE, &[OVERRIDES])], "This is a minor update, and")]
+    #[case::major(&[(REQUEST, json!({"version": "5.0.0"})), told("5.0.0", THREE, &[OVERRIDES])], "This is a major update, and")]
+    #[case::older(&[(REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])], "The release is older than the current one.")]
+    #[case::same(&[(REQUEST, json!({"version": "4.21.1"})), told("4.21.1", THREE, &[OVERRIDES])], "The release has the version that the cluster runs already.")]
+    #[case::not_semver(&[(REQUEST, json!({"version": "4.2"})), told("4.2", THREE, &[OVERRIDES])], "The current or the requested version isn't a semantic version,")]
+    #[case::current_not_semver(&[("/status/desired/version", json!("latest"))], "The current or the requested version isn't a semantic version,")]
+    #[case::known_as_a_minor(&[("/status/availableUpdates", json!([{"version": "4.22.0", "image": MIRROR}]))], "This is a minor update, and")]
+    #[case::not_the_previous_version(&[before(), ("/status/availableUpdates", json!(null)), (REQUEST, json!({"version": "4.20.9"})), told("4.20.9", TWO, &[OVERRIDES])], "The release is older than the current one.")]
+    #[case::the_version_before_the_previous_one(&[before(), ("/status/availableUpdates", json!(null)), (REQUEST, json!({"version": "4.21.0-rc.1"})), told("4.21.0-rc.1", TWO, &[OVERRIDES])], "The release is older than the current one.")]
+    fn what_is_neither_patch_nor_rollback_is_called_what_it_is(
+        #[case] changes: &[(&str, Value)],
+        #[case] expected: &str,
+    ) {
+        let Some(refusal @ Refusal::NotPatch(why)) = refusal(changes) else { panic!("{changes:?}") };
+        assert!(why.starts_with(expected), "{why}");
+        assert_eq!((refusal.as_str(), refusal.message()), ("NotPatch", why));
+    }
+
+    #[test]
+    fn a_rollback_is_judged_and_recorded_as_one() {
+        let mut object = refused();
+        object["status"]["history"] = before().1;
+        object["spec"]["desiredUpdate"] = json!({"version": "4.21.0"});
+        object["status"]["conditions"][1]["message"] = json!(message("4.21.0", THREE, &[OVERRIDES]));
+        assert_eq!(decide(&snapshot(&object), true).unwrap().judgement.update_type, UpdateType::Rollback);
     }
 
     #[test]

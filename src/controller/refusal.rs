@@ -23,8 +23,9 @@ pub enum Refusal {
     OtherPrecondition,
     /// No unmanaged override is left, so the CVO will let it through by itself.
     NoOverrides,
-    /// By our own comparison it is no patch update.
-    NotPatch,
+    /// By our own comparison it is neither a patch update nor a rollback to the previous version; the sentence says what it
+    /// is.
+    NotPatch(&'static str),
     /// By our own verdict it is blocked.
     Blocked,
     /// A minor or major update hasn't completed.
@@ -52,7 +53,7 @@ impl Refusal {
             Self::MessageOfAnother => "MessageOfAnother",
             Self::OtherPrecondition => "OtherPrecondition",
             Self::NoOverrides => "NoOverrides",
-            Self::NotPatch => "NotPatch",
+            Self::NotPatch(_) => "NotPatch",
             Self::Blocked => "Blocked",
             Self::Unfinished => "Unfinished",
             Self::NoPolicy => "NoPolicy",
@@ -75,7 +76,7 @@ impl Refusal {
             Self::UnknownFields => {
                 "The request has fields other than version, image, force and acceptRisks; ask for the update without them."
             }
-            Self::Architecture => "The request asks for an architecture; a change of architecture is no patch update.",
+            Self::Architecture => "The request names an architecture; a change of architecture is no patch update.",
             Self::Forced => "The request is forced already.",
             Self::Invalid => "The cluster-version operator calls the request invalid.",
             Self::NotRefused => "The cluster-version operator doesn't refuse the request for its preconditions.",
@@ -88,7 +89,7 @@ impl Refusal {
             Self::NoOverrides => {
                 "No override is unmanaged any more; the cluster-version operator decides anew by itself."
             }
-            Self::NotPatch => "The update leaves the minor, which overrides prevent.",
+            Self::NotPatch(why) => why,
             Self::Blocked => "The gate blocks the update.",
             Self::Unfinished => "A minor or major update hasn't completed; wait for it.",
             Self::NoPolicy => {

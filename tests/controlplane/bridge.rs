@@ -185,7 +185,7 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
     let message = available["message"].as_str().unwrap();
-    assert!(message.contains("is not let through: The update leaves the minor, which overrides prevent."), "{message}");
+    assert!(message.contains("is not let through: This is a minor update, and overrides prevent those: remove them, or set unmanaged: false."), "{message}");
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     // The update.
     let three = fixtures::image("4.22.0");
     for (case, version) in
-        [("a minor", "4.22.0"), ("a major", "5.0.0"), ("a rollback", "4.21.0"), ("the same", "4.21.1")]
+        [("a minor", "4.22.0"), ("a major", "5.0.0"), ("a downgrade", "4.20.9"), ("the same", "4.21.1")]
     {
         let told = says(version, &fixtures::image(version), &[OVERRIDES]);
         stage.is_held_back(case, by_version(version), told, Some("NotPatch")).await;

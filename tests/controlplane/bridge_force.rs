@@ -120,6 +120,48 @@ async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_h
 }
 
 #[tokio::test]
+async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
+    let (cluster, cvo) = start().await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    ask(&cluster, json!({"version": "4.21.2"})).await;
+    forced(&cluster).await;
+    cvo.complete().await;
+    unforced(&cluster).await;
+    cvo.complete().await;
+
+    // Older than the previous version: it stays refused, and is called what it is.
+    let old = json!({"architecture": "", "version": "4.21.0", "image": fixtures::image("4.21.0"), "force": false});
+    ask(&cluster, old).await;
+    cluster.refused("4.21.0", "PreconditionChecks", &["ClusterVersionRollback"]).await;
+    let available = eventually("the reason", async || {
+        let operator = cluster.own_operator().await;
+        let message = condition(&operator, "Available")["message"].as_str().unwrap_or_default().to_owned();
+        if message.contains("is not let through") { Ok(message) } else { Err(message) }
+    })
+    .await;
+    assert!(available.contains("is not let through: The release is older than the current one."), "{available}");
+
+    let back = json!({"architecture": "", "version": "4.21.1", "image": fixtures::image("4.21.1"), "force": false});
+    ask(&cluster, back).await;
+    forced(&cluster).await;
+    cvo.complete().await;
+    let seen = unforced(&cluster).await;
+    let left = json!({"architecture": "", "version": "4.21.1", "image": fixtures::image("4.21.1")});
+    assert_eq!(request(&seen), &left);
+    let records = cluster.records_are("a record of each", |records| {
+        records.len() == 2 && records.iter().all(|record| record["status"]["outcome"] == "Completed")
+    });
+    let records = records.await;
+    let rollback = records.iter().find(|record| record["spec"]["to"] == "4.21.1").unwrap();
+    let spec = &rollback["spec"];
+    assert_eq!([&spec["by"], &spec["from"], &spec["type"]], ["Bridge", "4.21.2", "rollback"]);
+    let seen = cluster.cluster_version().await;
+    assert_eq!(seen["status"]["history"][0]["version"], "4.21.1");
+    assert_eq!(operator.metric("upgrade_gate_decisions_total{type=\"rollback\",decision=\"allowed\"}"), Some(1.0));
+}
+
+#[tokio::test]
 async fn a_force_or_an_image_of_a_persons_stays() {
     let (cluster, cvo) = start().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
