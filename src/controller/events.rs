@@ -36,6 +36,8 @@ pub enum Reason {
     ModeChanged,
     /// An update that the bridge forced went ahead without a verified signature.
     ForcedUnverified,
+    /// The bridge forced an update without an UpdateRecord.
+    ForcedUnrecorded,
 }
 
 impl Reason {
@@ -48,15 +50,18 @@ impl Reason {
             Self::GateContention => "GateContention",
             Self::ModeChanged => "ModeChanged",
             Self::ForcedUnverified => "ForcedUnverified",
+            Self::ForcedUnrecorded => "ForcedUnrecorded",
         }
     }
 
     fn kind(self) -> EventType {
         match self {
             Self::UpdateAccepted | Self::UpgradeableChanged | Self::ModeChanged => EventType::Normal,
-            Self::UpdateBlocked | Self::ForcedPastOverrides | Self::GateContention | Self::ForcedUnverified => {
-                EventType::Warning
-            }
+            Self::UpdateBlocked
+            | Self::ForcedPastOverrides
+            | Self::GateContention
+            | Self::ForcedUnverified
+            | Self::ForcedUnrecorded => EventType::Warning,
         }
     }
 }
@@ -106,10 +111,10 @@ pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a Judg
 
 /// What the bridge has done for a request.
 #[must_use]
-pub fn forced(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
+pub fn forced(cluster_version: &ClusterVersion, request: &Judgement, unrecorded: bool) -> Vec<Announcement> {
     let update = requested_update(cluster_version, request);
     let overrides = message::overrides(cluster_version);
-    vec![
+    let mut announcements = vec![
         Announcement {
             reason: Reason::UpdateAccepted,
             note: format!("{update} goes ahead with accepted risks: {}", message::accepted_risks(request)),
@@ -120,7 +125,15 @@ pub fn forced(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Anno
                 "{update} was forced past the cluster-version operator, which refused it for overrides alone: {overrides}"
             ),
         },
-    ]
+    ];
+    if unrecorded {
+        let note = format!(
+            "{update} was forced without an UpdateRecord: for 60 seconds none could be written, or the UpdateRecords could \
+             not be read. The log of upgrade-gate says why."
+        );
+        announcements.push(Announcement { reason: Reason::ForcedUnrecorded, note });
+    }
+    announcements
 }
 
 /// An update, as every note names it.

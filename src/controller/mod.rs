@@ -22,6 +22,7 @@ mod patch;
 mod pending;
 pub mod plan;
 mod reconcile;
+mod record_wait;
 mod records;
 #[cfg(test)]
 mod records_tests;

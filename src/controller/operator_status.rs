@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{degraded, ownership::Role, pending, plan::Situation};
+use super::{degraded, ownership::Role, pending, plan::Situation, records};
 use crate::{
     api::{
         ClusterVersion, Condition, ConditionStatus, HistoryState,
@@ -85,6 +85,7 @@ fn availability(situation: &Situation<'_>) -> String {
     };
     let mut text = format!("{role} ({}: {}).", situation.role.as_str(), situation.why);
     if let Some(unforcing) = situation.unforcing {
+        text.push_str(unrecorded(situation));
         text.push_str(" spec.desiredUpdate.force is still set by upgrade-gate. ");
         match (situation.role, unforcing) {
             (Role::Bridge, Ok(_)) => text.push_str("It is removed now, as the update has completed."),
@@ -102,6 +103,21 @@ fn availability(situation: &Situation<'_>) -> String {
     // Not in Upgradeable's message, which the CVO passes on: it would change what the CVO says, and so this.
     text.push_str(&pending::why(situation));
     text
+}
+
+/// What there is to say of a forced update whose record is missing.
+fn unrecorded(situation: &Situation<'_>) -> &'static str {
+    match situation.records {
+        Source::NotServed => "",
+        Source::Read(records) if records::is_requested(records, &situation.snapshot.cluster_version) => "",
+        Source::Read(_) => {
+            " The requested update was forced and has no UpdateRecord: for 60 seconds none could be written or read, or it \
+             was deleted since."
+        }
+        Source::Unreadable(_) | Source::NotGiven => {
+            " The requested update was forced, and UpdateRecords can't be read, so it isn't known whether it has one."
+        }
+    }
 }
 
 /// The CVO passes on the message of every ClusterOperator with `Upgradeable=False`. Up to 4.21 its own text says that

@@ -38,6 +38,8 @@ pub struct Pace {
     contended: Vec<(Kind, Instant)>,
     /// Until then, nothing is written at all.
     paused: Option<Instant>,
+    /// A moment at which somebody else's wait is over.
+    alarm: Option<Instant>,
     /// The waits that have been waited for.
     woken: Option<Instant>,
     /// The conditions as they should be and were, when they last were.
@@ -211,10 +213,16 @@ impl Pace {
         self.paused.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Makes [`Self::due`] complete at that moment as well, once.
+    pub fn wake_at(&mut self, moment: Instant) {
+        self.alarm = Some(moment);
+    }
+
     /// Completes when a wait is over, once for each wait.
     pub async fn due(&mut self) {
         let contended = self.contended.iter().map(|(_, until)| *until);
         let waits = self.backoffs.iter().map(|backoff| backoff.until).chain(contended).chain(self.paused);
+        let waits = waits.chain(self.alarm);
         match waits.filter(|wait| self.woken.is_none_or(|woken| woken < *wait)).min() {
             Some(wait) => {
                 tokio::time::sleep_until(wait).await;

@@ -3,6 +3,7 @@
 use super::{
     ownership::{CvoLease, Role},
     plan::{Recording, Situation},
+    refusal::Refusal,
 };
 use crate::{
     api::{
@@ -33,7 +34,8 @@ pub fn why(situation: &Situation<'_>) -> String {
     } else if !is_unfinished(cluster_version) {
         return text;
     }
-    if let Some(sentence) = without_cvo(situation) {
+    let is_said = matches!(situation.bridging, Some(Err(Refusal::NoCvo)));
+    if let Some(sentence) = without_cvo(situation).filter(|_| !is_said) {
         text.push(' ');
         text.push_str(&sentence);
     }

@@ -19,6 +19,7 @@ use super::{
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
     plan::{self, Kind, Situation, Write},
+    record_wait::{self, RecordState},
     refusal::Refusal,
     surroundings,
     telling::Teller,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    gate::{Source, Verdict, evaluate, release::is_unfinished},
+    gate::{Verdict, evaluate, release::is_unfinished},
     metrics::Metrics,
 };
 
@@ -63,6 +64,8 @@ pub struct Gate {
     lasting: Lasting,
     /// What is seen of the ClusterVersion is no older than what a former leader has planned on.
     caught_up: bool,
+    /// Since when the record of the update that is about to be forced has been missing, by uid and generation.
+    record_missing: Option<(String, i64, Instant)>,
     /// The uid and generation that were forced.
     forced: Option<(String, i64)>,
     restored: Vec<String>,
@@ -134,6 +137,7 @@ impl Gate {
             front: Front::default(),
             lasting: Lasting::default(),
             caught_up: false,
+            record_missing: None,
             forced: None,
             restored: Vec::new(),
             due: false,
@@ -197,7 +201,10 @@ impl Gate {
                 // Another role has another authority.
                 continue;
             }
-            let bridging = self.bridging().await;
+            let bridging = self.bridging().await.map(|bridging| bridging.and_then(|found| self.with_record(found)));
+            if !matches!(bridging, Some(Ok(_) | Err(Refusal::NoRecords))) {
+                self.record_missing = None;
+            }
             let cvo = self.cvo_of_request(&verdict).await;
             let problems = self.problems(bridging.as_ref());
             let failing = self.pace.failing();
@@ -284,6 +291,7 @@ impl Gate {
         self.lasting = Lasting::default();
         self.pace = Pace::default();
         self.caught_up = false;
+        self.record_missing = None;
         self.ungated_since = None;
     }
 
@@ -385,16 +393,33 @@ impl Gate {
         if is_forced {
             return Some(Err(Refusal::Forced));
         }
-        if matches!(self.observed.all().2, Source::Unreadable(_)) {
-            return Some(Err(Refusal::NoRecords));
-        }
         if !surroundings::policy_is_installed(&self.client).await {
             return Some(Err(Refusal::NoPolicy));
         }
-        if self.look_for_cvo().await == CvoLease::Stale {
-            return Some(Err(Refusal::NoCvo));
+        match self.look_for_cvo().await {
+            CvoLease::Fresh => Some(bridging),
+            CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => Some(Err(Refusal::NoCvo)),
         }
-        Some(bridging)
+    }
+
+    /// Holds a force back that waits for its record.
+    fn with_record(&mut self, bridging: Bridging) -> Result<Bridging, Refusal> {
+        let (snapshot, _, records) = self.observed.all();
+        let metadata = &snapshot.cluster_version.metadata;
+        let is_failing = self.pace.failing().iter().any(|(kind, _)| *kind == Kind::Record);
+        let state = RecordState::of(records, &snapshot.cluster_version, &bridging.judgement, is_failing);
+        let now = Instant::now();
+        let known = self.record_missing.take();
+        let since = known.filter(|(uid, generation, _)| *uid == metadata.uid && *generation == metadata.generation);
+        let since = since.map_or(now, |(.., since)| since);
+        if state.is_missing() {
+            self.record_missing = Some((metadata.uid.clone(), metadata.generation, since));
+        }
+        if state.holds_back(now.duration_since(since)) {
+            self.pace.wake_at(since + record_wait::LIMIT);
+            return Err(Refusal::NoRecords);
+        }
+        Ok(bridging)
     }
 
     /// Remembers a write, and says what it means.
@@ -407,7 +432,7 @@ impl Gate {
         self.pace.wrote(write, snapshot);
         match write {
             Write::Conditions(_) if self.role == Role::Replace => self.teller.decided(snapshot, verdict, recording),
-            Write::Force(bridging) => self.teller.forced(snapshot, bridging),
+            Write::Force(bridging) => self.teller.forced(snapshot, bridging, self.record_missing.is_some()),
             Write::Restore(_) => {
                 let front = snapshot.cluster_version.history().first();
                 self.restored.extend(front.map(|entry| entry.started_time.clone()));

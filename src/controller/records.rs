@@ -125,6 +125,12 @@ pub fn of_history(
     Some(create(records, spec))
 }
 
+/// Whether any record is about the requested release.
+#[must_use]
+pub fn is_requested(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> bool {
+    records.iter().any(|record| asks_for(cluster_version, &record.spec.to, &record.spec.image))
+}
+
 /// Whether the newest update is one to that release.
 #[must_use]
 pub fn is_in_front(cluster_version: &ClusterVersion, release: &Release) -> bool {

@@ -32,9 +32,9 @@ pub enum Refusal {
     Unfinished,
     /// The policy that keeps a `force` from being carried along isn't in force.
     NoPolicy,
-    /// The CVO that refused is gone.
+    /// No CVO is known to run.
     NoCvo,
-    /// UpdateRecords can't be read, so none can be known to be missing.
+    /// The UpdateRecord can't be written or the UpdateRecords can't be read, for less than 60 seconds so far.
     NoRecords,
 }
 
@@ -97,11 +97,12 @@ impl Refusal {
                  left in spec would carry the next update. Apply deploy/ again."
             }
             Self::NoCvo => {
-                "The cluster-version operator that refused the update is gone: its Lease isn't renewed. Once it is \
-                 back, and has verified the release anew, the update goes on."
+                "No cluster-version operator is known to run: its Lease openshift-cluster-version/version isn't renewed, \
+                 isn't there, or can't be read. Once one runs and has verified the release again, the update goes on."
             }
             Self::NoRecords => {
-                "UpdateRecords can't be read, so the update couldn't be recorded; once they can, it goes on."
+                "Its UpdateRecord can't be written, or UpdateRecords can't be read; the log of upgrade-gate says why. The \
+                 update waits for its record for up to 60 seconds, and then goes ahead without one."
             }
         }
     }

@@ -59,12 +59,12 @@ impl Teller {
         }
     }
 
-    /// A request has been forced.
-    pub fn forced(&mut self, snapshot: &Snapshot, bridging: &Bridging) {
+    /// A request has been forced, with a record of it or without.
+    pub fn forced(&mut self, snapshot: &Snapshot, bridging: &Bridging, unrecorded: bool) {
         let judgement = &bridging.judgement;
         self.forced = Some(judgement.release.clone());
         self.metrics.decided(judgement.update_type, judgement.decision());
-        for announcement in events::forced(&snapshot.cluster_version, judgement) {
+        for announcement in events::forced(&snapshot.cluster_version, judgement, unrecorded) {
             self.announce(&snapshot.cluster_version, announcement);
         }
     }

@@ -114,6 +114,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     let loosened =
         cluster.loosen("clusterversions", &[Loosen::UnknownFields(anything), Loosen::Field(anything, "mode")]).await;
     cluster.guard_the_door().await;
+    cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
     let mut operator = Operator::start(&cluster, Options::mode("bridge")).await;
     operator.ready().await;
     let overrides = json!([fixtures::policy_override()]);
@@ -207,6 +208,14 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     stage.is_held_back("without the policy", two.clone(), nothing, Some("NoPolicy")).await;
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     cluster.guard_the_door().await;
+    cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
+    stage.is_held_back("without a CVO that runs", two.clone(), nothing, Some("NoCvo")).await;
+    let leases: kube::Api<k8s_openapi::api::coordination::v1::Lease> =
+        kube::Api::namespaced(cluster.client.clone(), cvo::NAMESPACE);
+    leases.delete("version", &kube::api::DeleteParams::default()).await.expect("delete the Lease");
+    stage.is_held_back("without a CVO's Lease", two.clone(), nothing, Some("NoCvo")).await;
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
 
     // A last look, so that what came before it is done with; then the one thing that is asked for.
     stage.show(by_version("4.22.0"), says("4.22.0", &three, &[OVERRIDES])).await;
@@ -223,6 +232,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
 async fn a_force_is_set_once_for_each_generation() {
     let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
     cluster.guard_the_door().await;
+    cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
     let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
     // A CVO that doesn't hear of it: the refusal stands, and so does the force, at rest.
     let forced = |cv: &Value| cv["spec"]["desiredUpdate"]["force"] == true;

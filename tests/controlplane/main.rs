@@ -10,6 +10,7 @@ mod bridge;
 mod bridge_conditions;
 mod bridge_force;
 mod bridge_history;
+mod bridge_records;
 mod bridge_reports;
 mod bridge_restarts;
 mod check_gate;
