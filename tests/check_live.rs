@@ -217,10 +217,13 @@ fn the_verdict_and_the_bridge_give_one_answer() {
         {"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message}]);
     object["metadata"]["managedFields"] = json!([{"manager": "cluster-version-operator",
         "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"ReleaseAccepted\"}": {"f:status": {}}}}}}]);
+    let lease = json!({"metadata": {}, "spec":
+        {"holderIdentity": "cvo", "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 137}});
     let cluster = Cluster::serving([
         (CLUSTER_VERSION, (code, object)),
         (ADMIN_GATES, config_map(&Value::Null)),
         (ADMIN_ACKS, config_map(&Value::Null)),
+        (CVO_LEASE, (200, lease)),
     ]);
     let output = cluster.check(&[]);
     let seen = answer(&output);

@@ -121,9 +121,14 @@ impl BridgeReport {
             reason: reason.map(Refusal::as_str),
             message,
         };
+        // As the operator does: a CVO that is gone verified the release before it went.
+        let decide = |policy| match (decide(snapshot, policy), seen.cvo) {
+            (Ok(_), CvoLease::Stale | CvoLease::Absent) => Err(Refusal::NoCvo),
+            (decided, _) => decided,
+        };
         let is_deployed = seen.installed != Some(false) || seen.running != Some(false);
         if !is_deployed {
-            match decide(snapshot, true) {
+            match decide(true) {
                 Ok(bridging) => {
                     let blocks = blocks(&name(&bridging));
                     let message = format!("{blocks}; it would be let through once upgrade-gate is deployed.");
@@ -139,7 +144,12 @@ impl BridgeReport {
         }
         // Where upgrade-gate isn't deployed, its policy isn't what is missing.
         let policy = if is_deployed { policy } else { Some(true) };
-        match (decide(snapshot, policy.unwrap_or(true)), policy) {
+        match (decide(policy.unwrap_or(true)), policy) {
+            (Ok(bridging), Some(_)) if seen.cvo == CvoLease::Unknown => {
+                let blocks = blocks(&name(&bridging));
+                let message = format!("{blocks}; the bridge would let it through if a cluster-version operator runs.");
+                told("unknown", Some(Refusal::NoCvo), message)
+            }
             (Ok(bridging), Some(_)) => {
                 let message = format!("{}; the bridge would let it through.", blocks(&name(&bridging)));
                 told("letsThrough", None, message)
@@ -340,6 +350,33 @@ mod tests {
         let seen = Surroundings { cvo: CvoLease::Fresh, running: Some(false), installed: Some(false), policy };
         let bridge = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen).bridge.unwrap();
         assert_eq!((bridge.decision, bridge.reason), (decision, reason));
+        assert!(bridge.message.starts_with(message), "{}", bridge.message);
+    }
+
+    #[rstest]
+    #[case::gone(
+        CvoLease::Stale,
+        "leavesBlocked",
+        "The cluster-version operator blocks 4.21.2; the bridge would leave it so: No"
+    )]
+    #[case::no_lease(
+        CvoLease::Absent,
+        "leavesBlocked",
+        "The cluster-version operator blocks 4.21.2; the bridge would leave it so: No"
+    )]
+    #[case::not_known(
+        CvoLease::Unknown,
+        "unknown",
+        "The cluster-version operator blocks 4.21.2; the bridge would let it through if a cluster-version operator runs."
+    )]
+    fn without_a_cvo_that_runs_nothing_is_let_through(
+        #[case] lease: CvoLease,
+        #[case] decision: &str,
+        #[case] message: &str,
+    ) {
+        let snapshot = snapshot(&json!({"version": "4.21.2"}), &refused("4.21.2"), &cvo());
+        let bridge = GateReport::new(&snapshot, &seen(lease, Some(true))).bridge.unwrap();
+        assert_eq!((bridge.decision, bridge.reason), (decision, Some("NoCvo")));
         assert!(bridge.message.starts_with(message), "{}", bridge.message);
     }
 
