@@ -4,6 +4,7 @@
 //! `UPDATE=1 cargo test --test cases` rewrites the expectations; whoever does reads the difference.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "UPDATE=1 is for the developer who runs the tests")]
 
 use std::{
     fs,

@@ -4,6 +4,7 @@
 //! `UPDATE=1 cargo test --test docs` rewrites docs/rules.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "UPDATE=1 is for the developer who runs the tests")]
 
 use std::{
     fs,

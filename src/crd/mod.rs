@@ -75,6 +75,7 @@ mod tests {
     use std::{env, fs, path::Path};
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "UPDATE=1 is for the developer who runs the tests")]
     fn the_files_are_what_the_types_say() {
         for (name, folder) in [(Name::Updaterecord, "updaterecord"), (Name::Clusterversion, "clusterversion")] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{folder}/{folder}.crd.yaml"));

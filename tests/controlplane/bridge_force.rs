@@ -254,7 +254,8 @@ async fn each_condition_keeps_the_force_and_is_named() {
             }
         }
     };
-    let changes: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    type Change = Box<dyn Fn(&mut Value)>;
+    let changes: Vec<(&str, Change)> = vec![
         ("NotCompleted", Box::new(|status| status["history"][0]["state"] = json!("Partial"))),
         ("NotDesired", Box::new(|status| status["desired"] = fixtures::release("4.21.1"))),
         ("NotBegun", Box::new(|status| status["history"][0]["image"] = json!(fixtures::image("4.21.3")))),

@@ -53,7 +53,7 @@ async fn check_foretells_what_the_bridge_does() {
     cvo.complete().await;
     let told = eventually("check sees the operator, and the update", async || {
         let told = gate(&cluster);
-        let done = told["operatorRunning"] == true && told["bridge"]["reason"] == "Forced";
+        let done = told["operatorRunning"] == true && told["bridge"]["reason"] == "NotRefused";
         if done { Ok(told) } else { Err(format!("{told:#}")) }
     })
     .await;
