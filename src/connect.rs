@@ -162,6 +162,7 @@ async fn of_kubeconfig(
 }
 
 /// Names the kubeconfig that is to blame, of those that are found without a flag.
+#[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
 fn of_the_environment(source: KubeconfigError) -> ClusterError {
     let variable = env::var_os("KUBECONFIG").unwrap_or_default();
     let named: Vec<PathBuf> = env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty()).collect();

@@ -18,7 +18,7 @@ use super::{
     observe::Observed,
     ownership::{self, CvoLease, Evidence, Mode, Role},
     pace::Pace,
-    plan::{self, Kind, Situation, Write},
+    plan::{self, Conditions, Kind, Situation, Write},
     record_wait::{self, RecordState},
     refusal::Refusal,
     surroundings,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    gate::{Verdict, evaluate, release::is_unfinished},
+    gate::{Snapshot, Verdict, evaluate, release::is_unfinished},
     metrics::Metrics,
 };
 
@@ -113,6 +113,14 @@ pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
 #[must_use]
 pub fn needs_a_look(kind: Kind, caught_up: bool) -> bool {
     kind == Kind::Record && !caught_up
+}
+
+/// Notes that the cluster has the conditions as they should be, so that a later revert is recognised.
+fn note_published(pace: &mut Pace, snapshot: &Snapshot, conditions: &Conditions) {
+    let wanted = [&conditions.upgradeable, &conditions.release_accepted];
+    if wanted.iter().all(|wanted| snapshot.cluster_version.condition(&wanted.kind) == Some(*wanted)) {
+        pace.stands(snapshot, conditions);
+    }
 }
 
 impl Gate {
@@ -232,11 +240,7 @@ impl Gate {
             };
             let writes = plan::plan(&situation);
             if self.role == Role::Replace {
-                let conditions = plan::conditions(snapshot, &verdict, recording);
-                let wanted = [&conditions.upgradeable, &conditions.release_accepted];
-                if wanted.iter().all(|wanted| snapshot.cluster_version.condition(&wanted.kind) == Some(*wanted)) {
-                    self.pace.stands(snapshot, &conditions);
-                }
+                note_published(&mut self.pace, snapshot, &plan::conditions(snapshot, &verdict, recording));
             }
             self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
             self.teller.keeps_force(unforcing.as_ref());
