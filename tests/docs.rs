@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "UPDATE=1 is for the developer who runs the tests")]
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -62,7 +63,7 @@ fn pages() -> Vec<(String, String)> {
          warn.\n",
     );
     for (kind, title, headings) in KINDS {
-        index += &format!("\n## {title}\n\n");
+        let _ = write!(index, "\n## {title}\n\n");
         for source in sources(kind) {
             let comment = doc_comment(&source);
             for heading in headings {
@@ -70,7 +71,7 @@ fn pages() -> Vec<(String, String)> {
             }
             let stem = source.file_stem().unwrap().to_str().unwrap().replace('_', "-");
             let (name, text) = page(&comment);
-            index += &format!("- [`{name}`]({stem}.md)\n");
+            let _ = writeln!(index, "- [`{name}`]({stem}.md)");
             pages.push((format!("{stem}.md"), text));
         }
     }
