@@ -48,6 +48,8 @@ pub struct Pace {
     wrote_conditions: Vec<Said>,
     wrote_record: Option<(Object, i64)>,
     wrote_operator: Option<(Said, Instant)>,
+    /// The request that was forced last, as it was before, and when.
+    forced: Option<(Object, Value, Instant)>,
 }
 
 /// The object that was written to, by its uid.
@@ -106,7 +108,12 @@ impl Pace {
             Write::Operator(OperatorWrite::Status(status)) => {
                 self.wrote_operator = Some((planned(status), Instant::now()));
             }
-            Write::Withdraw(_) | Write::Force(_) | Write::Unforce(_) | Write::Restore(_) | Write::Record(_) => {}
+            Write::Force(_) => {
+                let request = snapshot.cluster_version.spec.desired_update.as_ref();
+                let raw = request.map(|request| request.raw.clone());
+                self.forced = raw.map(|raw| (metadata.uid.clone(), raw, Instant::now()));
+            }
+            Write::Withdraw(_) | Write::Unforce(_) | Write::Restore(_) | Write::Record(_) => {}
         }
         self.backoffs.retain(|backoff| backoff.kind != write.kind());
     }
@@ -167,12 +174,14 @@ impl Pace {
                 *uid == snapshot.cluster_version.metadata.uid && (*stood == planned || earlier())
             }),
             Write::History(_) => self.has_recorded(snapshot),
-            Write::Withdraw(_)
-            | Write::Force(_)
-            | Write::Unforce(_)
-            | Write::Restore(_)
-            | Write::Record(_)
-            | Write::Operator(_) => false,
+            // The very request that was forced a moment ago is there again without the force.
+            Write::Force(_) => self.forced.as_ref().is_some_and(|(uid, raw, at)| {
+                let request = snapshot.cluster_version.spec.desired_update.as_ref();
+                *uid == snapshot.cluster_version.metadata.uid
+                    && request.is_some_and(|request| request.raw == *raw)
+                    && at.elapsed() < CONTENDED * 2 // twice, as the write that comes after the wait is one against it, too
+            }),
+            Write::Withdraw(_) | Write::Unforce(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
         }
     }
 
@@ -182,11 +191,11 @@ impl Pace {
         self.contended.push((kind, Instant::now() + CONTENDED));
     }
 
-    /// Whether such a write was made against another writer within the last minute. The gate is kept whatever is fought
-    /// over besides; anything else waits for it.
+    /// Whether such a write was made against another writer within the last minute. Conditions and a force wait for
+    /// nothing but themselves; anything else waits for what is fought over besides.
     #[must_use]
     pub fn waits(&self, kind: Kind) -> bool {
-        let counts = |fought: Kind| fought == kind || kind != Kind::Conditions;
+        let counts = |fought: Kind| fought == kind || !matches!(kind, Kind::Conditions | Kind::Force);
         self.contended.iter().any(|(fought, until)| counts(*fought) && Instant::now() < *until)
     }
 

@@ -17,9 +17,10 @@ pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/opensh
 pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
 
 /// What another writer that takes conditions back means, and what ends it.
-pub const CONTENTION: &str = "Another writer takes back what upgrade-gate writes on ClusterVersion, so it is written once \
-                              a minute at most. Run with --mode=bridge or --mode=auto beside a cluster-version operator, \
-                              with --mode=observe beside anything else, or end the other writer.";
+pub const CONTENTION: &str = "Another writer reverts what upgrade-gate writes on ClusterVersion, so upgrade-gate writes \
+                              it at most once a minute. If a GitOps controller applies spec.desiredUpdate, leave `force` \
+                              out of it. Otherwise stop the other writer, or run upgrade-gate with --mode=bridge or \
+                              --mode=auto beside a cluster-version operator, with --mode=observe beside anything else.";
 /// Why no update is offered where no channel is set.
 pub(super) const NO_CHANNEL_SET: &str =
     "No channel is set in spec.channel, so no updates are looked up. `oc adm upgrade channel CHANNEL` sets one.";

@@ -22,6 +22,7 @@ mod crd;
 mod events;
 mod faults;
 mod gates;
+mod gitops;
 mod harness;
 mod hidden;
 mod history;

@@ -1,0 +1,140 @@
+//! A GitOps controller that owns `spec.desiredUpdate`: what becomes of a force of the bridge when the controller puts
+//! the request back to what Git says. docs/gitops.md tells administrators.
+
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::{
+    self, Cluster, Operator, Options,
+    cvo::{self, Cvo, Params, Profile},
+    eventually, fixtures, versions_of_history,
+};
+
+/// As Flux does on each of its rounds, and Argo CD with server-side apply: applies what Git says, and takes over the
+/// fields that it names. Returns whether that changed anything.
+async fn reconcile_git(cluster: &Cluster, desired_update: &Value) -> bool {
+    let before = cluster.cluster_version().await;
+    let manifest = json!({
+        "apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"},
+        "spec": {"desiredUpdate": desired_update},
+    });
+    let params = PatchParams::apply("kustomize-controller").force();
+    let after = cluster.cluster_versions().patch("version", &params, &Patch::Apply(manifest)).await.unwrap();
+    serde_json::to_value(&after).unwrap()["spec"] != before["spec"]
+}
+
+async fn start(retry: Duration) -> (Cluster, Cvo) {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_21, Params { retry, ..Params::default() }).await;
+    (cluster, cvo)
+}
+
+/// Waits until the update to 4.21.2 has begun.
+async fn begun(cluster: &Cluster) -> Value {
+    cluster
+        .poking_until("the update to 4.21.2", async || {
+            let seen = cluster.cluster_version().await;
+            let begun = versions_of_history(&seen).first() == Some(&"4.21.2");
+            if begun { Ok(seen) } else { Err(format!("{seen:#}")) }
+        })
+        .await
+}
+
+/// How often the operator has set a force.
+async fn forces(cluster: &Cluster) -> usize {
+    let writes = cluster.operator_writes().await;
+    writes.iter().filter(|write| write.code == 200 && write.response["spec"]["desiredUpdate"]["force"] == true).count()
+}
+
+#[tokio::test]
+async fn git_that_names_no_force_leaves_the_bridges_alone() {
+    for desired_update in [json!({"version": "4.21.2"}), json!({"image": fixtures::image("4.21.2")})] {
+        let (cluster, cvo) = start(Duration::from_secs(1)).await;
+        cluster.guard_the_door().await;
+        let _operator = Operator::start(&cluster, Options::default()).await;
+        assert!(reconcile_git(&cluster, &desired_update).await, "it asks for the update");
+        let seen = begun(&cluster).await;
+        assert_eq!(seen["spec"]["desiredUpdate"]["force"], true);
+        assert_eq!(seen["spec"]["desiredUpdate"]["image"], fixtures::image("4.21.2"));
+        for _ in 0..3 {
+            assert!(!reconcile_git(&cluster, &desired_update).await, "it finds nothing to put back");
+        }
+        cvo.complete().await;
+        cluster.record_is("its record", |record| record["status"]["outcome"] == "Completed").await;
+        assert!(!reconcile_git(&cluster, &desired_update).await, "nor once the update is over");
+        assert_eq!(forces(&cluster).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand_over_feels_it() {
+    let (cluster, cvo) = start(Duration::from_secs(1)).await;
+    cluster.guard_the_door().await;
+    let _operator = Operator::start(&cluster, Options::default()).await;
+    let git = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
+    reconcile_git(&cluster, &git).await;
+    begun(&cluster).await;
+
+    // Taken away while the update runs: the CVO goes on, so nothing is refused, and nothing is forced again.
+    assert!(reconcile_git(&cluster, &git).await);
+    cluster.operator_settles().await;
+    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    let seen = cluster.cluster_version().await;
+    assert_eq!((&seen["spec"]["desiredUpdate"], &seen["status"]["desired"]["version"]), (&git, &json!("4.21.2")));
+    assert_eq!(forces(&cluster).await, 1);
+
+    // A CVO that restarts now doesn't know of the force, falls back, and refuses: that is forced once more.
+    cvo.restart().await;
+    cluster
+        .poking_until("the update begun again after a fallback", async || {
+            let seen = cluster.cluster_version().await;
+            let again = versions_of_history(&seen).starts_with(&["4.21.2", "4.21.1", "4.21.2", "4.21.1"]);
+            if again { Ok(()) } else { Err(format!("{seen:#}")) }
+        })
+        .await;
+    assert_eq!(forces(&cluster).await, 2);
+    assert!(reconcile_git(&cluster, &git).await);
+
+    // From the hand-over on the force isn't needed any more.
+    cvo.hand_over().await;
+    cvo.restart().await;
+    cvo.complete().await;
+    let seen = cluster.wait_for("the end of the update", |cv| cv["status"]["history"][0]["state"] == "Completed").await;
+    assert_eq!(versions_of_history(&seen)[..4], ["4.21.2", "4.21.1", "4.21.2", "4.21.1"]);
+    assert_eq!(seen["spec"]["desiredUpdate"], git);
+    cluster.operator_settles().await;
+    assert_eq!(forces(&cluster).await, 2);
+}
+
+/// The CVO stands still, so each force is taken away before it is taken up, as fast as the two can write.
+#[tokio::test]
+async fn a_controller_that_takes_the_force_away_at_once_is_not_fought() {
+    let (cluster, cvo) = start(Duration::from_secs(1)).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    let git = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
+    reconcile_git(&cluster, &git).await;
+    cluster.refused("4.21.2", "PreconditionChecks", &[]).await;
+    eventually("the bridge to wait for the policy", async || {
+        operator.metric("upgrade_gate_bridge_refusal{reason=\"NoPolicy\"}").ok_or_else(|| operator.log())
+    })
+    .await;
+    cvo.pause().await;
+    cluster.guard_the_door().await;
+
+    cluster
+        .poking_until("the operator to notice that it is fought", async || {
+            reconcile_git(&cluster, &git).await;
+            operator.metric("upgrade_gate_contention_total").filter(|count| *count > 0.0).ok_or_else(|| operator.log())
+        })
+        .await;
+    let since = tokio::time::Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        reconcile_git(&cluster, &git).await;
+        cluster.poke().await;
+    }
+    assert_eq!(forces(&cluster).await, 2, "the first, and the one that was taken for contention");
+    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], git);
+}
