@@ -16,13 +16,17 @@ use crate::support::{
 /// fields that it names. Returns whether that changed anything.
 async fn reconcile_git(cluster: &Cluster, desired_update: &Value) -> bool {
     let before = cluster.cluster_version().await;
+    apply_git(cluster, desired_update).await.unwrap()["spec"] != before["spec"]
+}
+
+async fn apply_git(cluster: &Cluster, desired_update: &Value) -> Result<Value, kube::Error> {
     let manifest = json!({
         "apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"},
         "spec": {"desiredUpdate": desired_update},
     });
     let params = PatchParams::apply("kustomize-controller").force();
-    let after = cluster.cluster_versions().patch("version", &params, &Patch::Apply(manifest)).await.unwrap();
-    serde_json::to_value(&after).unwrap()["spec"] != before["spec"]
+    let applied = cluster.cluster_versions().patch("version", &params, &Patch::Apply(manifest)).await?;
+    Ok(serde_json::to_value(&applied).unwrap())
 }
 
 async fn start(retry: Duration) -> (Cluster, Cvo) {
@@ -61,8 +65,12 @@ async fn git_that_names_no_force_leaves_the_bridges_alone() {
         for _ in 0..3 {
             assert!(!reconcile_git(&cluster, &desired_update).await, "it finds nothing to put back");
         }
+        let next = json!({"version": "4.21.3", "image": fixtures::image("4.21.3")});
+        let denied = apply_git(&cluster, &next).await.unwrap_err().to_string();
+        assert!(denied.contains("ValidatingAdmissionPolicy 'upgrade-gate'"), "{denied}");
         cvo.complete().await;
         cluster.record_is("its record", |record| record["status"]["outcome"] == "Completed").await;
+        cluster.wait_for("the request as Git has it", |cv| cv["spec"]["desiredUpdate"] == desired_update).await;
         assert!(!reconcile_git(&cluster, &desired_update).await, "nor once the update is over");
         assert_eq!(forces(&cluster).await, 1);
     }

@@ -159,3 +159,42 @@ fn an_image_without_a_digest_makes_no_file(#[case] image: &str) {
     assert_ne!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(std::fs::read_dir(dist.path()).unwrap().count(), 0);
 }
+
+/// The kustomization.yaml of docs/gitops.md, with this repository in the place of the remote base.
+#[test]
+fn the_kustomization_for_gitops_keeps_the_records_and_names_the_image_by_digest() {
+    let page = std::fs::read_to_string(support::repository("docs/gitops.md")).unwrap();
+    let (_, yaml) = page.split_once("```yaml\n").unwrap();
+    let (yaml, _) = yaml.split_once("```").unwrap();
+    let folder = tempfile::tempdir_in(support::repository("target")).unwrap();
+    let yaml = yaml
+        .replace("https://HOST/OWNER/NAME//deploy/overlays/openshift?ref=v0.1.0", "../../deploy/overlays/openshift");
+    std::fs::write(folder.path().join("kustomization.yaml"), yaml).unwrap();
+    let output = Command::new(kubectl()).arg("kustomize").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let annotated: Vec<String> = objects(&String::from_utf8(output.stdout.clone()).unwrap())
+        .into_iter()
+        .filter(|object| object["metadata"]["annotations"].to_string().contains("argocd"))
+        .map(|object| {
+            format!("{} {} {}", object["kind"], object["metadata"]["name"], object["metadata"]["annotations"])
+                .replace('"', "")
+        })
+        .collect();
+    let wave = "{argocd.argoproj.io/sync-wave:1}";
+    let kept = "{argocd.argoproj.io/sync-options:Prune=false,Delete=false,kustomize.toolkit.fluxcd.io/prune:disabled}";
+    assert_eq!(
+        annotated,
+        [
+            format!("CustomResourceDefinition updaterecords.upgrade-gate.openshift.io {kept}"),
+            format!("ValidatingAdmissionPolicy upgrade-gate {wave}"),
+            format!("ValidatingAdmissionPolicy upgrade-gate-warnings {wave}"),
+            format!("ValidatingAdmissionPolicyBinding upgrade-gate {wave}"),
+            format!("ValidatingAdmissionPolicyBinding upgrade-gate-warnings {wave}"),
+        ]
+    );
+    let mut images = Vec::new();
+    objects(&String::from_utf8(output.stdout).unwrap()).iter().for_each(|object| collect_images(object, &mut images));
+    let digest = "sha256:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+    assert_eq!(images, [format!("ghcr.io/OWNER/NAME@{digest}")]);
+}
