@@ -108,6 +108,7 @@ fn says(version: &str, image: &str, items: &[&str]) -> impl Fn(&mut Value) + use
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "most of them are the rows of its table")]
 async fn a_request_is_forced_unless_anything_speaks_against_it() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let anything = "/properties/spec/properties/desiredUpdate";

@@ -62,6 +62,9 @@ fn owned(cluster_version: &Value) -> Vec<&str> {
     request.flat_map(|owned| owned.keys().map(String::as_str)).collect()
 }
 
+/// A change of the status.
+type Change = Box<dyn Fn(&mut Value)>;
+
 #[tokio::test]
 async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_heard() {
     let (cluster, cvo) = start().await;
@@ -254,7 +257,6 @@ async fn each_condition_keeps_the_force_and_is_named() {
             }
         }
     };
-    type Change = Box<dyn Fn(&mut Value)>;
     let changes: Vec<(&str, Change)> = vec![
         ("NotCompleted", Box::new(|status| status["history"][0]["state"] = json!("Partial"))),
         ("NotDesired", Box::new(|status| status["desired"] = fixtures::release("4.21.1"))),
