@@ -199,11 +199,17 @@ impl Judgement {
 pub fn evaluate(snapshot: &Snapshot) -> Verdict {
     let risks = risks::collect(snapshot);
     let upgradeable = Upgradeable::from_risks(&risks);
-    let targets = snapshot.targets.iter().map(|target| judge(snapshot, &upgradeable, target)).collect();
+    let refusal = refusal_of_others(snapshot);
+    let targets = snapshot.targets.iter().map(|target| judge(snapshot, &upgradeable, refusal, target)).collect();
     Verdict { upgradeable, risks, targets }
 }
 
-fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Judgement {
+fn judge(
+    snapshot: &Snapshot,
+    upgradeable: &Upgradeable,
+    refusal: Option<RefusalOfOthers<'_>>,
+    target: &Target,
+) -> Judgement {
     let cluster_version = &snapshot.cluster_version;
     let known = match snapshot.authority {
         Authority::Shared => request::with_loaded_version(cluster_version, target),
@@ -227,7 +233,7 @@ fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Jud
     if judgement.is_current && !release::is_unfinished(cluster_version) {
         return judgement;
     }
-    if let Some(failure) = failed_before_preconditions(snapshot, &judgement, resolved.contradicts.as_deref()) {
+    if let Some(failure) = failed_before_preconditions(snapshot, refusal, &judgement, resolved.contradicts.as_deref()) {
         judgement.fail(failure);
         return judgement;
     }
@@ -246,7 +252,8 @@ fn judge(snapshot: &Snapshot, upgradeable: &Upgradeable, target: &Target) -> Jud
     // A precondition that isn't known here, or what it depends on isn't.
     if judgement.failed_step.is_none()
         && !target.force
-        && let Some((Step::PreconditionChecks, word)) = refused_by_others(snapshot, &judgement)
+        && let Some(RefusalOfOthers { step: Step::PreconditionChecks, word, .. }) =
+            refusal.filter(|refusal| refusal.counts_for(&judgement))
     {
         judgement.fail((Step::PreconditionChecks, word.reason.clone(), message::refused(word)));
     }
@@ -259,6 +266,7 @@ type Failure = (Step, String, String);
 /// What fails before the preconditions are looked at, and what no `force` gets past.
 fn failed_before_preconditions(
     snapshot: &Snapshot,
+    refusal: Option<RefusalOfOthers<'_>>,
     judgement: &Judgement,
     contradicts: Option<&str>,
 ) -> Option<Failure> {
@@ -291,31 +299,53 @@ fn failed_before_preconditions(
     if judgement.release.image.is_empty() && snapshot.authority == Authority::Sole {
         return failure(Step::RetrievePayload, message::no_image(target, cluster_version));
     }
-    match refused_by_others(snapshot, judgement) {
-        None | Some((Step::PreconditionChecks, _)) => None,
-        Some((step, word)) => Some((step, word.reason.clone(), message::refused(word))),
+    match refusal.filter(|refusal| refusal.counts_for(judgement)) {
+        None | Some(RefusalOfOthers { step: Step::PreconditionChecks, .. }) => None,
+        Some(RefusalOfOthers { step, word, .. }) => Some((step, word.reason.clone(), message::refused(word))),
     }
 }
 
-/// The step at which whoever gates the cluster beside us refuses that release. Of a release that isn't asked for, its
-/// word on the image counts.
-fn refused_by_others<'a>(snapshot: &'a Snapshot, judgement: &Judgement) -> Option<(Step, &'a Condition)> {
+/// That whoever gates the cluster beside us refuses the request.
+#[derive(Clone, Copy)]
+struct RefusalOfOthers<'a> {
+    step: Step,
+    word: &'a Condition,
+    image: Option<&'a str>,
+}
+
+/// Read once for all targets: the message may be long.
+fn refusal_of_others(snapshot: &Snapshot) -> Option<RefusalOfOthers<'_>> {
     let cluster_version = &snapshot.cluster_version;
-    if snapshot.authority == Authority::Sole {
-        return None;
-    }
-    let word = request::word(cluster_version)?;
+    let word = match snapshot.authority {
+        Authority::Shared => request::word(cluster_version)?,
+        Authority::Sole => return None,
+    };
     let ours =
         owners_of_condition(&cluster_version.metadata.managed_fields, &word.kind).any(|manager| manager == names::SELF);
-    let request::Standing::Refused(step) = request::standing(word) else { return None };
-    let counts = match judgement.target.origin {
-        Origin::Requested => true,
-        Origin::Listed | Origin::Named => {
-            matches!(step, Step::RetrievePayload | Step::VerifyPayloadVersion)
-                && request::names_image(word, &judgement.release.image)
+    match request::standing(word) {
+        request::Standing::Refused(step) if !ours => {
+            Some(RefusalOfOthers { step, word, image: cvo_message::names(&word.message).1 })
         }
-    };
-    (counts && !ours).then_some((step, word))
+        request::Standing::Refused(_)
+        | request::Standing::Accepted
+        | request::Standing::Undecided
+        | request::Standing::RefusedForOverrides => None,
+    }
+}
+
+impl RefusalOfOthers<'_> {
+    /// Of a release that isn't asked for, only what is said of its image counts.
+    fn counts_for(&self, judgement: &Judgement) -> bool {
+        let image = &judgement.release.image;
+        match judgement.target.origin {
+            Origin::Requested => true,
+            Origin::Listed | Origin::Named => {
+                matches!(self.step, Step::RetrievePayload | Step::VerifyPayloadVersion)
+                    && !image.is_empty()
+                    && self.image.is_some_and(|named| release::same_image(named, image))
+            }
+        }
+    }
 }
 
 impl Judgement {
