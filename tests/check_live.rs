@@ -142,6 +142,12 @@ fn config_map(data: &Value) -> (u16, Value) {
     (200, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data}))
 }
 
+fn lease(holder: &str) -> (u16, Value) {
+    let spec =
+        json!({"holderIdentity": holder, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15});
+    (200, json!({"metadata": {}, "spec": spec}))
+}
+
 #[test]
 fn all_four_sources_are_read_and_nothing_else_is_done() {
     let operator = json!({"metadata": {"name": "dns"}, "status": {"conditions": [
@@ -179,11 +185,6 @@ fn who_gates_a_live_cluster_is_told() {
         json!({"mode": "replace", "why": "no cluster-version operator was ever here", "policyInstalled": false,
                "operatorInstalled": false, "operatorRunning": false, "bridge": null})
     );
-    let lease = |holder: &str| {
-        let spec =
-            json!({"holderIdentity": holder, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15});
-        (200, json!({"metadata": {}, "spec": spec}))
-    };
     let cluster = Cluster::serving([
         (CLUSTER_VERSION, cluster_version()),
         (CVO_LEASE, lease("cvo")),
@@ -217,14 +218,13 @@ fn the_verdict_and_the_bridge_give_one_answer() {
         {"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message}]);
     object["metadata"]["managedFields"] = json!([{"manager": "cluster-version-operator",
         "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"ReleaseAccepted\"}": {"f:status": {}}}}}}]);
-    let lease = json!({"metadata": {}, "spec":
-        {"holderIdentity": "cvo", "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 137}});
-    let cluster = Cluster::serving([
+    let sources = [
         (CLUSTER_VERSION, (code, object)),
         (ADMIN_GATES, config_map(&Value::Null)),
         (ADMIN_ACKS, config_map(&Value::Null)),
-        (CVO_LEASE, (200, lease)),
-    ]);
+        (CVO_LEASE, lease("cvo")),
+    ];
+    let cluster = Cluster::serving(sources.clone());
     let output = cluster.check(&[]);
     let seen = answer(&output);
     assert_eq!(output.status.code(), Some(0));
@@ -241,6 +241,14 @@ fn the_verdict_and_the_bridge_give_one_answer() {
     ] {
         assert!(unwrapped.contains(expected), "{table}");
     }
+
+    // The operator runs, and its policy is missing.
+    let cluster = Cluster::serving(sources.into_iter().chain([(OWN_LEASE, lease("upgrade-gate-0"))]));
+    let table = String::from_utf8(cluster.check(&["-o", "table"]).stdout).unwrap();
+    let unwrapped = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unwrapped.contains("What upgrade-gate does is said at Bridge below. "), "{table}");
+    assert!(unwrapped.contains("the bridge would leave it so: The ValidatingAdmissionPolicy"), "{table}");
+    assert!(!unwrapped.contains("With upgrade-gate: allowed"), "{table}");
 }
 
 #[test]

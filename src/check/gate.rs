@@ -113,6 +113,12 @@ fn first_role(snapshot: &Snapshot, lease: CvoLease) -> (Role, &'static str) {
 }
 
 impl BridgeReport {
+    /// Whether the request goes ahead with upgrade-gate, now or once it is deployed.
+    #[must_use]
+    pub fn goes_ahead(&self) -> bool {
+        matches!(self.decision, "letsThrough" | "onceDeployed")
+    }
+
     fn new(snapshot: &Snapshot, seen: Surroundings) -> Self {
         let policy = seen.policy;
         let asked = asked_for(snapshot);

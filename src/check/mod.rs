@@ -73,7 +73,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let has_a_cvo = gate.as_ref().is_none_or(|gate| gate.mode != Role::Replace.as_str());
     let mut report = Report::new(&snapshot.cluster_version, &verdict, not_evaluated);
     if has_a_cvo {
-        report.now = now::now(&snapshot, &verdict);
+        let bridge = gate.as_ref().and_then(|gate| gate.bridge.as_ref());
+        report.now = now::now(&snapshot, &verdict, bridge);
     } else {
         report.upgradeable.behind = None;
     }

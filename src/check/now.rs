@@ -2,6 +2,7 @@
 
 use semver::Version;
 
+use super::gate::BridgeReport;
 use crate::{
     api::names::{precondition, reason},
     controller::{Refusal, decide},
@@ -14,13 +15,15 @@ use crate::{
 
 /// A sentence on what the CVO does and one on what upgrade-gate does; `None` where no target is refused for overrides.
 #[must_use]
-pub fn now(snapshot: &Snapshot, verdict: &Verdict) -> Option<String> {
+pub fn now(snapshot: &Snapshot, verdict: &Verdict, bridge: Option<&BridgeReport>) -> Option<String> {
     let cluster_version = &snapshot.cluster_version;
     let allowed = |judgement: &&Judgement| judgement.decision() == Decision::Allowed && !judgement.is_current;
     let word = word(cluster_version).filter(|word| standing(word) == Standing::RefusedForOverrides);
     let is_refused = |judgement: &Judgement| word.is_some() && is_requested(snapshot, judgement);
     if verdict.targets.iter().filter(allowed).any(is_refused) {
         return Some(match decide(snapshot, true) {
+            // On a live cluster more is known than what the ClusterVersion says.
+            Ok(_) if bridge.is_some_and(|bridge| !bridge.goes_ahead()) => format!("{REFUSED} {SEE_BRIDGE}"),
             Ok(_) => format!("{REFUSED} With upgrade-gate: allowed."),
             Err(Refusal::NoOverrides) => NO_LONGER_REFUSED.to_owned(),
             Err(refusal) => format!("{REFUSED} With upgrade-gate: {}", refusal.message()),
@@ -33,6 +36,7 @@ pub fn now(snapshot: &Snapshot, verdict: &Verdict) -> Option<String> {
 }
 
 const REFUSED: &str = "refused by the CVO, because overrides are set (ClusterVersionOverridesSet).";
+const SEE_BRIDGE: &str = "What upgrade-gate does is said at Bridge below.";
 const NO_LONGER_REFUSED: &str =
     "refused by the CVO, because overrides were set. None is unmanaged any more, and the CVO tries again by itself.";
 const OLD: &str = "a CVO up to 4.21 refuses patch updates while overrides are set, unless its release has the fix of \

@@ -51,6 +51,7 @@ async fn check_foretells_what_the_bridge_does() {
 
     let _operator = Operator::start(&cluster, Options::mode("auto")).await;
     cvo.complete().await;
+    // The force is removed once the update is over, and nothing is refused any more.
     let told = eventually("check sees the operator, and the update", async || {
         let told = gate(&cluster);
         let done = told["operatorRunning"] == true && told["bridge"]["reason"] == "NotRefused";
