@@ -48,7 +48,16 @@ async fn what_hides_on_a_cluster_is_escaped_wherever_it_is_passed_on(#[case] mod
         let record = cluster.record_is("of the patch", |record| record["spec"]["to"] == "4.21.2").await;
         said.push(("the record".to_owned(), record["spec"]["acceptedRisks"].clone()));
     } else {
-        cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
+        let image = fixtures::image("4.22.0");
+        cluster.request("4.22.0", &image).await;
+        // Beside a CVO, it decides.
+        let refused = format!(
+            "Preconditions failed for payload loaded version=\"4.22.0\" image=\"{image}\": Precondition \
+             \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": {HOSTILE}"
+        );
+        let refused = fixtures::condition("ReleaseAccepted", "False", "PreconditionChecks", &refused);
+        let refuse = |status: &mut Value| status["conditions"].as_array_mut().unwrap().push(refused.clone());
+        cluster.put_status("cluster-version-operator", refuse).await;
         let word = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
         said.push(("our ClusterOperator".to_owned(), word["message"].clone()));
     }
