@@ -1,12 +1,14 @@
 //! Any JSON that reads as a ClusterVersion: judging it and planning for it never panics, and errs on the safe side.
 #![no_main]
 
+use std::time::Duration;
+
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 use upgrade_gate::{
     api::ClusterVersion,
     controller::{
-        Began, Role, decide, decide_unforce,
+        Began, CvoLease, Role, decide, decide_unforce,
         plan::{Recording, Situation, Write, plan},
     },
     gate::{Authority, Source, evaluate},
@@ -38,7 +40,9 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             unforcing: unforcing.as_ref(),
             recording: Recording::Possible,
             failing: &[],
-            contended: false,
+            problems: &[],
+            degraded_after: Duration::ZERO,
+            cvo: CvoLease::Unknown,
             restored: &[],
         });
         assert!(cluster_version.status.is_some() || writes.is_empty(), "a write without a status");
