@@ -1,5 +1,5 @@
-//! A GitOps controller that owns `spec.desiredUpdate`: what becomes of a force of the bridge when the controller puts
-//! the request back to what Git says. docs/gitops.md tells administrators.
+//! Git owns `spec.desiredUpdate`, by way of Argo CD or Flux: what becomes of a force of the bridge when the controller
+//! puts the request back to what Git says. docs/gitops.md tells administrators.
 
 use std::time::Duration;
 

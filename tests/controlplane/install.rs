@@ -194,7 +194,9 @@ fn the_kustomization_for_gitops_keeps_the_records_and_names_the_image_by_digest(
         ]
     );
     let mut images = Vec::new();
-    objects(&String::from_utf8(output.stdout).unwrap()).iter().for_each(|object| collect_images(object, &mut images));
+    for object in objects(&String::from_utf8(output.stdout).unwrap()) {
+        collect_images(&object, &mut images);
+    }
     let digest = "sha256:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
     assert_eq!(images, [format!("ghcr.io/OWNER/NAME@{digest}")]);
 }
