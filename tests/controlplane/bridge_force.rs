@@ -87,7 +87,13 @@ async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_h
         ask(&cluster, wanted).await;
         let seen = forced(&cluster).await;
         assert_eq!(owned(&seen), ours, "{version}");
-        assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(1.0));
+        // Until then, the CVO may still be in the pass that the removal of the force before cost.
+        cluster.wait_for("the update begins", |cv| cv["status"]["history"][0]["version"] == version).await;
+        eventually("the metric says that the force is there", async || {
+            let standing = operator.metric("upgrade_gate_bridge_force_standing");
+            if standing == Some(1.0) { Ok(()) } else { Err(format!("{standing:?}")) }
+        })
+        .await;
         cvo.complete().await;
         let seen = unforced(&cluster).await;
         assert_eq!(request(&seen), &left, "{version}");

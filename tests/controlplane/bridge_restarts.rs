@@ -191,6 +191,8 @@ async fn killed_at_any_moment_it_leaves_one_record_an_update() {
         operator.kill();
         operator = Operator::start(&cluster, Options::default()).await;
         forced(&cluster).await;
+        // Until then, the CVO may still be in the pass that the removal of the force before cost.
+        cluster.wait_for("the update begins", |cv| cv["status"]["history"][0]["version"] == *version).await;
         cvo.complete().await;
         cluster
             .records_are("a completed record", |records| {

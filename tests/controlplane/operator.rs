@@ -191,7 +191,7 @@ async fn it_is_degraded_while_somebody_takes_the_gate_back() {
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     let degraded = cluster.own_condition("Degraded", "True", "GateContention").await;
-    assert!(degraded["message"].as_str().unwrap().contains("Run with --mode=bridge or --mode=auto"), "{degraded}");
+    assert!(degraded["message"].as_str().unwrap().contains("--mode=bridge or --mode=auto"), "{degraded}");
     // Bounded, and the CVO isn't starved: a request is dealt with in the midst of it.
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cvo.settled().await;
