@@ -359,12 +359,14 @@ impl Gate {
     async fn look_for_cvo(&mut self) -> CvoLease {
         match self.lease {
             Some((CvoLease::Fresh, at)) if at.elapsed() < REST => CvoLease::Fresh,
-            _ => {
-                let lease = surroundings::cvo_lease(&self.client, now()).await;
-                self.lease = Some((lease, Instant::now()));
-                lease
-            }
+            _ => self.read_cvo_lease().await,
         }
+    }
+
+    async fn read_cvo_lease(&mut self) -> CvoLease {
+        let lease = surroundings::cvo_lease(&self.client, now()).await;
+        self.lease = Some((lease, Instant::now()));
+        lease
     }
 
     /// The CVO's Lease, where an update waits for a CVO or runs: for what the ClusterOperator says, it may be some seconds
@@ -400,7 +402,8 @@ impl Gate {
         if !surroundings::policy_is_installed(&self.client).await {
             return Some(Err(Refusal::NoPolicy));
         }
-        match self.look_for_cvo().await {
+        // Read now: a CVO that stopped a moment ago must not be forced.
+        match self.read_cvo_lease().await {
             CvoLease::Fresh => Some(bridging),
             CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => Some(Err(Refusal::NoCvo)),
         }
