@@ -63,7 +63,7 @@ fn snapshot(object: &Value) -> Snapshot {
     }
 }
 
-/// What is decided there, with the policy of the door installed or not.
+/// What is decided there, with the admission policy installed or not.
 fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], began: Began) -> Vec<Decided> {
     let snapshot = snapshot(object);
     let bridging = bridge::decide(&snapshot, policy);
@@ -229,7 +229,7 @@ fn each_decision_is_reported_once() {
     let running = begun("Partial", "text", None);
     let none: &[UpdateRecord] = &[];
     let mut reported = Reported::default();
-    // The same again; another step, and the first one again; then the same request anew.
+    // The same again; another step, and the first one again; then the same request again.
     let looks = [(&minor, none), (&minor, none), (&unverified, none), (&minor, none), (&nothing, none), (&minor, none)];
     assert_eq!(news(&mut reported, &looks), [1, 0, 1, 0, 0, 1]);
     assert_eq!(news(&mut reported, &[(&running, none), (&running, none)]), [1, 0]);

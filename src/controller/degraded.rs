@@ -31,7 +31,7 @@ pub struct Health<'a> {
     pub records: &'a Source<Vec<UpdateRecord>>,
     /// Kinds of write whose last try has failed, and why.
     pub failed: &'a [(Kind, String)],
-    /// Somebody takes back what is written.
+    /// Another writer reverts what is written.
     pub contended: bool,
     /// What the bridge says of the request.
     pub bridging: Option<&'a Result<Bridging, Refusal>>,
@@ -97,7 +97,7 @@ fn unreadable<T>(source: &Source<T>) -> Option<&str> {
 pub struct Lasting(Vec<((&'static str, &'static str), Instant)>);
 
 impl Lasting {
-    /// How long each of the problems that there are now has lasted. One that is gone for a moment begins anew.
+    /// How long each of the problems that there are now has lasted. One that is gone for a moment starts again at zero.
     pub fn look(&mut self, problems: Vec<Problem>, now: Instant) -> Vec<(Problem, Duration)> {
         let before = std::mem::take(&mut self.0);
         let since = |key: (&str, &str)| before.iter().find(|(known, _)| *known == key).map_or(now, |(_, since)| *since);

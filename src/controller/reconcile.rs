@@ -356,6 +356,7 @@ impl Gate {
         true
     }
 
+    /// Whether a CVO renews its Lease, as read at most [`REST`] ago.
     async fn look_for_cvo(&mut self) -> CvoLease {
         match self.lease {
             Some((CvoLease::Fresh, at)) if at.elapsed() < REST => CvoLease::Fresh,
@@ -363,6 +364,7 @@ impl Gate {
         }
     }
 
+    /// Whether a CVO renews its Lease now.
     async fn read_cvo_lease(&mut self) -> CvoLease {
         let lease = surroundings::cvo_lease(&self.client, now()).await;
         self.lease = Some((lease, Instant::now()));
