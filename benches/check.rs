@@ -12,7 +12,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 use sizes::REAL;
-use upgrade_gate::check::read_files;
+use upgrade_gate::cli::check::read_files;
 
 const BYTES: usize = 50 << 20;
 

@@ -10,11 +10,13 @@ use serde_json::json;
 use sizes::{LARGE, REAL, Size};
 use upgrade_gate::{
     api::{ClusterOperator, ClusterVersion},
-    controller::{
-        Began, CvoLease, Role,
-        plan::{Recording, Situation, plan},
-    },
     gate::{Authority, Snapshot, Source, evaluate},
+    plan::{
+        PlanInput, RecordState,
+        front::Began,
+        plan,
+        role::{CvoLease, Role},
+    },
 };
 
 /// What a watch has seen of such a cluster, with an update asked for.
@@ -64,7 +66,7 @@ fn judging(criterion: &mut Criterion) {
     for size in growth() {
         let snapshot = snapshot(size);
         let verdict = evaluate(&snapshot);
-        let situation = Situation {
+        let input = PlanInput {
             snapshot: &snapshot,
             verdict: &verdict,
             role: Role::Replace,
@@ -72,9 +74,9 @@ fn judging(criterion: &mut Criterion) {
             operator: &Source::NotServed,
             records: &Source::Read(Vec::new()),
             unforcing: None,
-            bridging: None,
+            force_patch: None,
             began: Began::default(),
-            recording: Recording::Possible,
+            record_state: RecordState::Possible,
             failing: &[],
             problems: &[],
             degraded_after: Duration::ZERO,
@@ -83,7 +85,7 @@ fn judging(criterion: &mut Criterion) {
         };
         group.throughput(Throughput::Elements(size.operators as u64));
         group.bench_function(BenchmarkId::from_parameter(size.operators), |bencher| {
-            bencher.iter(|| plan(black_box(&situation)));
+            bencher.iter(|| plan(black_box(&input)));
         });
     }
     group.finish();

@@ -5,7 +5,7 @@
 //!  ClusterVersion, ClusterOperators,          spec.desiredUpdate, --to, the lists of updates
 //!  admin-gates, admin-acks                                     |
 //!        |                                                     v
-//!   controller::watch -> Observed -> gate::Snapshot { sources, targets, now }
+//!   controller::watch -> ClusterCache -> gate::Snapshot { sources, targets, now }
 //!   check::inputs, check::live  ---------^       |
 //!                                                v
 //!                                       gate::evaluate (pure)
@@ -15,7 +15,7 @@
 //!                                                v
 //!                                         gate::Verdict
 //!                                          |          |
-//!        check::render, history  <---------+          +-->  ownership::role, bridge::decide,
+//!        check::render, history  <---------+          +-->  role::role, bridge::decide,
 //!        what a person reads                                plan::plan -> Vec<Write>   (pure)
 //!                                                                 |
 //!                                                                 v
@@ -27,16 +27,9 @@
 //! away what the operator leaves behind.
 
 pub mod api;
-pub mod check;
-pub mod cleanup;
-pub mod config;
-pub mod connect;
+pub mod cli;
+pub mod client;
 pub mod controller;
-pub mod crd;
+pub mod escape;
 pub mod gate;
-pub mod history;
-pub mod metrics;
-pub mod plugin;
-pub mod server;
-pub mod telemetry;
-pub mod text;
+pub mod plan;

@@ -7,7 +7,12 @@ use std::{
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use upgrade_gate::{check, cleanup, config, connect, controller, crd, history, plugin, telemetry, text};
+use upgrade_gate::{
+    cli::{check, cleanup, crd, history, plugin},
+    client,
+    controller::{self, config, telemetry},
+    escape,
+};
 
 /// The package's version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
@@ -39,7 +44,7 @@ enum Command {
         yes: bool,
         /// Where the cluster is, and as whom.
         #[command(flatten)]
-        cluster: connect::ClusterArgs,
+        cluster: client::ClusterArgs,
     },
     /// Prints the CRD of `UpdateRecord`, or another one by its name.
     ///
@@ -101,10 +106,10 @@ fn parse(arguments: Vec<OsString>) -> Cli {
 /// Says what is wrong with the arguments, or helps; as it is `plain`, where something hides in it: a shell may have put
 /// the name of a file among the arguments, and anybody a value into the environment.
 fn end(error: &clap::Error, plain: &str) -> ! {
-    if !plain.chars().any(|character| character != '\n' && text::is_hidden(character)) {
+    if !plain.chars().any(|character| character != '\n' && escape::is_unprintable(character)) {
         error.exit();
     }
-    let shown = text::escape_lines(plain);
+    let shown = escape::escape_lines(plain);
     let _ = if error.use_stderr() { write!(io::stderr(), "{shown}") } else { write!(io::stdout(), "{shown}") };
     std::process::exit(error.exit_code())
 }
@@ -117,15 +122,15 @@ fn run(args: &config::RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
-    let connect = |cluster: kube::Config| controller::Link::new(&cluster, args.lease_renew_interval);
+    let connect = |cluster: kube::Config| client::rate_limit::Clients::new(&cluster, args.lease_renew_interval);
     on_cluster(&args.cluster, "run", connect, async |link, _| match controller::run(config, link).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(BLOCKED, &error.to_string()),
     })
 }
 
-fn clean_up(yes: bool, cluster: &connect::ClusterArgs) -> ExitCode {
-    let connect = |cluster| Ok(connect::builder(cluster)?.build());
+fn clean_up(yes: bool, cluster: &client::ClusterArgs) -> ExitCode {
+    let connect = |cluster| Ok(client::builder(cluster)?.build());
     on_cluster(cluster, "cleanup", connect, async |client, server| match cleanup::clean_up(&client, yes, now()).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
         Err(error) => fail(NO_ANSWER, &format!("{server}: {error}")),
@@ -139,7 +144,7 @@ fn now() -> jiff::Timestamp {
 
 /// Runs something with a connection to the cluster that the arguments name, and with its address.
 fn on_cluster<C>(
-    cluster: &connect::ClusterArgs,
+    cluster: &client::ClusterArgs,
     command: &str,
     connect: impl FnOnce(kube::Config) -> kube::Result<C>,
     work: impl AsyncFnOnce(C, String) -> ExitCode,
@@ -151,11 +156,11 @@ fn on_cluster<C>(
             Ok(config) => config,
             Err(error) => return fail(NO_ANSWER, &error.to_string()),
         };
-        let server = connect::address(&config.cluster_url);
+        let server = client::address(&config.cluster_url);
         match connect(config) {
             Ok(connection) => work(connection, server).await,
             Err(error) => {
-                let error = connect::ClusterError::Client { server, source: Box::new(error) };
+                let error = client::ClusterError::Client { server, source: Box::new(error) };
                 fail(NO_ANSWER, &error.to_string())
             }
         }
@@ -185,7 +190,7 @@ fn print(text: &[u8], code: ExitCode) -> ExitCode {
 
 fn fail(code: u8, message: &str) -> ExitCode {
     // Where standard error is closed as well there is nobody left to tell.
-    let _ = writeln!(anstream::stderr(), "error: {}", text::escape(message));
+    let _ = writeln!(anstream::stderr(), "error: {}", escape::escape(message));
     ExitCode::from(code)
 }
 

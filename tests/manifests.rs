@@ -19,9 +19,11 @@ use std::{
     path::{Path, PathBuf},
 };
 use upgrade_gate::{
-    config::{LogFormat, RunArgs},
-    controller::{KeepReason, Mode},
-    metrics::Metrics,
+    controller::{
+        config::{LogFormat, RunArgs},
+        metrics::Metrics,
+    },
+    plan::{bridge::unforce::KeepReason, role::Mode},
 };
 
 const NAMESPACE: &str = "openshift-upgrade-gate";

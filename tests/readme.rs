@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command};
 
 use clap::CommandFactory as _;
-use upgrade_gate::config::RunArgs;
+use upgrade_gate::controller::config::RunArgs;
 
 fn source(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -51,7 +51,7 @@ fn every_flag_of_run_is_told_with_its_default() {
 
 #[test]
 fn every_metric_is_told() {
-    let source = source("src/metrics.rs");
+    let source = source("src/controller/metrics.rs");
     // A family shows nothing before it has a series, so /metrics itself doesn't tell them all.
     let mut there: Vec<&str> = source.split(".register(").skip(1).map(|rest| rest.split('"').nth(1).unwrap()).collect();
     there.sort_unstable();

@@ -5,14 +5,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
-use upgrade_gate::{
-    api::ClusterVersion,
-    controller::{
-        Began, CvoLease, Role, decide, decide_unforce,
-        plan::{Recording, Situation, Write, plan},
-    },
-    gate::{Authority, Source, evaluate},
-};
+use upgrade_gate::{api::ClusterVersion, gate::{Authority, Source, evaluate}, plan::{PlanInput, RecordState, Write, bridge::{decide, unforce::decide as decide_unforce}, front::Began, plan, role::{CvoLease, Role}}};
 use upgrade_gate_fuzz::{assert_safe, assert_shown, snapshot};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
@@ -24,21 +17,21 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let snapshot = snapshot(cluster_version.clone(), authority, &[]);
         let verdict = evaluate(&snapshot);
         assert_safe(&snapshot, &verdict);
-        let bridging = (role == Role::Bridge).then(|| decide(&snapshot, true));
+        let force_patch = (role == Role::Bridge).then(|| decide(&snapshot, true));
         let records = Source::Read(Vec::new());
         let unforcing =
             decide_unforce(&snapshot.cluster_version, &snapshot.cluster_operators, &records, Began::default());
-        let writes = plan(&Situation {
+        let writes = plan(&PlanInput {
             snapshot: &snapshot,
             verdict: &verdict,
             role,
             why: "fuzzing",
             operator: &Source::Read(None),
             records: &records,
-            bridging: bridging.as_ref(),
+            force_patch: force_patch.as_ref(),
             began: Began::default(),
             unforcing: unforcing.as_ref(),
-            recording: Recording::Possible,
+            record_state: RecordState::Possible,
             failing: &[],
             problems: &[],
             degraded_after: Duration::ZERO,

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use upgrade_gate::{api::ClusterVersion, controller::decide, gate::Authority};
+use upgrade_gate::{api::ClusterVersion, gate::Authority, plan::bridge::decide};
 use upgrade_gate_fuzz::snapshot;
 
 fuzz_target!(|message: &str| {

@@ -32,17 +32,17 @@ pub fn assert_safe(snapshot: &Snapshot, verdict: &Verdict) {
     assert!(!overridden || !verdict.upgradeable.holds(), "overrides, and Upgradeable");
     assert_eq!(verdict.risks.is_empty(), verdict.upgradeable.holds());
     let current_parses = semver::Version::parse(&cluster_version.desired().version).is_ok();
-    for judgement in &verdict.targets {
-        let leaves = would_leave_minor(judgement.update_type) && !verdict.upgradeable.holds();
-        let unknown = judgement.update_type == UpdateType::Unknown && current_parses;
-        let downgrade = judgement.update_type == UpdateType::Downgrade;
-        if (leaves || unknown || downgrade) && !judgement.target.force {
-            assert_eq!(judgement.decision(), Decision::Blocked, "{judgement:?}");
+    for target_verdict in &verdict.targets {
+        let leaves = would_leave_minor(target_verdict.update_type) && !verdict.upgradeable.holds();
+        let unknown = target_verdict.update_type == UpdateType::Unknown && current_parses;
+        let downgrade = target_verdict.update_type == UpdateType::Downgrade;
+        if (leaves || unknown || downgrade) && !target_verdict.target.force {
+            assert_eq!(target_verdict.decision(), Decision::Blocked, "{judgement:?}");
         }
-        assert_eq!(judgement.failures.is_empty(), judgement.decision() == Decision::Allowed);
-        assert_fit(&message::release_accepted(judgement), MESSAGE_LIMIT);
-        assert_fit(&message::accepted_risks(judgement), RECORD_LIMIT);
-        for finding in judgement.failures.iter().chain(&judgement.accepted_risks) {
+        assert_eq!(target_verdict.failures.is_empty(), target_verdict.decision() == Decision::Allowed);
+        assert_fit(&message::release_accepted(target_verdict), MESSAGE_LIMIT);
+        assert_fit(&message::accepted_risks(target_verdict), RECORD_LIMIT);
+        for finding in target_verdict.failures.iter().chain(&target_verdict.accepted_risks) {
             assert_fit(&finding.message, MESSAGE_LIMIT);
             assert_fit(&finding.reason, 2048);
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Condition, names};
+use crate::api::{Condition, names};
 
 /// What the gate keeps of a ClusterOperator.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Condition, ManagedField, null_as_default};
+use crate::api::{Condition, ManagedField, null_as_default};
 
 /// The object named `version`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -192,7 +192,7 @@ pub struct Status {
     /// The generation of the spec that the status is of; 0 where it doesn't say.
     #[serde(deserialize_with = "null_as_default")]
     pub observed_generation: i64,
-    /// Newest first.
+    /// StaleEventFilter first.
     #[serde(deserialize_with = "null_as_default")]
     pub history: Vec<HistoryEntry>,
     /// Map by type.

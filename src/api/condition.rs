@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::null_as_default;
+use crate::api::null_as_default;
 
 /// One entry of `status.conditions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::null_as_default;
+use crate::api::null_as_default;
 
 /// One entry of `metadata.managedFields`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -10,14 +10,11 @@ use kube::{
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    operator_status::OperatorWrite,
-    plan::Write,
-    records::RecordWrite,
-    watch::{Wire, cluster_operators, cluster_versions},
-    withdraw::Withdrawal,
+use crate::{
+    api::{Served, UpdateRecord, names},
+    controller::watch::{Wire, cluster_operators, cluster_versions},
+    plan::{Write, cluster_operator::OperatorWrite, update_records::RecordWrite, withdraw::Withdrawal},
 };
-use crate::api::{Served, UpdateRecord, names};
 
 /// A write that takes longer is given up: whether it landed shows at the next look.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -121,7 +118,7 @@ impl Writer {
                 let patch = Patch::<Value>::Json(patch.clone());
                 answered(version.patch_status(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
             }
-            Write::Force(bridging) => self.object(&bridging.patch, &manager).await,
+            Write::Force(force_patch) => self.object(&force_patch.patch, &manager).await,
             Write::Unforce(patch) | Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch, &manager).await,
             Write::Operator(OperatorWrite::Create(object)) => {
                 answered(self.operators.patch(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
@@ -182,13 +179,13 @@ fn operator(object: Wire<Value>) -> Answer {
 async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
     match tokio::time::timeout(TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(refusal(&status)),
+        Ok(Err(kube::Error::Api(status))) => Err(skip_reason(&status)),
         Ok(Err(error)) => Err(ApplyError::Unanswered(error.to_string())),
         Err(_) => Err(ApplyError::Unanswered(format!("nothing within {TIMEOUT:?}"))),
     }
 }
 
-fn refusal(status: &Status) -> ApplyError {
+fn skip_reason(status: &Status) -> ApplyError {
     let message = status.message.clone();
     let causes = status.details.iter().flat_map(|details| &details.causes);
     match status.code {

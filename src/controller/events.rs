@@ -8,10 +8,10 @@ use kube::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::plan::{self, Conditions};
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, names},
-    gate::{Decision, Judgement, Snapshot, UpdateType, Verdict, message},
+    gate::{Decision, Snapshot, TargetVerdict, UpdateType, Verdict, message},
+    plan::{self, Conditions},
 };
 
 /// Bytes that the API server takes for a note.
@@ -68,7 +68,7 @@ impl Reason {
 
 /// Something worth an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
+pub struct EventContent {
     /// Its reason.
     pub reason: Reason,
     /// What happened, in sentences.
@@ -83,7 +83,7 @@ pub fn announcements(
     verdict: &Verdict,
     before: (Option<&Condition>, Option<&Condition>),
     after: &Conditions,
-) -> Vec<Announcement> {
+) -> Vec<EventContent> {
     let same = |before: Option<&Condition>, after: &Condition| {
         before.is_some_and(|before| before.status == after.status && before.reason == after.reason)
     };
@@ -91,7 +91,7 @@ pub fn announcements(
     if !same(before.0, &after.upgradeable) {
         let Condition { status, reason, message, .. } = &after.upgradeable;
         let note = format!("Upgradeable={}: {reason}: {message}", status.as_str());
-        announcements.push(Announcement { reason: Reason::UpgradeableChanged, note });
+        announcements.push(EventContent { reason: Reason::UpgradeableChanged, note });
     }
     let accepted_before = before.1;
     let decided_anew = !same(accepted_before, &after.release_accepted)
@@ -105,21 +105,21 @@ pub fn announcements(
 
 /// The request that a change of `ReleaseAccepted` decides on, if it is for an update at all.
 #[must_use]
-pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a Judgement> {
+pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a TargetVerdict> {
     verdict.request().filter(|request| plan::is_update(snapshot, request))
 }
 
 /// What the bridge has done for a request.
 #[must_use]
-pub fn forced(cluster_version: &ClusterVersion, request: &Judgement, unrecorded: bool) -> Vec<Announcement> {
+pub fn forced(cluster_version: &ClusterVersion, request: &TargetVerdict, unrecorded: bool) -> Vec<EventContent> {
     let update = requested_update(cluster_version, request);
     let overrides = message::overrides(cluster_version);
     let mut announcements = vec![
-        Announcement {
+        EventContent {
             reason: Reason::UpdateAccepted,
             note: format!("{update} goes ahead with accepted risks: {}", message::accepted_risks(request)),
         },
-        Announcement {
+        EventContent {
             reason: Reason::ForcedPastOverrides,
             note: format!(
                 "{update} was forced past the cluster-version operator, which refused it for overrides alone: {overrides}"
@@ -131,7 +131,7 @@ pub fn forced(cluster_version: &ClusterVersion, request: &Judgement, unrecorded:
             "{update} was forced without an UpdateRecord: for 60 seconds none could be written, or the UpdateRecords could \
              not be read. The log of upgrade-gate says why."
         );
-        announcements.push(Announcement { reason: Reason::ForcedUnrecorded, note });
+        announcements.push(EventContent { reason: Reason::ForcedUnrecorded, note });
     }
     announcements
 }
@@ -144,35 +144,35 @@ pub fn update(from: &str, to: &str, update_type: UpdateType) -> String {
 
 /// The update that a request is for.
 #[must_use]
-pub fn requested_update(cluster_version: &ClusterVersion, request: &Judgement) -> String {
+pub fn requested_update(cluster_version: &ClusterVersion, request: &TargetVerdict) -> String {
     let name = if request.release.version.is_empty() { &request.release.image } else { &request.release.version };
     update(&cluster_version.desired().version, name, request.update_type)
 }
 
 /// That a request is blocked, and why.
 #[must_use]
-pub fn blocked(cluster_version: &ClusterVersion, request: &Judgement) -> String {
+pub fn blocked(cluster_version: &ClusterVersion, request: &TargetVerdict) -> String {
     let failures = request.failures.iter().map(|failure| format!(" {}: {}", failure.reason, failure.message));
     format!("{} is blocked:{}", requested_update(cluster_version, request), failures.collect::<String>())
 }
 
-fn decision(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announcement> {
+fn decision(cluster_version: &ClusterVersion, request: &TargetVerdict) -> Vec<EventContent> {
     match request.decision() {
         Decision::Blocked => {
-            vec![Announcement { reason: Reason::UpdateBlocked, note: blocked(cluster_version, request) }]
+            vec![EventContent { reason: Reason::UpdateBlocked, note: blocked(cluster_version, request) }]
         }
         Decision::Allowed => {
             let update = requested_update(cluster_version, request);
             let risks = message::accepted_risks(request);
             let with = if risks.is_empty() { ".".to_owned() } else { format!(" with accepted risks: {risks}") };
             let mut announcements =
-                vec![Announcement { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{with}") }];
+                vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{with}") }];
             if request.accepted_risks.iter().any(|risk| risk.forced)
                 && cluster_version.unmanaged_overrides().next().is_some()
             {
                 let note =
                     format!("{update} was forced while overrides are set: {}", message::overrides(cluster_version));
-                announcements.push(Announcement { reason: Reason::ForcedPastOverrides, note });
+                announcements.push(EventContent { reason: Reason::ForcedPastOverrides, note });
             }
             announcements
         }
@@ -181,13 +181,13 @@ fn decision(cluster_version: &ClusterVersion, request: &Judgement) -> Vec<Announ
 
 /// Where announcements go to; a full or broken way loses events, never a write of the gate.
 #[derive(Clone, Debug)]
-pub struct Announcer(mpsc::Sender<(Announcement, ObjectReference)>);
+pub struct EventPublisher(mpsc::Sender<(EventContent, ObjectReference)>);
 
-impl Announcer {
+impl EventPublisher {
     /// Starts the task that publishes. It ends when the last announcer is dropped and the queue is empty.
     #[must_use]
     pub fn start(client: Client, identity: String) -> (Self, JoinHandle<()>) {
-        let (sender, mut queue) = mpsc::channel::<(Announcement, ObjectReference)>(QUEUE);
+        let (sender, mut queue) = mpsc::channel::<(EventContent, ObjectReference)>(QUEUE);
         let task = tokio::spawn(async move {
             let reporter = Reporter { controller: names::SELF.to_owned(), instance: Some(identity) };
             while let Some((announcement, regarding)) = queue.recv().await {
@@ -209,7 +209,7 @@ impl Announcer {
     }
 
     /// Queues an event on the ClusterVersion.
-    pub fn announce(&self, cluster_version: &ClusterVersion, announcement: Announcement) {
+    pub fn announce(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
         let metadata = &cluster_version.metadata;
         let regarding = ObjectReference {
             api_version: Some(names::CONFIG_API_VERSION.to_owned()),
@@ -238,8 +238,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        controller::plan::{Recording, conditions},
         gate::{Authority, Source, Target, evaluate},
+        plan::{RecordState, conditions},
     };
 
     fn snapshot(object: Value) -> Snapshot {
@@ -294,7 +294,7 @@ mod tests {
             },
         }));
         let verdict = evaluate(&snapshot);
-        let after = conditions(&snapshot, &verdict, Recording::Possible);
+        let after = conditions(&snapshot, &verdict, RecordState::Possible);
         let notes: Vec<String> =
             announcements(&snapshot, &verdict, (None, None), &after).into_iter().map(|event| event.note).collect();
         assert_eq!(notes, [changed, blocked]);

@@ -2,62 +2,38 @@
 //! functions of `plan`, `history` and `events`.
 
 mod apply;
-mod bridge;
-mod decisions;
-#[cfg(test)]
-mod decisions_tests;
-mod degraded;
-mod events;
-mod front;
-mod history;
-mod leader;
-mod link;
+mod backoff;
+mod cache;
+pub mod config;
+pub(crate) mod events;
+mod http;
+mod lease;
+pub mod metrics;
 #[cfg(test)]
 mod model;
-mod observe;
-mod operator_status;
-mod ownership;
-mod pace;
-mod patch;
-mod pending;
-pub mod plan;
+mod probe;
 mod reconcile;
-mod record_wait;
-mod records;
-#[cfg(test)]
-mod records_tests;
-mod refusal;
+mod reporter;
 mod signals;
-mod surroundings;
-mod telling;
-mod unforce;
+pub mod telemetry;
 mod watch;
-mod withdraw;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use self::{events::Announcer, leader::Leader, reconcile::Gate, signals::Signals};
-use crate::{
+use self::{events::EventPublisher, lease::Leader, reconcile::Reconciler, signals::Signals};
+use crate::client::rate_limit::Clients;
+use crate::controller::{
     config::Config,
+    http::{Health, ServerError},
     metrics::Metrics,
-    server::{self, Health, ServerError},
 };
 
 pub use self::{
-    bridge::{Bridging, decide},
-    degraded::Problem,
-    front::Began,
-    leader::LeaderError,
-    link::Link,
-    ownership::{CvoLease, Evidence, Mode, Role, owns, owns_force, role},
-    records::{RecordWrite, follow},
-    refusal::Refusal,
-    surroundings::{cvo_lease, policy, policy_is_installed, self_lease},
-    unforce::{KeepReason, decide as decide_unforce},
+    lease::LeaderError,
+    probe::{cvo_lease, policy, policy_is_installed, self_lease},
     watch::{cluster_operators, cluster_versions},
-    withdraw::{Withdrawal, ours, withdrawal},
 };
 
 /// How often the loop turns at least. Nothing is written then unless something differs.
@@ -91,49 +67,49 @@ pub enum RunError {
 ///
 /// # Errors
 /// Something without which the operator can't work has failed; the kubelet starts it anew.
-pub async fn run(config: Config, link: Link) -> Result<(), RunError> {
+pub async fn run(config: Config, clients: Clients) -> Result<(), RunError> {
     let mut signals = Signals::listen().map_err(RunError::Signal)?;
 
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::default());
-    let mut probes = server::serve_probes(config.probes, health.clone()).await?;
-    let mut serving = server::serve_metrics(config.metrics, config.metrics_tls.clone(), metrics.clone()).await?;
+    let mut probes = http::serve_probes(config.probes, health.clone()).await?;
+    let mut serving = http::serve_metrics(config.metrics, config.metrics_tls.clone(), metrics.clone()).await?;
 
     let (sender, mut incoming) = mpsc::channel(UNSEEN);
-    let watches = watch::start(&link.client, &sender);
+    let watches = watch::start(&clients.client, &sender);
     drop(sender);
-    let (announcer, published) = Announcer::start(link.client.clone(), config.identity.clone());
-    let leader = Leader::start(&link, config.lease.clone(), config.identity.clone());
+    let (publisher, published) = EventPublisher::start(clients.client.clone(), config.identity.clone());
+    let leader = Leader::start(&clients, config.lease.clone(), config.identity.clone());
     tracing::info!(mode = ?config.mode, identity = config.identity, "starting");
-    let mut gate = Gate::new(&config, &link.client, leader, metrics, announcer);
+    let mut reconciler = Reconciler::new(&config, &clients.client, leader, metrics, publisher);
 
     let mut resync = tokio::time::interval(RESYNC);
     resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = signals.recv() => break,
-            change = incoming.recv() => gate.take(change.ok_or(RunError::Watches)?),
-            result = gate.leader.changed() => {
+            change = incoming.recv() => reconciler.take(change.ok_or(RunError::Watches)?),
+            result = reconciler.leader.changed() => {
                 result?;
-                gate.due = true;
+                reconciler.due = true;
             }
-            _ = resync.tick() => gate.due = true,
-            () = gate.pace.due() => gate.due = true,
+            _ = resync.tick() => reconciler.due = true,
+            () = reconciler.backoff.due() => reconciler.due = true,
             _ = &mut probes => return Err(RunError::Listener("probes")),
             _ = &mut serving => return Err(RunError::Listener("metrics")),
         }
         // One look at everything that has come in, rather than one a change.
         while let Ok(change) = incoming.try_recv() {
-            gate.take(change);
+            reconciler.take(change);
         }
         health.turn();
-        health.set_ready(gate.is_ready());
-        gate.turn().await;
+        health.set_ready(reconciler.is_ready());
+        reconciler.turn().await;
     }
     tracing::info!("stopping");
     health.set_ready(false);
     drop(watches);
-    gate.stop().await;
+    reconciler.stop().await;
     let _ = tokio::time::timeout(FLUSH, published).await;
     Ok(())
 }

@@ -7,29 +7,28 @@ use futures::future::join_all;
 use kube::Client;
 use tokio::time::Instant;
 
-use super::{
-    apply::{ApplyError, Writer},
-    bridge::{self, Bridging},
-    degraded::{self, Health, Lasting, Problem},
-    events::Announcer,
-    front::Front,
-    leader::Leader,
-    now,
-    observe::Observed,
-    ownership::{self, CvoLease, Evidence, Mode, Role},
-    pace::Pace,
-    plan::{self, Conditions, Kind, Situation, Write},
-    record_wait::{self, RecordState},
-    refusal::Refusal,
-    surroundings,
-    telling::Teller,
-    unforce,
-    watch::Change,
-};
 use crate::{
-    config::Config,
+    controller::{
+        apply::{ApplyError, Writer},
+        backoff::WriteBackoff,
+        cache::ClusterCache,
+        config::Config,
+        events::EventPublisher,
+        lease::Leader,
+        metrics::Metrics,
+        now, probe,
+        reporter::Reporter,
+        watch::Change,
+    },
     gate::{Snapshot, Verdict, evaluate, release::is_unfinished},
-    metrics::Metrics,
+    plan::{
+        self, Conditions, Kind, PlanInput, Write,
+        bridge::{self, ForcePatch, skip_reason::SkipReason, unforce},
+        degraded::{self, Health, Lasting, Problem},
+        front::Front,
+        record_wait::{self, RecordWait},
+        role::{self, CvoLease, Mode, Role, RoleInput},
+    },
 };
 
 /// Looks in one turn at most: what one event calls for, what was found stale in between, and that nothing is left.
@@ -42,28 +41,28 @@ const REST: Duration = Duration::from_secs(3);
 const LEASE_AGE: Duration = Duration::from_secs(10);
 
 /// Everything that the loop owns.
-pub struct Gate {
+pub struct Reconciler {
     mode: Mode,
     vacant_after: Duration,
     degraded_after: Duration,
     client: Client,
     writer: Writer,
     pub(super) leader: Leader,
-    teller: Teller,
-    observed: Observed,
-    pub(super) pace: Pace,
+    reporter: Reporter,
+    cache: ClusterCache,
+    pub(super) backoff: WriteBackoff,
     role: Role,
     why: &'static str,
     /// What the CVO's Lease said, and when.
     lease: Option<(CvoLease, Instant)>,
     /// The object on which `Upgradeable` was ours once.
-    held: Option<String>,
-    contradicted: bool,
+    owned_uid: Option<String>,
+    overwritten: bool,
     ungated_since: Option<Instant>,
     front: Front,
     lasting: Lasting,
     /// What is seen of the ClusterVersion is no older than what a former leader has planned on.
-    caught_up: bool,
+    cache_is_fresh: bool,
     /// Since when the record of the update that is about to be forced has been missing, by uid and generation.
     record_missing: Option<(String, i64, Instant)>,
     /// The uid and generation that were forced.
@@ -75,7 +74,7 @@ pub struct Gate {
 
 /// What follows a write that has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum Recovery {
     /// The ClusterVersion is read anew, and everything is planned once more.
     Read,
     /// The watch will tell.
@@ -88,7 +87,7 @@ pub enum After {
 
 /// What follows, `failures` in a row included; what the server refuses mustn't keep the rest back.
 #[must_use]
-pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
+pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> Recovery {
     let again = match error {
         ApplyError::Stale(_) => failures <= STALE,
         ApplyError::Invalid(_) => failures <= 1,
@@ -99,11 +98,11 @@ pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
         | ApplyError::Unanswered(_) => false,
     };
     match error {
-        _ if again && kind.is_on_cluster_version() => After::Read,
-        ApplyError::Gone if kind.is_on_cluster_version() => After::Await,
+        _ if again && kind.is_on_cluster_version() => Recovery::Read,
+        ApplyError::Gone if kind.is_on_cluster_version() => Recovery::Await,
         // What stands apart from the gate mustn't hold it up.
-        ApplyError::Unanswered(_) if kind.is_on_cluster_version() => After::Stop,
-        _ => After::Skip,
+        ApplyError::Unanswered(_) if kind.is_on_cluster_version() => Recovery::Stop,
+        _ => Recovery::Skip,
     }
 }
 
@@ -111,21 +110,27 @@ pub fn after(error: &ApplyError, kind: Kind, failures: u32) -> After {
 /// ClusterVersion: a new leader whose watch of the latter lags would call a record of its predecessor abandoned, as
 /// the request that it is about isn't there yet.
 #[must_use]
-pub fn needs_a_look(kind: Kind, caught_up: bool) -> bool {
-    kind == Kind::Record && !caught_up
+pub fn needs_a_look(kind: Kind, cache_is_fresh: bool) -> bool {
+    kind == Kind::Record && !cache_is_fresh
 }
 
 /// Notes that the cluster has the conditions as they should be, so that a later revert is recognised.
-fn note_published(pace: &mut Pace, snapshot: &Snapshot, conditions: &Conditions) {
+fn note_published(backoff: &mut WriteBackoff, snapshot: &Snapshot, conditions: &Conditions) {
     let wanted = [&conditions.upgradeable, &conditions.release_accepted];
     if wanted.iter().all(|wanted| snapshot.cluster_version.condition(&wanted.kind) == Some(*wanted)) {
-        pace.stands(snapshot, conditions);
+        backoff.stands(snapshot, conditions);
     }
 }
 
-impl Gate {
+impl Reconciler {
     /// A gate that has seen nothing yet.
-    pub fn new(config: &Config, client: &Client, leader: Leader, metrics: Arc<Metrics>, announcer: Announcer) -> Self {
+    pub fn new(
+        config: &Config,
+        client: &Client,
+        leader: Leader,
+        metrics: Arc<Metrics>,
+        publisher: EventPublisher,
+    ) -> Self {
         Self {
             mode: config.mode,
             vacant_after: config.vacant_after,
@@ -133,18 +138,18 @@ impl Gate {
             client: client.clone(),
             writer: Writer::new(client),
             leader,
-            teller: Teller::new(metrics, announcer),
-            observed: Observed::new(),
-            pace: Pace::default(),
+            reporter: Reporter::new(metrics, publisher),
+            cache: ClusterCache::new(),
+            backoff: WriteBackoff::default(),
             role: Role::Undecided,
             why: "nothing was seen yet",
             lease: None,
-            held: None,
-            contradicted: false,
+            owned_uid: None,
+            overwritten: false,
             ungated_since: None,
             front: Front::default(),
             lasting: Lasting::default(),
-            caught_up: false,
+            cache_is_fresh: false,
             record_missing: None,
             forced: None,
             restored: Vec::new(),
@@ -154,13 +159,13 @@ impl Gate {
 
     /// Takes in what a watch saw.
     pub fn take(&mut self, change: Change) {
-        let news = self.observed.take(change);
-        if self.observed.went_back() {
-            self.caught_up = false;
+        let news = self.cache.take(change);
+        if self.cache.went_back() {
+            self.cache_is_fresh = false;
         }
         if news {
             self.due = true;
-            if let Some(why) = self.observed.unreadable() {
+            if let Some(why) = self.cache.unreadable() {
                 tracing::error!(why, "nothing can be judged");
             }
         }
@@ -169,15 +174,15 @@ impl Gate {
     /// Whether every source has been seen.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.observed.is_complete()
+        self.cache.is_complete()
     }
 
     /// Does what is due.
     pub async fn turn(&mut self) {
-        if !self.pace.is_paused() && std::mem::take(&mut self.due) {
+        if !self.backoff.is_paused() && std::mem::take(&mut self.due) {
             let started = Instant::now();
             if self.reconcile().await {
-                self.teller.metrics.reconciled(started.elapsed());
+                self.reporter.metrics.reconciled(started.elapsed());
             }
         }
     }
@@ -194,12 +199,12 @@ impl Gate {
         let mut any = false;
         for _ in 0..STEPS {
             let leads = self.leader.may_write();
-            self.teller.metrics.leads(leads);
+            self.reporter.metrics.leads(leads);
             let authority = self.role.authority();
-            let Some(snapshot) = self.observed.snapshot(now(), authority) else { return any };
+            let Some(snapshot) = self.cache.snapshot(now(), authority) else { return any };
             let verdict = evaluate(snapshot);
-            self.teller.metrics.evaluated(snapshot, &verdict);
-            let (snapshot, _, records) = self.observed.all();
+            self.reporter.metrics.evaluated(snapshot, &verdict);
+            let (snapshot, _, records) = self.cache.all();
             let began = self.front.look(&snapshot.cluster_version, records);
             if !leads {
                 self.step_down();
@@ -209,53 +214,54 @@ impl Gate {
                 // Another role has another authority.
                 continue;
             }
-            let bridging = self.bridging().await.map(|bridging| bridging.and_then(|found| self.with_record(found)));
-            if !matches!(bridging, Some(Ok(_) | Err(Refusal::NoRecords))) {
+            let force_patch =
+                self.force_patch().await.map(|force_patch| force_patch.and_then(|found| self.with_record(found)));
+            if !matches!(force_patch, Some(Ok(_) | Err(SkipReason::NoRecords))) {
                 self.record_missing = None;
             }
             let cvo = self.cvo_of_request(&verdict).await;
-            let problems = self.problems(bridging.as_ref());
-            let failing = self.pace.failing();
-            let (snapshot, operator, records) = self.observed.all();
+            let problems = self.problems(force_patch.as_ref());
+            let failing = self.backoff.failing();
+            let (snapshot, operator, records) = self.cache.all();
             let judged = (snapshot, &verdict, self.role);
             let unforcing = unforce::decide(&snapshot.cluster_version, &snapshot.cluster_operators, records, began);
-            let in_history = self.pace.recording(snapshot);
-            let recording = plan::recording(in_history, judged, records, began, &failing);
-            let situation = Situation {
+            let in_history = self.backoff.record_state(snapshot);
+            let record_state = plan::record_state(in_history, judged, records, began, &failing);
+            let input = PlanInput {
                 snapshot,
                 verdict: &verdict,
                 role: self.role,
                 why: self.why,
                 operator,
                 records,
-                bridging: bridging.as_ref(),
+                force_patch: force_patch.as_ref(),
                 began,
                 unforcing: unforcing.as_ref(),
-                recording,
+                record_state,
                 failing: &failing,
                 problems: &problems,
                 degraded_after: self.degraded_after,
                 cvo,
                 restored: &self.restored,
             };
-            let writes = plan::plan(&situation);
+            let writes = plan::plan(&input);
             if self.role == Role::Replace {
-                note_published(&mut self.pace, snapshot, &plan::conditions(snapshot, &verdict, recording));
+                note_published(&mut self.backoff, snapshot, &plan::conditions(snapshot, &verdict, record_state));
             }
-            self.teller.bridges(&snapshot.cluster_version, records, bridging.as_ref());
-            self.teller.keeps_force(unforcing.as_ref());
+            self.reporter.bridges(&snapshot.cluster_version, records, force_patch.as_ref());
+            self.reporter.keeps_force(unforcing.as_ref());
             if !matches!(self.role, Role::Replace | Role::Undecided) {
-                self.teller.look_on(snapshot, &verdict, self.role);
+                self.reporter.report_role_without_writes(snapshot, &verdict, self.role);
             }
             if self.role == Role::Bridge {
-                self.teller.report_decisions((snapshot, &verdict), bridging.as_ref(), records, began);
+                self.reporter.report_decisions((snapshot, &verdict), force_patch.as_ref(), records, began);
             }
             let batch = self.next(writes);
-            if batch.first().is_some_and(|write| needs_a_look(write.kind(), self.caught_up)) {
+            if batch.first().is_some_and(|write| needs_a_look(write.kind(), self.cache_is_fresh)) {
                 if !self.read(Kind::Record).await {
                     return any;
                 }
-                self.caught_up = true;
+                self.cache_is_fresh = true;
                 continue;
             }
             // The lease may have run out while something was asked.
@@ -268,13 +274,13 @@ impl Gate {
                     Ok(answer) => {
                         any = true;
                         failures = 0;
-                        self.teller.metrics.wrote(write.kind().as_str(), "ok");
-                        self.written(write, &verdict, recording);
-                        self.observed.take_answer(answer);
+                        self.reporter.metrics.wrote(write.kind().as_str(), "ok");
+                        self.written(write, &verdict, record_state);
+                        self.cache.take_answer(answer);
                         self.after_force(write);
                     }
                     Err(error) => {
-                        self.teller.metrics.wrote(write.kind().as_str(), error.category());
+                        self.reporter.metrics.wrote(write.kind().as_str(), error.category());
                         failures += 1;
                         goes_on &= self.recover(write, error, failures).await;
                     }
@@ -284,66 +290,66 @@ impl Gate {
                 return any;
             }
         }
-        self.pace.pause();
+        self.backoff.pause();
         self.due = true;
         any
     }
 
     /// Another replica leads, or none: what it writes meanwhile takes nothing back, and it does the waiting.
     fn step_down(&mut self) {
-        self.teller.steps_down();
+        self.reporter.steps_down();
         self.lasting = Lasting::default();
-        self.pace = Pace::default();
-        self.caught_up = false;
+        self.backoff = WriteBackoff::default();
+        self.cache_is_fresh = false;
         self.record_missing = None;
         self.ungated_since = None;
     }
 
     /// What keeps this operator from its work, and how long it has lasted.
-    fn problems(&mut self, bridging: Option<&Result<Bridging, Refusal>>) -> Vec<(Problem, Duration)> {
-        let (snapshot, _, records) = self.observed.all();
-        let failed = self.pace.failed_last();
-        let health = Health { snapshot, records, failed: &failed, contended: self.pace.contends(), bridging };
+    fn problems(&mut self, force_patch: Option<&Result<ForcePatch, SkipReason>>) -> Vec<(Problem, Duration)> {
+        let (snapshot, _, records) = self.cache.all();
+        let failed = self.backoff.failed_last();
+        let health = Health { snapshot, records, failed: &failed, contended: self.backoff.contends(), force_patch };
         self.lasting.look(degraded::problems(&health), Instant::now())
     }
 
     /// The writes that are made now, none where nothing may be.
     fn next(&mut self, writes: Vec<Write>) -> Vec<Write> {
         if writes.is_empty() {
-            self.pace.settled();
+            self.backoff.settled();
         }
-        let (snapshot, ..) = self.observed.all();
+        let (snapshot, ..) = self.cache.all();
         plan::made_at_once(writes.into_iter().filter(|write| {
-            let waits = self.pace.is_contended(write, snapshot) && self.pace.waits(write.kind());
-            !self.pace.is_repeated(write) && !waits
+            let waits = self.backoff.is_contended(write, snapshot) && self.backoff.waits(write.kind());
+            !self.backoff.is_repeated(write) && !waits
         }))
     }
 
     /// Looks who gates here. Returns whether the role has changed.
     async fn decide_role(&mut self, verdict: &Verdict) -> bool {
-        let Some(cluster_version) = self.observed.cluster_version() else { return false };
-        let owned = ownership::owns_upgradeable(cluster_version);
+        let Some(cluster_version) = self.cache.cluster_version() else { return false };
+        let owned = role::owns_upgradeable(cluster_version);
         let uid = &cluster_version.metadata.uid;
         if owned {
-            self.held = Some(uid.clone());
-        } else if self.held.as_ref() == Some(uid) && matches!(self.role, Role::Replace | Role::Guard) {
-            self.contradicted = true;
+            self.owned_uid = Some(uid.clone());
+        } else if self.owned_uid.as_ref() == Some(uid) && matches!(self.role, Role::Replace | Role::Guard) {
+            self.overwritten = true;
         }
-        let ungated = self.role == Role::Bridge && ownership::is_ungated(cluster_version, verdict);
+        let ungated = self.role == Role::Bridge && role::is_ungated(cluster_version, verdict);
         self.ungated_since = ungated.then(|| self.ungated_since.unwrap_or_else(Instant::now));
         if self.mode == Mode::Auto && (self.role == Role::Undecided && !owned || ungated) {
             self.look_for_cvo().await;
         }
-        let Some(cluster_version) = self.observed.cluster_version() else { return false };
-        let evidence = Evidence {
+        let Some(cluster_version) = self.cache.cluster_version() else { return false };
+        let evidence = RoleInput {
             lease: self.lease.map_or(CvoLease::Unknown, |(lease, _)| lease),
-            contradicted: self.contradicted,
+            overwritten: self.overwritten,
             ungated_for: self.ungated_since.map(|since| since.elapsed()),
             vacant_after: self.vacant_after,
             before: self.role,
         };
-        let (role, why) = ownership::role(self.mode, cluster_version, &evidence);
-        self.teller.metrics.acts_as(role);
+        let (role, why) = role::role(self.mode, cluster_version, &evidence);
+        self.reporter.metrics.acts_as(role);
         if role == self.role {
             if role == Role::Undecided && why != self.why {
                 self.why = why;
@@ -352,7 +358,7 @@ impl Gate {
             return false;
         }
         (self.role, self.why) = (role, why);
-        self.teller.acts_as(cluster_version, role, why, self.mode == Mode::Auto);
+        self.reporter.acts_as(cluster_version, role, why, self.mode == Mode::Auto);
         true
     }
 
@@ -366,7 +372,7 @@ impl Gate {
 
     /// Whether a CVO renews its Lease now.
     async fn read_cvo_lease(&mut self) -> CvoLease {
-        let lease = surroundings::cvo_lease(&self.client, now()).await;
+        let lease = probe::cvo_lease(&self.client, now()).await;
         self.lease = Some((lease, Instant::now()));
         lease
     }
@@ -374,7 +380,7 @@ impl Gate {
     /// The CVO's Lease, where an update waits for a CVO or runs: for what the ClusterOperator says, it may be some seconds
     /// old.
     async fn cvo_of_request(&mut self, verdict: &Verdict) -> CvoLease {
-        let Some(cluster_version) = self.observed.cluster_version() else { return CvoLease::Unknown };
+        let Some(cluster_version) = self.cache.cluster_version() else { return CvoLease::Unknown };
         let is_asked_for =
             verdict.request().is_some_and(|request| !request.is_current || is_unfinished(cluster_version));
         if self.role != Role::Bridge || !is_asked_for {
@@ -387,36 +393,36 @@ impl Gate {
     }
 
     /// What the bridge says of the request. Policy and Lease are asked for only when nothing else is missing.
-    async fn bridging(&mut self) -> Option<Result<Bridging, Refusal>> {
+    async fn force_patch(&mut self) -> Option<Result<ForcePatch, SkipReason>> {
         if self.role != Role::Bridge {
             return None;
         }
-        let (snapshot, ..) = self.observed.all();
+        let (snapshot, ..) = self.cache.all();
         let metadata = &snapshot.cluster_version.metadata;
         let is_forced = self.forced.as_ref() == Some(&(metadata.uid.clone(), metadata.generation));
-        let bridging = bridge::decide(snapshot, true);
-        if bridging.is_err() {
-            return Some(bridging);
+        let force_patch = bridge::decide(snapshot, true);
+        if force_patch.is_err() {
+            return Some(force_patch);
         }
         if is_forced {
-            return Some(Err(Refusal::Forced));
+            return Some(Err(SkipReason::Forced));
         }
-        if !surroundings::policy_is_installed(&self.client).await {
-            return Some(Err(Refusal::NoPolicy));
+        if !probe::policy_is_installed(&self.client).await {
+            return Some(Err(SkipReason::NoPolicy));
         }
         // Read now: a CVO that stopped a moment ago must not be forced.
         match self.read_cvo_lease().await {
-            CvoLease::Fresh => Some(bridging),
-            CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => Some(Err(Refusal::NoCvo)),
+            CvoLease::Fresh => Some(force_patch),
+            CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => Some(Err(SkipReason::NoCvo)),
         }
     }
 
     /// Holds a force back that waits for its record.
-    fn with_record(&mut self, bridging: Bridging) -> Result<Bridging, Refusal> {
-        let (snapshot, _, records) = self.observed.all();
+    fn with_record(&mut self, force_patch: ForcePatch) -> Result<ForcePatch, SkipReason> {
+        let (snapshot, _, records) = self.cache.all();
         let metadata = &snapshot.cluster_version.metadata;
-        let is_failing = self.pace.failing().iter().any(|(kind, _)| *kind == Kind::Record);
-        let state = RecordState::of(records, &snapshot.cluster_version, &bridging.judgement, is_failing);
+        let is_failing = self.backoff.failing().iter().any(|(kind, _)| *kind == Kind::Record);
+        let state = RecordWait::of(records, &snapshot.cluster_version, &force_patch.target_verdict, is_failing);
         let now = Instant::now();
         let known = self.record_missing.take();
         let since = known.filter(|(uid, generation, _)| *uid == metadata.uid && *generation == metadata.generation);
@@ -425,23 +431,25 @@ impl Gate {
             self.record_missing = Some((metadata.uid.clone(), metadata.generation, since));
         }
         if state.holds_back(now.duration_since(since)) {
-            self.pace.wake_at(since + record_wait::LIMIT);
-            return Err(Refusal::NoRecords);
+            self.backoff.wake_at(since + record_wait::LIMIT);
+            return Err(SkipReason::NoRecords);
         }
-        Ok(bridging)
+        Ok(force_patch)
     }
 
     /// Remembers a write, and says what it means.
-    fn written(&mut self, write: &Write, verdict: &Verdict, recording: plan::Recording) {
-        let (snapshot, ..) = self.observed.all();
-        if self.pace.is_contended(write, snapshot) {
-            self.pace.fought(write.kind());
-            self.teller.contends(&snapshot.cluster_version);
+    fn written(&mut self, write: &Write, verdict: &Verdict, record_state: plan::RecordState) {
+        let (snapshot, ..) = self.cache.all();
+        if self.backoff.is_contended(write, snapshot) {
+            self.backoff.fought(write.kind());
+            self.reporter.contends(&snapshot.cluster_version);
         }
-        self.pace.wrote(write, snapshot);
+        self.backoff.wrote(write, snapshot);
         match write {
-            Write::Conditions(_) if self.role == Role::Replace => self.teller.decided(snapshot, verdict, recording),
-            Write::Force(bridging) => self.teller.forced(snapshot, bridging, self.record_missing.is_some()),
+            Write::Conditions(_) if self.role == Role::Replace => {
+                self.reporter.decided(snapshot, verdict, record_state)
+            }
+            Write::Force(force_patch) => self.reporter.forced(snapshot, force_patch, self.record_missing.is_some()),
             Write::Restore(_) => {
                 let front = snapshot.cluster_version.history().first();
                 self.restored.extend(front.map(|entry| entry.started_time.clone()));
@@ -453,38 +461,38 @@ impl Gate {
 
     /// Once for each generation: the one that the write made, should somebody strip the force from it.
     fn after_force(&mut self, write: &Write) {
-        if let (Write::Force(_), Some(cluster_version)) = (write, self.observed.cluster_version()) {
+        if let (Write::Force(_), Some(cluster_version)) = (write, self.cache.cluster_version()) {
             self.forced = Some((cluster_version.metadata.uid.clone(), cluster_version.metadata.generation));
         }
     }
 
-    /// After a failed write: reads anew, and says whether to plan once more right away.
+    /// Recovery a failed write: reads anew, and says whether to plan once more right away.
     async fn recover(&mut self, write: &Write, error: ApplyError, failures: u32) -> bool {
         let kind = write.kind();
         let next = after(&error, kind, failures);
         match next {
-            After::Read => return self.read(kind).await,
-            After::Await => return false,
-            After::Skip | After::Stop => {}
+            Recovery::Read => return self.read(kind).await,
+            Recovery::Await => return false,
+            Recovery::Skip | Recovery::Stop => {}
         }
-        if self.pace.failed(kind, &error) {
+        if self.backoff.failed(kind, &error) {
             tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
         }
-        next == After::Skip
+        next == Recovery::Skip
     }
 
     /// Reads the ClusterVersion anew, and says whether to plan on it.
     async fn read(&mut self, kind: Kind) -> bool {
         match self.writer.read().await {
             Ok(Some(object)) => {
-                self.observed.take_answer(super::apply::Answer::ClusterVersion(object));
+                self.cache.take_answer(crate::controller::apply::Answer::ClusterVersion(object));
                 true
             }
             // The watch will tell that it is gone.
             Ok(None) => false,
             Err(error) => {
                 tracing::warn!(%error, "reading the ClusterVersion anew has failed");
-                self.pace.failed(kind, &error);
+                self.backoff.failed(kind, &error);
                 false
             }
         }
@@ -498,23 +506,28 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::somebody_was_faster(ApplyError::Stale(String::new()), Kind::Conditions, 4, After::Read)]
-    #[case::again_and_again(ApplyError::Stale(String::new()), Kind::Conditions, 5, After::Skip)]
-    #[case::not_what_it_is_taken_for(ApplyError::Invalid(String::new()), Kind::History, 1, After::Read)]
-    #[case::nor_is_it_at_the_second_look(ApplyError::Invalid(String::new()), Kind::History, 2, After::Skip)]
-    #[case::the_cluster_version_is_gone(ApplyError::Gone, Kind::Force, 1, After::Await)]
-    #[case::a_record_is_gone(ApplyError::Gone, Kind::Record, 1, After::Skip)]
-    #[case::a_record_is_there_already(ApplyError::Stale(String::new()), Kind::Record, 1, After::Skip)]
-    #[case::our_operator_has_changed(ApplyError::Stale(String::new()), Kind::Operator, 1, After::Skip)]
-    #[case::refused(ApplyError::Refused(String::new()), Kind::Withdraw, 1, After::Skip)]
-    #[case::owned(ApplyError::Owned(String::new()), Kind::Conditions, 1, After::Skip)]
-    #[case::no_answer(ApplyError::Unanswered(String::new()), Kind::Restore, 1, After::Stop)]
-    #[case::no_answer_on_a_record_holds_nothing_up(ApplyError::Unanswered(String::new()), Kind::Record, 1, After::Skip)]
+    #[case::somebody_was_faster(ApplyError::Stale(String::new()), Kind::Conditions, 4, Recovery::Read)]
+    #[case::again_and_again(ApplyError::Stale(String::new()), Kind::Conditions, 5, Recovery::Skip)]
+    #[case::not_what_it_is_taken_for(ApplyError::Invalid(String::new()), Kind::History, 1, Recovery::Read)]
+    #[case::nor_is_it_at_the_second_look(ApplyError::Invalid(String::new()), Kind::History, 2, Recovery::Skip)]
+    #[case::the_cluster_version_is_gone(ApplyError::Gone, Kind::Force, 1, Recovery::Await)]
+    #[case::a_record_is_gone(ApplyError::Gone, Kind::Record, 1, Recovery::Skip)]
+    #[case::a_record_is_there_already(ApplyError::Stale(String::new()), Kind::Record, 1, Recovery::Skip)]
+    #[case::our_operator_has_changed(ApplyError::Stale(String::new()), Kind::Operator, 1, Recovery::Skip)]
+    #[case::refused(ApplyError::Refused(String::new()), Kind::Withdraw, 1, Recovery::Skip)]
+    #[case::owned(ApplyError::Owned(String::new()), Kind::Conditions, 1, Recovery::Skip)]
+    #[case::no_answer(ApplyError::Unanswered(String::new()), Kind::Restore, 1, Recovery::Stop)]
+    #[case::no_answer_on_a_record_holds_nothing_up(
+        ApplyError::Unanswered(String::new()),
+        Kind::Record,
+        1,
+        Recovery::Skip
+    )]
     fn what_follows_a_failure(
         #[case] error: ApplyError,
         #[case] kind: Kind,
         #[case] failures: u32,
-        #[case] expected: After,
+        #[case] expected: Recovery,
     ) {
         assert_eq!(after(&error, kind, failures), expected);
     }
@@ -525,9 +538,9 @@ mod tests {
     #[case::other_writes_tell_by_themselves(Kind::History, false, false)]
     fn a_record_is_not_written_on_what_may_be_long_past(
         #[case] kind: Kind,
-        #[case] caught_up: bool,
+        #[case] cache_is_fresh: bool,
         #[case] expected: bool,
     ) {
-        assert_eq!(needs_a_look(kind, caught_up), expected);
+        assert_eq!(needs_a_look(kind, cache_is_fresh), expected);
     }
 }

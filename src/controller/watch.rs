@@ -33,7 +33,7 @@ const PAGE: u32 = 100;
 
 /// After so many seconds a watch begins anew where it left off, and a little later where not even its end has come: for
 /// no longer a connection that has died silently hides what happens. It costs the server ten small requests a minute.
-pub(super) const WATCH_SECONDS: u32 = 30;
+
 /// After so long without a failure, the next one is the first again: longer than any wait.
 const CALM: Duration = Duration::from_secs(10);
 /// For so long what was seen last stands while no list comes through. After that, a ClusterOperator may have said
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Operator {
 
 /// What one watch saw.
 #[derive(Clone, Debug)]
-pub enum Seen<T> {
+pub enum WatchEvent<T> {
     /// The watch starts over; objects follow.
     Restarted,
     /// An object of the list that a watch starts with.
@@ -173,15 +173,15 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 pub enum Change {
     /// The ClusterVersion named `version`.
-    ClusterVersion(Seen<Served>),
+    ClusterVersion(WatchEvent<Served>),
     /// A ClusterOperator.
-    ClusterOperators(Seen<Operator>),
+    ClusterOperators(WatchEvent<Operator>),
     /// ConfigMap `admin-gates`.
-    AdminGates(Seen<ConfigMap>),
+    AdminGates(WatchEvent<ConfigMap>),
     /// ConfigMap `admin-acks`.
-    AdminAcks(Seen<ConfigMap>),
+    AdminAcks(WatchEvent<ConfigMap>),
     /// An UpdateRecord.
-    Records(Seen<Box<UpdateRecord>>),
+    Records(WatchEvent<Box<UpdateRecord>>),
 }
 
 /// The resource that a ClusterVersion is.
@@ -224,7 +224,7 @@ pub fn start(client: &Client, changes: &mpsc::Sender<Change>) -> JoinSet<()> {
         client: client.clone(),
         resource,
         namespace: namespace.map(str::to_owned),
-        config: config.timeout(WATCH_SECONDS),
+        config: config.timeout(crate::client::rate_limit::WATCH_SECONDS),
     };
     let mut tasks = JoinSet::new();
     let cluster_version = source(cluster_versions(), None, named(CLUSTER_VERSION));
@@ -234,8 +234,8 @@ pub fn start(client: &Client, changes: &mpsc::Sender<Change>) -> JoinSet<()> {
     let records = source(ApiResource::erase::<UpdateRecord>(&()), None, all());
     tasks.spawn(records.watch(changes.clone(), Change::Records));
     for (place, change) in [
-        (ADMIN_GATES, Change::AdminGates as fn(Seen<ConfigMap>) -> Change),
-        (ADMIN_ACKS, Change::AdminAcks as fn(Seen<ConfigMap>) -> Change),
+        (ADMIN_GATES, Change::AdminGates as fn(WatchEvent<ConfigMap>) -> Change),
+        (ADMIN_ACKS, Change::AdminAcks as fn(WatchEvent<ConfigMap>) -> Change),
     ] {
         let config_map = source(config_maps(), Some(place.0), named(place.1));
         tasks.spawn(config_map.watch(changes.clone(), change));
@@ -254,7 +254,7 @@ struct Source {
 impl Source {
     /// Watches for as long as somebody listens. After a failure, whatever it was, it starts over with a list: one that
     /// resumed would say nothing until the next change, and might ask for ever for what the server has forgotten.
-    async fn watch<T>(self, changes: mpsc::Sender<Change>, wrap: fn(Seen<T>) -> Change)
+    async fn watch<T>(self, changes: mpsc::Sender<Change>, wrap: fn(WatchEvent<T>) -> Change)
     where
         T: Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
     {
@@ -262,17 +262,17 @@ impl Source {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
             None => Api::all_with(self.client.clone(), &self.resource),
         };
-        let mut troubles = Troubles::none();
-        let mut newest = Newest::default();
+        let mut troubles = WatchFailures::none();
+        let mut newest = StaleEventFilter::default();
         loop {
             let mut events = watcher(api.clone(), self.config.clone()).boxed();
             while let Some(event) = events.next().await {
                 let (seen, failed) = match event {
                     Ok(event) if newest.has_passed(&event) => continue,
                     Ok(event) => (seen(event), false),
-                    Err(error) => (Seen::Failed(self.failure(&error, &mut troubles).await), true),
+                    Err(error) => (WatchEvent::Failed(self.failure(&error, &mut troubles).await), true),
                 };
-                if matches!(seen, Seen::Complete) {
+                if matches!(seen, WatchEvent::Complete) {
                     troubles.listed();
                 }
                 if changes.send(wrap(seen)).await.is_err() {
@@ -287,7 +287,7 @@ impl Source {
     }
 
     /// What a failure says of the source. Where it can be listed, it can be read; so only a list can tell that it can't.
-    async fn failure(&self, error: &watcher::Error, troubles: &mut Troubles) -> Failure {
+    async fn failure(&self, error: &watcher::Error, troubles: &mut WatchFailures) -> Failure {
         let why = error.to_string();
         let watcher::Error::InitialListFailed(error) = error else { return Failure::Passing(why) };
         let failure = match error {
@@ -327,9 +327,9 @@ impl Source {
 /// and is older is out of a cache that lags, and what it says has been overtaken. A ClusterOperator that stopped minor
 /// updates a moment ago would seem not to.
 #[derive(Default)]
-struct Newest(u64);
+struct StaleEventFilter(u64);
 
-impl Newest {
+impl StaleEventFilter {
     /// Whether the event tells of an older state than one before it. A list is the truth whatever its versions are.
     fn has_passed<T>(&mut self, event: &Event<Wire<T>>) -> bool {
         let object = match event {
@@ -349,7 +349,7 @@ impl Newest {
 }
 
 /// How long a watch has been failing, and so how long it waits.
-struct Troubles {
+struct WatchFailures {
     waits: ExponentialBackoff,
     /// When it failed last.
     last: Option<Instant>,
@@ -357,7 +357,7 @@ struct Troubles {
     unlisted: Option<Instant>,
 }
 
-impl Troubles {
+impl WatchFailures {
     fn none() -> Self {
         Self { waits: waits(), last: None, unlisted: None }
     }
@@ -387,13 +387,13 @@ fn waits() -> ExponentialBackoff {
     ExponentialBackoff::from(builder.with_factor(2.0).with_jitter().without_max_times())
 }
 
-fn seen<T>(event: Event<Wire<T>>) -> Seen<T> {
+fn seen<T>(event: Event<Wire<T>>) -> WatchEvent<T> {
     match event {
-        Event::Init => Seen::Restarted,
-        Event::InitApply(object) => Seen::Listed(object.kept),
-        Event::InitDone => Seen::Complete,
-        Event::Apply(object) => Seen::Changed(object.kept),
-        Event::Delete(object) => Seen::Gone(object.meta.name.unwrap_or_default()),
+        Event::Init => WatchEvent::Restarted,
+        Event::InitApply(object) => WatchEvent::Listed(object.kept),
+        Event::InitDone => WatchEvent::Complete,
+        Event::Apply(object) => WatchEvent::Changed(object.kept),
+        Event::Delete(object) => WatchEvent::Gone(object.meta.name.unwrap_or_default()),
     }
 }
 
@@ -407,7 +407,7 @@ mod tests {
             let text = format!(r#"{{"metadata": {{"name": "a", "resourceVersion": "{version}"}}}}"#);
             serde_json::from_str::<Wire<ConfigMap>>(&text).unwrap()
         };
-        let mut newest = Newest::default();
+        let mut newest = StaleEventFilter::default();
         let mut passed = |event| newest.has_passed(&event);
         assert!(
             !passed(Event::Init) && !passed(Event::InitApply(object("7"))) && !passed(Event::InitApply(object("5")))
@@ -422,7 +422,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_until_it_was_calm_for_a_while() {
-        let mut troubles = Troubles::none();
+        let mut troubles = WatchFailures::none();
         let mut waits = Vec::new();
         for _ in 0..9 {
             waits.push(troubles.wait());
@@ -437,7 +437,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_seen_is_trusted_for_a_minute_of_lists_that_fail() {
-        let mut troubles = Troubles::none();
+        let mut troubles = WatchFailures::none();
         troubles.listed();
         tokio::time::sleep(Duration::from_hours(1)).await; // of a watch that is well
         assert!(!troubles.are_lasting());

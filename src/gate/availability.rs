@@ -1,9 +1,11 @@
 //! Why the cluster offers no update: `RetrievedUpdates`, or that no channel is set.
 
-use super::{message, release::updates};
-use crate::api::{
-    ClusterVersion, ConditionStatus,
-    names::{condition, reason},
+use crate::{
+    api::{
+        ClusterVersion, ConditionStatus,
+        names::{condition, reason},
+    },
+    gate::{message, release::updates},
 };
 
 /// Why no update is offered, or why those that are listed may be out of date.

@@ -5,8 +5,10 @@
 
 use semver::Version;
 
-use super::release::{digest, known_releases, updates};
-use crate::api::ClusterVersion;
+use crate::{
+    api::ClusterVersion,
+    gate::release::{digest, known_releases, updates},
+};
 
 /// More suggestions than these help nobody.
 const MOST: usize = 5;

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use semver::Version;
 
-use super::{Decision, Finding, Judgement, Risk, Target, VersionAlone, meant, release::updates};
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, Override, Release, names},
-    text::{cut, escape, escape_lines, is_hidden},
+    escape::{escape, escape_lines, is_unprintable, truncate},
+    gate::{Decision, Finding, Risk, Target, TargetVerdict, VersionAlone, meant, release::updates},
 };
 
 /// Where OpenShift's own documentation starts.
@@ -57,13 +57,13 @@ const COUNT: usize = 32;
 /// A text from the cluster, fit to be shown: everything hidden but line breaks escaped, long ones cut.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    cut(escape_lines(text), QUOTE_LIMIT)
+    truncate(escape_lines(text), QUOTE_LIMIT)
 }
 
 /// A name from the cluster, fit to be shown: on one line, everything hidden escaped, long ones cut.
 #[must_use]
 pub fn quote_name(text: &str) -> String {
-    cut(escape(text), NAME_LIMIT)
+    truncate(escape(text), NAME_LIMIT)
 }
 
 /// As many names as fit, and a count of those that don't.
@@ -99,7 +99,7 @@ pub fn lines(items: impl ExactSizeIterator<Item = String>, limit: usize) -> Stri
             joined.push('\n');
         }
         let left = room.saturating_sub(joined.len());
-        joined.push_str(&cut(item, left.saturating_sub(items.len() * (SHARE + 1)).max(SHARE.min(left))));
+        joined.push_str(&truncate(item, left.saturating_sub(items.len() * (SHARE + 1)).max(SHARE.min(left))));
     }
     if items.len() > 0 {
         let _ = write!(joined, "\nand {} more", items.len());
@@ -251,7 +251,7 @@ pub(super) fn gate(key: &str, text: &str, ack: Option<&str>) -> String {
 /// The first https URL of a text, without the punctuation that ends a sentence.
 pub(super) fn first_https_url(text: &str) -> Option<&str> {
     let start = text.find("https://")?;
-    let url = text[start..].split(|c: char| c.is_whitespace() || is_hidden(c) || "<>\"'`".contains(c)).next()?;
+    let url = text[start..].split(|c: char| c.is_whitespace() || is_unprintable(c) || "<>\"'`".contains(c)).next()?;
     let url = url.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}']);
     ("https://".len() + 1..=URL_LIMIT).contains(&url.len()).then_some(url)
 }
@@ -334,7 +334,7 @@ fn unknown_image(image: &str) -> String {
 
 pub(super) fn low_target(target: &Version, current: &Version, previous: Option<&Version>) -> String {
     let allowed = match previous {
-        Some(previous) if super::update::same_minor(previous, current) => {
+        Some(previous) if crate::gate::update::same_minor(previous, current) => {
             format!("the only way back is to the previous version, {previous}")
         }
         Some(previous) => {
@@ -492,8 +492,8 @@ fn finding(finding: &Finding) -> String {
 
 /// The text of `acceptedRisks` in the history; empty when nothing was accepted.
 #[must_use]
-pub fn accepted_risks(judgement: &Judgement) -> String {
-    let risks = judgement.accepted_risks.iter().map(|risk| {
+pub fn accepted_risks(target_verdict: &TargetVerdict) -> String {
+    let risks = target_verdict.accepted_risks.iter().map(|risk| {
         let forced = if risk.forced { FORCED } else { "" };
         format!("{forced}{}", finding(risk))
     });
@@ -502,13 +502,13 @@ pub fn accepted_risks(judgement: &Judgement) -> String {
 
 /// The message of `ReleaseAccepted` for a request.
 #[must_use]
-pub fn release_accepted(judgement: &Judgement) -> String {
-    let release = &judgement.release;
-    match judgement.decision() {
+pub fn release_accepted(target_verdict: &TargetVerdict) -> String {
+    let release = &target_verdict.release;
+    match target_verdict.decision() {
         Decision::Allowed => payload_loaded(release),
         Decision::Blocked => {
             let head = format!("{} is not accepted:\n", payload(release));
-            let failures = judgement.failures.iter().map(|failure| match judgement.failed_step {
+            let failures = target_verdict.failures.iter().map(|failure| match target_verdict.failed_step {
                 Some(super::Step::PreconditionChecks) => format!("* {}", finding(failure)),
                 _ => format!("* {}", failure.message),
             });

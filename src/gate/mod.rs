@@ -93,14 +93,14 @@ pub struct Verdict {
     /// Every reason not to leave this minor.
     pub risks: Vec<Risk>,
     /// One entry for each of the Snapshot's targets, in their order.
-    pub targets: Vec<Judgement>,
+    pub targets: Vec<TargetVerdict>,
 }
 
 impl Verdict {
     /// The judgement of what `spec.desiredUpdate` asks for.
     #[must_use]
-    pub fn request(&self) -> Option<&Judgement> {
-        self.targets.iter().find(|judgement| judgement.target.origin == Origin::Requested)
+    pub fn request(&self) -> Option<&TargetVerdict> {
+        self.targets.iter().find(|target_verdict| target_verdict.target.origin == Origin::Requested)
     }
 }
 
@@ -169,7 +169,7 @@ pub struct Finding {
 
 /// What the gate says of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct TargetVerdict {
     /// What was asked for.
     pub target: Target,
     /// The release that this is; an empty image or version means that nothing tells.
@@ -186,7 +186,7 @@ pub struct Judgement {
     pub accepted_risks: Vec<Finding>,
 }
 
-impl Judgement {
+impl TargetVerdict {
     /// Whether the target may be taken.
     #[must_use]
     pub fn decision(&self) -> Decision {
@@ -199,24 +199,24 @@ impl Judgement {
 pub fn evaluate(snapshot: &Snapshot) -> Verdict {
     let risks = risks::collect(snapshot);
     let upgradeable = Upgradeable::from_risks(&risks);
-    let refusal = refusal_of_others(snapshot);
-    let targets = snapshot.targets.iter().map(|target| judge(snapshot, &upgradeable, refusal, target)).collect();
+    let skip_reason = refusal_of_others(snapshot);
+    let targets = snapshot.targets.iter().map(|target| judge(snapshot, &upgradeable, skip_reason, target)).collect();
     Verdict { upgradeable, risks, targets }
 }
 
 fn judge(
     snapshot: &Snapshot,
     upgradeable: &Upgradeable,
-    refusal: Option<RefusalOfOthers<'_>>,
+    skip_reason: Option<RefusalOfOthers<'_>>,
     target: &Target,
-) -> Judgement {
+) -> TargetVerdict {
     let cluster_version = &snapshot.cluster_version;
     let known = match snapshot.authority {
         Authority::Shared => request::with_loaded_version(cluster_version, target),
         Authority::Sole => Cow::Borrowed(target),
     };
     let resolved = release::resolve(cluster_version, &known);
-    let mut judgement = Judgement {
+    let mut target_verdict = TargetVerdict {
         target: target.clone(),
         update_type: update::classify(
             &cluster_version.desired().version,
@@ -230,12 +230,14 @@ fn judge(
         accepted_risks: Vec::new(),
     };
     // While the update to it runs, its risks are those that were accepted for it.
-    if judgement.is_current && !release::is_unfinished(cluster_version) {
-        return judgement;
+    if target_verdict.is_current && !release::is_unfinished(cluster_version) {
+        return target_verdict;
     }
-    if let Some(failure) = failed_before_preconditions(snapshot, refusal, &judgement, resolved.contradicts.as_deref()) {
-        judgement.fail(failure);
-        return judgement;
+    if let Some(failure) =
+        failed_before_preconditions(snapshot, skip_reason, &target_verdict, resolved.contradicts.as_deref())
+    {
+        target_verdict.fail(failure);
+        return target_verdict;
     }
     let context = preconditions::Context { cluster_version, upgradeable, target: &resolved.release };
     for (name, check) in preconditions::ALL {
@@ -243,21 +245,21 @@ fn judge(
         let forced = objection.blocks && target.force;
         let finding = Finding { name, reason: objection.reason, message: objection.message, forced };
         if objection.blocks && !forced {
-            judgement.failed_step = Some(Step::PreconditionChecks);
-            judgement.failures.push(finding);
+            target_verdict.failed_step = Some(Step::PreconditionChecks);
+            target_verdict.failures.push(finding);
         } else {
-            judgement.accepted_risks.push(finding);
+            target_verdict.accepted_risks.push(finding);
         }
     }
     // A precondition that isn't known here, or what it depends on isn't.
-    if judgement.failed_step.is_none()
+    if target_verdict.failed_step.is_none()
         && !target.force
         && let Some(RefusalOfOthers { step: Step::PreconditionChecks, word, .. }) =
-            refusal.filter(|refusal| refusal.counts_for(&judgement))
+            skip_reason.filter(|skip_reason| skip_reason.counts_for(&target_verdict))
     {
-        judgement.fail((Step::PreconditionChecks, word.reason.clone(), message::refused(word)));
+        target_verdict.fail((Step::PreconditionChecks, word.reason.clone(), message::refused(word)));
     }
-    judgement
+    target_verdict
 }
 
 /// A step that failed, and the reason and message of the finding.
@@ -266,21 +268,21 @@ type Failure = (Step, String, String);
 /// What fails before the preconditions are looked at, and what no `force` gets past.
 fn failed_before_preconditions(
     snapshot: &Snapshot,
-    refusal: Option<RefusalOfOthers<'_>>,
-    judgement: &Judgement,
+    skip_reason: Option<RefusalOfOthers<'_>>,
+    target_verdict: &TargetVerdict,
     contradicts: Option<&str>,
 ) -> Option<Failure> {
-    let (cluster_version, target) = (&snapshot.cluster_version, &judgement.target);
+    let (cluster_version, target) = (&snapshot.cluster_version, &target_verdict.target);
     let failure = |step: Step, message| Some((step, step.reason().to_owned(), message));
     if let Some(known) = contradicts {
-        return failure(Step::VerifyPayloadVersion, message::version_mismatch(&judgement.release, target, known));
+        return failure(Step::VerifyPayloadVersion, message::version_mismatch(&target_verdict.release, target, known));
     }
-    if judgement.release.image.is_empty()
-        && let Some(meant) = meant::misspelt(cluster_version, &judgement.release.version)
+    if target_verdict.release.image.is_empty()
+        && let Some(meant) = meant::misspelt(cluster_version, &target_verdict.release.version)
     {
         return failure(Step::RetrievePayload, message::misspelt(target, meant));
     }
-    let is_version_alone = target.image.is_empty() && target.origin == Origin::Requested && !judgement.is_current;
+    let is_version_alone = target.image.is_empty() && target.origin == Origin::Requested && !target_verdict.is_current;
     if is_version_alone && let Some(why) = release::version_alone(cluster_version, target) {
         let message = message::version_alone(target, cluster_version, &why);
         let is_said_by_a_cvo = match &why {
@@ -296,10 +298,10 @@ fn failed_before_preconditions(
             failure(Step::RetrievePayload, message)
         };
     }
-    if judgement.release.image.is_empty() && snapshot.authority == Authority::Sole {
+    if target_verdict.release.image.is_empty() && snapshot.authority == Authority::Sole {
         return failure(Step::RetrievePayload, message::no_image(target, cluster_version));
     }
-    match refusal.filter(|refusal| refusal.counts_for(judgement)) {
+    match skip_reason.filter(|skip_reason| skip_reason.counts_for(target_verdict)) {
         None | Some(RefusalOfOthers { step: Step::PreconditionChecks, .. }) => None,
         Some(RefusalOfOthers { step, word, .. }) => Some((step, word.reason.clone(), message::refused(word))),
     }
@@ -335,9 +337,9 @@ fn refusal_of_others(snapshot: &Snapshot) -> Option<RefusalOfOthers<'_>> {
 
 impl RefusalOfOthers<'_> {
     /// Of a release that isn't asked for, only what is said of its image counts.
-    fn counts_for(&self, judgement: &Judgement) -> bool {
-        let image = &judgement.release.image;
-        match judgement.target.origin {
+    fn counts_for(&self, target_verdict: &TargetVerdict) -> bool {
+        let image = &target_verdict.release.image;
+        match target_verdict.target.origin {
             Origin::Requested => true,
             Origin::Listed | Origin::Named => {
                 matches!(self.step, Step::RetrievePayload | Step::VerifyPayloadVersion)
@@ -348,7 +350,7 @@ impl RefusalOfOthers<'_> {
     }
 }
 
-impl Judgement {
+impl TargetVerdict {
     fn fail(&mut self, (step, reason, message): Failure) {
         self.failed_step = Some(step);
         self.failures.push(Finding {

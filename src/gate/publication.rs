@@ -5,10 +5,12 @@
 
 use semver::Version;
 
-use super::{foreign_upgradeable, message};
-use crate::api::{
-    ClusterVersion, ConditionStatus,
-    names::{condition, reason, risk},
+use crate::{
+    api::{
+        ClusterVersion, ConditionStatus,
+        names::{condition, reason, risk},
+    },
+    gate::{foreign_upgradeable, message},
 };
 
 /// Makes a CVO compute `Upgradeable` at once, then publish it.

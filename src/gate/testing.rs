@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Authority, Judgement, Risk, Snapshot, Source, Target, evaluate, preconditions, risks::Upgradeable};
-use crate::api::{ClusterVersion, Release};
+use crate::{
+    api::{ClusterVersion, Release},
+    gate::{Authority, Risk, Snapshot, Source, Target, TargetVerdict, evaluate, preconditions, risks::Upgradeable},
+};
 
 pub fn cluster_version_from(value: Value) -> ClusterVersion {
     ClusterVersion::from_value(value).unwrap()
@@ -32,7 +34,7 @@ pub fn snapshot(cluster_version: ClusterVersion) -> Snapshot {
     }
 }
 
-pub fn evaluate_to(cluster_version: &ClusterVersion, target: &str) -> Judgement {
+pub fn evaluate_to(cluster_version: &ClusterVersion, target: &str) -> TargetVerdict {
     let mut snapshot = snapshot(cluster_version.clone());
     snapshot.targets.push(Target::named(target));
     evaluate(&snapshot).targets.remove(0)

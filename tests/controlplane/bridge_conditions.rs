@@ -6,8 +6,8 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use upgrade_gate::api::ClusterVersion;
-use upgrade_gate::controller::decide;
 use upgrade_gate::gate::{Authority, Snapshot, Source, Target};
+use upgrade_gate::plan::bridge::decide;
 
 use crate::support::{self, Cluster, Loosen, Operator, Options, condition, cvo, eventually, fixtures};
 
@@ -255,7 +255,7 @@ async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
     let client = cluster.control_plane.operator_client().await;
     let api: kube::Api<kube::api::DynamicObject> =
         kube::Api::all_with(client, &upgrade_gate::controller::cluster_versions());
-    let write = async |bridging: upgrade_gate::controller::Bridging| {
+    let write = async |bridging: upgrade_gate::plan::bridge::ForcePatch| {
         let patch = Patch::<()>::Json(bridging.patch);
         match api.patch("version", &PatchParams::default(), &patch).await {
             Ok(_) => 200,

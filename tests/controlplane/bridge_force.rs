@@ -5,8 +5,8 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use upgrade_gate::api::ClusterVersion;
-use upgrade_gate::controller::{Began, decide_unforce};
 use upgrade_gate::gate::Source;
+use upgrade_gate::plan::{bridge::unforce::decide as decide_unforce, front::Began};
 
 use crate::bridge_conditions::refused;
 use crate::support::{

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use upgrade_gate::cleanup::{CleanupError, Report, clean_up};
+use upgrade_gate::cli::cleanup::{CleanupError, Report, clean_up};
 
 use crate::support::{
     self, Cluster, Operator, Options, condition,

@@ -287,7 +287,7 @@ async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
         "{reply:?}"
     );
     assert!(reply.message.len() < 5500, "{reply:?}");
-    assert!(!reply.message.chars().any(upgrade_gate::text::is_hidden), "{reply:?}");
+    assert!(!reply.message.chars().any(upgrade_gate::escape::is_unprintable), "{reply:?}");
 }
 
 #[tokio::test]

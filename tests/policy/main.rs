@@ -14,7 +14,7 @@ use proptest::{prop_assert, prop_assert_eq};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use upgrade_gate::text;
+use upgrade_gate::escape;
 
 use cel::Policy;
 use requests::{Answer, Edit};
@@ -48,7 +48,7 @@ fn agree(edit: &Edit) -> Result<Answer, TestCaseError> {
 /// Of a longer message, or one of several lines, the API server shows the expression instead; a warning with a control
 /// character it drops, and one of more than 4096 characters it cuts to 256. What hides in a text is for nobody.
 fn is_fit_to_show(message: &str) -> bool {
-    message.len() <= 5 << 10 && message.chars().count() <= 4000 && !message.chars().any(text::is_hidden)
+    message.len() <= 5 << 10 && message.chars().count() <= 4000 && !message.chars().any(escape::is_unprintable)
 }
 
 fn runner() -> TestRunner {

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use upgrade_gate::text;
+use upgrade_gate::escape;
 
 use super::{answer, asking, is_fit_to_show, status, upgradeable};
 
@@ -232,7 +232,7 @@ fn of_many_overrides_five_are_named() {
 
 #[test]
 fn of_what_hides_nothing_is_repeated_and_everything_else_is() {
-    let hidden: Vec<char> = (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| text::is_hidden(*c)).collect();
+    let hidden: Vec<char> = (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| escape::is_unprintable(*c)).collect();
     let shown = "é e\u{301} 中 עברית 🦀 … \\ \"";
     for hidden in hidden.chunks(200) {
         let hidden: String = hidden.iter().collect();

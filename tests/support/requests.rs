@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 use upgrade_gate::api::{ClusterVersion, ConditionStatus, Release};
-use upgrade_gate::gate::{Authority, Judgement, Snapshot, Source, Step, Target, UpdateType, evaluate};
+use upgrade_gate::gate::{Authority, Snapshot, Source, Step, Target, TargetVerdict, UpdateType, evaluate};
 
 /// An edit: the stored object, and the one to be written in its place.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub fn expected(edit: &Edit) -> Answer {
     }
 }
 
-fn judge(cluster_version: ClusterVersion, target: Target) -> Judgement {
+fn judge(cluster_version: ClusterVersion, target: Target) -> TargetVerdict {
     let snapshot = Snapshot {
         now: jiff::Timestamp::UNIX_EPOCH,
         cluster_version,

@@ -4,15 +4,15 @@
 use serde_json::{Value, json};
 use stateright::Property;
 
-use super::{
-    Protocol, State,
-    actors::{MINOR, PATCH, condition, has_override, image, is_forced, requested},
-    memory::Memory,
-    server::Stored,
-};
 use crate::{
     api::{AcceptedBy, Outcome, UpdateRecord},
-    controller::{ownership::Role, plan::Write},
+    controller::model::{
+        Protocol, State,
+        actors::{MINOR, PATCH, condition, has_override, image, is_forced, requested},
+        memory::Memory,
+        server::Stored,
+    },
+    plan::{Write, role::Role},
 };
 
 /// Moves until a state that is left alone has come to rest, with much to spare.

@@ -5,25 +5,26 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
-use super::{
-    Defences, Replica, State,
-    actors::{self, Wish},
-    laws::{self, Broken},
-    server::Stored,
-};
 use crate::{
     api::{ClusterVersion, UpdateRecord},
     controller::{
         apply::ApplyError,
-        bridge,
-        front::Began,
-        ownership::{CvoLease, Role},
-        plan::{Kind, Recording, Situation, Write, made_at_once, plan, recording},
-        records::RecordWrite,
-        refusal::Refusal,
-        unforce,
+        model::{
+            Defences, Replica, State,
+            actors::{self, Wish},
+            laws::{self, Broken},
+            server::Stored,
+        },
     },
     gate::{Snapshot, Source, Target, evaluate, testing},
+    plan::{
+        Kind, PlanInput, RecordState, Write,
+        bridge::{self, skip_reason::SkipReason, unforce},
+        front::Began,
+        made_at_once, plan, record_state,
+        role::{CvoLease, Role},
+        update_records::RecordWrite,
+    },
 };
 
 /// The number of an object, of a list of records, or of a write.
@@ -236,31 +237,31 @@ impl Memory {
         };
         let Outlook { failing, forced, restored } = replica.outlook;
         let forced_already = forced == Some(snapshot.cluster_version.metadata.generation);
-        let bridging = (self.role == Role::Bridge).then(|| {
+        let force_patch = (self.role == Role::Bridge).then(|| {
             bridge::decide(&snapshot, true)
-                .and_then(|bridging| if forced_already { Err(Refusal::Forced) } else { Ok(bridging) })
+                .and_then(|force_patch| if forced_already { Err(SkipReason::Forced) } else { Ok(force_patch) })
         });
         let failing: Vec<_> = failing.kinds().map(|kind| (kind, String::new())).collect();
         let is_failing = failing.iter().any(|(kind, _)| *kind == Kind::History);
         let restored: Vec<String> = (0..32).filter(|at| restored & (1 << at) != 0).map(time).collect();
         let verdict = evaluate(&snapshot);
         let records = Source::Read((*self.records(replica.records)).clone());
-        let in_history = if is_failing { Recording::Failing } else { Recording::Possible };
+        let in_history = if is_failing { RecordState::Failing } else { RecordState::Possible };
         let judged = (&snapshot, &verdict, self.role);
         // As after a start: nobody has seen how the newest update began.
         let began = Began::default();
         // No ClusterOperator keeps the force here: their health is no part of the protocol.
         let unforcing = unforce::decide(&snapshot.cluster_version, &Source::Read(Vec::new()), &records, began);
-        made_at_once(plan(&Situation {
+        made_at_once(plan(&PlanInput {
             snapshot: &snapshot,
             verdict: &verdict,
             role: self.role,
             why: "",
             operator: &Source::NotServed,
             records: &records,
-            bridging: bridging.as_ref(),
+            force_patch: force_patch.as_ref(),
             began,
-            recording: recording(in_history, judged, &records, began, &failing),
+            record_state: record_state(in_history, judged, &records, began, &failing),
             unforcing: unforcing.as_ref(),
             failing: &failing,
             problems: &[],
@@ -313,7 +314,7 @@ fn weakened(mut write: Write, defences: Defences) -> Write {
     };
     match &mut write {
         Write::History(patch) | Write::Restore(patch) | Write::Unforce(patch) => patch.0.retain(keeps),
-        Write::Force(bridging) => bridging.patch.0.retain(keeps),
+        Write::Force(force_patch) => force_patch.patch.0.retain(keeps),
         Write::Conditions(object) | Write::Record(RecordWrite::Status { patch: object, .. })
             if !defences.resource_version =>
         {

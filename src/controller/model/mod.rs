@@ -21,11 +21,12 @@ use self::{
     laws::Broken,
     memory::{Failing, Id, Memory, Outlook},
 };
-use super::{
-    apply::ApplyError,
-    ownership::Role,
-    plan::Write,
-    reconcile::{After, after, needs_a_look},
+use crate::{
+    controller::{
+        apply::ApplyError,
+        reconcile::{Recovery, after, needs_a_look},
+    },
+    plan::{Write, role::Role},
 };
 
 /// What may go wrong, and how often.
@@ -81,7 +82,7 @@ struct Replica {
     records: Id,
     /// What is under way; nothing else is planned meanwhile.
     sent: [Option<Request>; 2],
-    caught_up: bool,
+    cache_is_fresh: bool,
     outlook: Outlook,
     /// Writes of its own that landed after it had lost the lease; two may have been under way.
     late: u8,
@@ -156,9 +157,9 @@ impl Protocol {
                 }
                 let writes = memory.planned(replica, state.clock, self.defences);
                 let first = writes[0]?;
-                if needs_a_look(memory.write(first).kind(), replica.caught_up) {
+                if needs_a_look(memory.write(first).kind(), replica.cache_is_fresh) {
                     state.sees_object(at);
-                    state.replicas[at].caught_up = true;
+                    state.replicas[at].cache_is_fresh = true;
                 } else {
                     let fresh = replica.is_latest;
                     state.replicas[at].sent = writes.map(|write| write.map(|write| Request { write, fresh }));
@@ -191,7 +192,7 @@ impl Protocol {
                 holder.late = 0;
                 // Whoever doesn't lead forgets its waits.
                 holder.outlook.failing = Failing::default();
-                holder.caught_up = false;
+                holder.cache_is_fresh = false;
             }
             Action::Acquire(at) => {
                 state.is_held = true;
@@ -276,9 +277,9 @@ impl State {
             }
             // The read may be of a later state than the conflict was about.
             Err(error) => match after(&error, kind, 1) {
-                After::Read => self.sees_object(at),
-                After::Await => {}
-                After::Skip | After::Stop => self.replicas[at].outlook.failing.add(kind),
+                Recovery::Read => self.sees_object(at),
+                Recovery::Await => {}
+                Recovery::Skip | Recovery::Stop => self.replicas[at].outlook.failing.add(kind),
             },
         }
         if !self.leads(at) {
@@ -299,7 +300,7 @@ impl Replica {
             is_latest: true,
             records: state.records,
             sent: [None; 2],
-            caught_up: false,
+            cache_is_fresh: false,
             outlook: Outlook::default(),
             late: 0,
         }
@@ -317,7 +318,7 @@ impl Model for Protocol {
         let start = |object| {
             let outlook = Outlook::default();
             let replica =
-                Replica { object, is_latest: true, records, sent: [None; 2], caught_up: false, outlook, late: 0 };
+                Replica { object, is_latest: true, records, sent: [None; 2], cache_is_fresh: false, outlook, late: 0 };
             State {
                 object,
                 records,

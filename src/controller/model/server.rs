@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     api::UpdateRecord,
-    controller::{apply::ApplyError, plan::Write, records::RecordWrite, withdraw::Withdrawal},
+    controller::apply::ApplyError,
+    plan::{Write, update_records::RecordWrite, withdraw::Withdrawal},
 };
 
 /// The `resourceVersion` that was read.
@@ -30,7 +31,7 @@ impl Stored {
                 // The status subresource takes nothing but the status.
                 stored.object["status"] = self.patched(patch, fresh)?["status"].take();
             }
-            Write::Force(bridging) => stored.set_spec(self.patched(&bridging.patch, fresh)?["spec"].take(), now),
+            Write::Force(force_patch) => stored.set_spec(self.patched(&force_patch.patch, fresh)?["spec"].take(), now),
             Write::Unforce(patch) => stored.set_spec(self.patched(patch, fresh)?["spec"].take(), now),
             Write::Record(write) => stored.record(write)?,
             Write::Withdraw(Withdrawal::Ownership(_)) | Write::Operator(_) => unreachable!("{write:?} isn't modelled"),

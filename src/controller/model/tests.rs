@@ -4,7 +4,7 @@ use rstest::rstest;
 use stateright::{Checker, HasDiscoveries};
 use tokio::time::Instant;
 
-use super::{
+use crate::controller::model::{
     laws::{COMPLETED, Law},
     *,
 };

@@ -13,13 +13,18 @@
 //!
 //! At 4.21.3: 4.22.0 passes this check, 4.23.0 is blocked with `MultipleMinorVersionsUpdate`.
 
-use super::{Context, Objection, versions};
-use crate::{api::names::reason, gate::message};
+use crate::{
+    api::names::reason,
+    gate::{
+        message,
+        preconditions::{Context, PreconditionFinding, versions},
+    },
+};
 
 /// The first minor of 4 whose CVO lets 5.0 through.
 const ENTRY_TO_5: u64 = 22;
 
-pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
+pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     let (current, target) = match versions(context) {
         Ok(versions) => versions,
         Err(objection) => return Some(objection),
@@ -27,10 +32,11 @@ pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
     if target.major > current.major {
         let is_entry_to_5 = current.major == 4 && current.minor >= ENTRY_TO_5 && (target.major, target.minor) == (5, 0);
         return (!is_entry_to_5)
-            .then(|| Objection::blocks(reason::MAJOR_VERSION_UPDATE, message::major_hop(&target, &current)));
+            .then(|| PreconditionFinding::blocks(reason::MAJOR_VERSION_UPDATE, message::major_hop(&target, &current)));
     }
-    (target.major == current.major && target.minor > current.minor.saturating_add(1))
-        .then(|| Objection::blocks(reason::MULTIPLE_MINOR_VERSIONS_UPDATE, message::minor_hop(&target, &current)))
+    (target.major == current.major && target.minor > current.minor.saturating_add(1)).then(|| {
+        PreconditionFinding::blocks(reason::MULTIPLE_MINOR_VERSIONS_UPDATE, message::minor_hop(&target, &current))
+    })
 }
 
 #[cfg(test)]

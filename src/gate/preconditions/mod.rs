@@ -7,10 +7,12 @@ mod upgradeable;
 
 use semver::Version;
 
-use super::{message, risks::Upgradeable};
-use crate::api::{
-    ClusterVersion, Release,
-    names::{precondition, reason},
+use crate::{
+    api::{
+        ClusterVersion, Release,
+        names::{precondition, reason},
+    },
+    gate::{message, risks::Upgradeable},
 };
 
 /// What a precondition looks at.
@@ -26,7 +28,7 @@ pub struct Context<'a> {
 
 /// What one precondition has against a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objection {
+pub struct PreconditionFinding {
     /// One word for programs; it may be a condition's.
     pub reason: String,
     /// Sentences for people.
@@ -35,7 +37,7 @@ pub struct Objection {
     pub blocks: bool,
 }
 
-impl Objection {
+impl PreconditionFinding {
     fn blocks(reason: &str, message: String) -> Self {
         Self { reason: message::quote_name(reason), message, blocks: true }
     }
@@ -46,7 +48,7 @@ impl Objection {
 }
 
 /// A precondition: `None` when it has nothing against the target.
-pub type Precondition = fn(&Context<'_>) -> Option<Objection>;
+pub type Precondition = fn(&Context<'_>) -> Option<PreconditionFinding>;
 
 /// All preconditions with their names, in the order in which they run.
 pub const ALL: [(&str, Precondition); 4] = [
@@ -58,13 +60,13 @@ pub const ALL: [(&str, Precondition); 4] = [
 
 /// Current and target as SemVer. Current is parsed first, and only warns: a cluster that doesn't know what it
 /// is needs the update to be mended. A target that nobody can place is refused.
-fn versions(context: &Context<'_>) -> Result<(Version, Version), Objection> {
+fn versions(context: &Context<'_>) -> Result<(Version, Version), PreconditionFinding> {
     let current = &context.cluster_version.desired().version;
     let current = Version::parse(current).map_err(|error| {
-        Objection::warns(reason::INVALID_CURRENT_VERSION, message::invalid_current(current, &error))
+        PreconditionFinding::warns(reason::INVALID_CURRENT_VERSION, message::invalid_current(current, &error))
     })?;
     let target = Version::parse(&context.target.version).map_err(|error| {
-        Objection::blocks(
+        PreconditionFinding::blocks(
             reason::INVALID_DESIRED_VERSION,
             message::invalid_target(context.cluster_version, context.target, &error),
         )

@@ -16,16 +16,18 @@
 //! oc adm upgrade --include-not-recommended
 //! ```
 
-use super::{Context, Objection};
 use crate::{
     api::{
         ConditionStatus, find,
         names::{condition, reason},
     },
-    gate::message,
+    gate::{
+        message,
+        preconditions::{Context, PreconditionFinding},
+    },
 };
 
-pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
+pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     let cluster_version = context.cluster_version;
     let target = &context.target.version;
     let status = cluster_version.status.as_ref();
@@ -36,20 +38,23 @@ pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
     let conditional = status.map_or(&[][..], |status| &status.conditional_updates);
     if let Some(update) = conditional.iter().find(|update| update.release.version == *target) {
         let Some(recommended) = find(&update.conditions, condition::RECOMMENDED) else {
-            return Some(Objection::warns(reason::UNKNOWN_CONDITION_TYPE, message::recommendation_missing(target)));
+            return Some(PreconditionFinding::warns(
+                reason::UNKNOWN_CONDITION_TYPE,
+                message::recommendation_missing(target),
+            ));
         };
         return match recommended.status {
             ConditionStatus::True => None,
             ConditionStatus::False | ConditionStatus::Unknown => {
-                Some(Objection::warns(&recommended.reason, message::not_recommended(target, recommended)))
+                Some(PreconditionFinding::warns(&recommended.reason, message::not_recommended(target, recommended)))
             }
         };
     }
     if cluster_version.spec.channel.is_empty() {
-        return Some(Objection::warns(reason::NO_CHANNEL, message::no_channel(target)));
+        return Some(PreconditionFinding::warns(reason::NO_CHANNEL, message::no_channel(target)));
     }
     let retrieved = cluster_version.condition(condition::RETRIEVED_UPDATES);
-    Some(Objection::warns(reason::UNKNOWN_UPDATE, message::unknown_update(target, retrieved)))
+    Some(PreconditionFinding::warns(reason::UNKNOWN_UPDATE, message::unknown_update(target, retrieved)))
 }
 
 #[cfg(test)]

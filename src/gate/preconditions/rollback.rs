@@ -16,13 +16,17 @@
 
 use semver::Version;
 
-use super::{Context, Objection, versions};
 use crate::{
     api::names::reason,
-    gate::{message, release::previous, update::same_minor},
+    gate::{
+        message,
+        preconditions::{Context, PreconditionFinding, versions},
+        release::previous,
+        update::same_minor,
+    },
 };
 
-pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
+pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     let (current, target) = match versions(context) {
         Ok(versions) => versions,
         Err(objection) => return Some(objection),
@@ -37,7 +41,10 @@ pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
     {
         return None;
     }
-    Some(Objection::blocks(reason::LOW_DESIRED_VERSION, message::low_target(&target, &current, previous.as_ref())))
+    Some(PreconditionFinding::blocks(
+        reason::LOW_DESIRED_VERSION,
+        message::low_target(&target, &current, previous.as_ref()),
+    ))
 }
 
 #[cfg(test)]

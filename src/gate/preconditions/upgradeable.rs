@@ -17,16 +17,20 @@
 
 use semver::Version;
 
-use super::{Context, Objection, versions};
 use crate::{
     api::{
         ClusterVersion, ConditionStatus, HistoryState,
         names::{condition, reason},
     },
-    gate::{message, risks::Upgradeable, update::same_minor},
+    gate::{
+        message,
+        preconditions::{Context, PreconditionFinding, versions},
+        risks::Upgradeable,
+        update::same_minor,
+    },
 };
 
-pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
+pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     let Upgradeable::No { reason: blocking_reason, message: blocking_message } = context.upgradeable else {
         return None;
     };
@@ -35,11 +39,11 @@ pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
         Err(objection) => return Some(objection),
     };
     if target.cmp_precedence(&current).is_gt() && !same_minor(&target, &current) {
-        return Some(Objection::blocks(blocking_reason, blocking_message.clone()));
+        return Some(PreconditionFinding::blocks(blocking_reason, blocking_message.clone()));
     }
     if context.cluster_version.unmanaged_overrides().next().is_some() {
         let message = message::overrides_accepted(context.cluster_version, context.target);
-        return Some(Objection::warns(reason::OVERRIDES_SET, message));
+        return Some(PreconditionFinding::warns(reason::OVERRIDES_SET, message));
     }
     // An update that is in progress isn't on top of itself.
     if !same_minor(&target, &current) || target == current {
@@ -53,7 +57,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<Objection> {
     } else {
         return None;
     };
-    Some(Objection::warns(in_progress, message::retarget(&target, &completed, &current)))
+    Some(PreconditionFinding::warns(in_progress, message::retarget(&target, &completed, &current)))
 }
 
 /// The version that an update in progress started from: the newest completed one, else the oldest there is.
@@ -172,12 +176,12 @@ mod tests {
         #[case] expected: Option<&str>,
     ) {
         let cluster_version = cluster_version_from(cluster(current, before, overrides, progressing));
-        let judgement = evaluate_to(&cluster_version, target);
-        let found = judgement
+        let target_verdict = evaluate_to(&cluster_version, target);
+        let found = target_verdict
             .failures
             .iter()
             .map(|finding| (finding, ""))
-            .chain(judgement.accepted_risks.iter().map(|finding| (finding, "warns ")))
+            .chain(target_verdict.accepted_risks.iter().map(|finding| (finding, "warns ")))
             .find(|(finding, _)| finding.name == "ClusterVersionUpgradeable")
             .map(|(finding, prefix)| format!("{prefix}{}", finding.reason));
         assert_eq!(found.as_deref(), expected);

@@ -3,8 +3,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{Standing::*, *};
-use crate::gate::{Authority, Decision, Judgement, Source, evaluate, testing};
+use crate::gate::{
+    Authority, Decision, Source, TargetVerdict, evaluate,
+    request::{Standing::*, *},
+    testing,
+};
 
 const TWO: &str = "r.example/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
 const MIRROR: &str = "mirror.lan/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
@@ -131,14 +134,14 @@ fn invalid_counts_where_it_is_about_the_request(
     assert_eq!(word(&cluster_version).map(standing), expected);
 }
 
-fn judge(cluster_version: &ClusterVersion, target: Target) -> Judgement {
+fn judge(cluster_version: &ClusterVersion, target: Target) -> TargetVerdict {
     let mut snapshot = testing::snapshot(cluster_version.clone());
     snapshot.targets = vec![target];
     evaluate(&snapshot).targets.remove(0)
 }
 
-fn failures(judgement: &Judgement) -> Vec<(&str, &str)> {
-    judgement.failures.iter().map(|failure| (failure.name, failure.reason.as_str())).collect()
+fn failures(target_verdict: &TargetVerdict) -> Vec<(&str, &str)> {
+    target_verdict.failures.iter().map(|failure| (failure.name, failure.reason.as_str())).collect()
 }
 
 #[rstest]
@@ -198,9 +201,13 @@ fn an_image_has_the_version_that_the_cvo_has_read(
     let request = json!({"image": asked, "version": ""});
     let cluster_version = cluster(&request, &[refused(version, loaded, OVERRIDES)], 3);
     for target in [Target::requested(&cluster_version).unwrap(), Target::named(asked)] {
-        let judgement = judge(&cluster_version, target);
-        let seen =
-            format!("{} {} {:?}", judgement.release.version, judgement.update_type.as_str(), judgement.decision());
+        let target_verdict = judge(&cluster_version, target);
+        let seen = format!(
+            "{} {} {:?}",
+            target_verdict.release.version,
+            target_verdict.update_type.as_str(),
+            target_verdict.decision()
+        );
         assert_eq!(seen, expected);
     }
 }
@@ -219,9 +226,9 @@ fn only_a_verified_digest_tells_a_version() {
     ];
     for (asked, condition) in rows {
         let cluster_version = cluster(&json!({"image": asked}), &[condition], 3);
-        let judgement = judge(&cluster_version, Target::requested(&cluster_version).unwrap());
-        assert_eq!(judgement.release.version, "", "{asked}");
-        assert_eq!(judgement.decision(), Decision::Blocked);
+        let target_verdict = judge(&cluster_version, Target::requested(&cluster_version).unwrap());
+        assert_eq!(target_verdict.release.version, "", "{asked}");
+        assert_eq!(target_verdict.decision(), Decision::Blocked);
     }
 }
 
@@ -231,8 +238,8 @@ fn what_the_cluster_runs_is_no_update() {
         let mut cluster_version = cluster(request, &[], 4);
         let entry = json!([{"state": state, "version": "4.21.1", "image": "one"}]);
         cluster_version.status.as_mut().unwrap().history = serde_json::from_value(entry).unwrap();
-        let judgement = judge(&cluster_version, Target::requested(&cluster_version).unwrap());
-        (judgement.is_current, judgement.update_type.as_str(), judgement.accepted_risks.len())
+        let target_verdict = judge(&cluster_version, Target::requested(&cluster_version).unwrap());
+        (target_verdict.is_current, target_verdict.update_type.as_str(), target_verdict.accepted_risks.len())
     };
     assert_eq!(runs(&json!({"version": "4.21.1", "image": "one"}), "Completed"), (true, "same", 0));
     assert_eq!(runs(&json!({"version": "4.21.1"}), "Completed"), (true, "same", 0));

@@ -20,10 +20,9 @@
 
 use semver::Version;
 
-use super::Risk;
 use crate::{
     api::names::{ADMIN_ACKS, ADMIN_GATES, risk},
-    gate::{ConfigMapData, Snapshot, Source, message},
+    gate::{ConfigMapData, Snapshot, Source, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

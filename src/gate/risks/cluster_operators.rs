@@ -17,10 +17,9 @@
 //! oc get clusteroperator network -o jsonpath='{.status.conditions[?(@.type=="Upgradeable")].message}'
 //! ```
 
-use super::Risk;
 use crate::{
     api::names::{self, risk},
-    gate::{Snapshot, Source, message},
+    gate::{Snapshot, Source, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

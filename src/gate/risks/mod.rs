@@ -8,8 +8,10 @@ mod reported;
 mod updating;
 mod vetoes;
 
-use super::{Snapshot, message};
-use crate::api::names::reason;
+use crate::{
+    api::names::reason,
+    gate::{Snapshot, message},
+};
 
 /// A reason not to leave this minor. It never stands against a patch update.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,10 +19,9 @@
 //!   {"op": "replace", "path": "/spec/overrides/0/unmanaged", "value": false}]'
 //! ```
 
-use super::Risk;
 use crate::{
     api::names::risk,
-    gate::{Snapshot, message},
+    gate::{Snapshot, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

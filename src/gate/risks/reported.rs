@@ -18,13 +18,12 @@
 //! oc get clusterversion version -o jsonpath='{.status.conditions[?(@.type=="Upgradeable")].message}'
 //! ```
 
-use super::Risk;
 use crate::{
     api::{
         ClusterOperator, Condition, ConditionStatus,
         names::{condition, reason, reported, risk},
     },
-    gate::{Authority, Snapshot, Source, foreign_upgradeable, message},
+    gate::{Authority, Snapshot, Source, foreign_upgradeable, message, risks::Risk},
 };
 
 /// What the published condition adds to `ours`. Where the gate is ours alone, the condition is our own or one that we

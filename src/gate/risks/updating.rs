@@ -14,13 +14,12 @@
 //! oc get clusterversion version -o jsonpath='{.status.conditions[?(@.type=="Progressing")].message}'
 //! ```
 
-use super::Risk;
 use crate::{
     api::{
         ConditionStatus,
         names::{condition, risk},
     },
-    gate::{Snapshot, message},
+    gate::{Snapshot, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

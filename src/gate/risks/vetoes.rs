@@ -16,10 +16,9 @@
 //! oc get clusterversion version -o jsonpath='{range .status.conditions[?(@.status=="False")]}{.type}: {.message}{"\n"}{end}'
 //! ```
 
-use super::Risk;
 use crate::{
     api::{ConditionStatus, names::condition},
-    gate::{Snapshot, Source, message},
+    gate::{Snapshot, Source, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

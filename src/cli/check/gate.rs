@@ -1,0 +1,411 @@
+//! Who gates a live cluster, and what the bridge would do with the update that is asked for: pure, from what was read.
+//!
+//! The decisions are the operator's own ([`role`] and [`decide`]); what is made here are their words for a person.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    gate::Snapshot,
+    plan::{
+        bridge::{ForcePatch, decide, skip_reason::SkipReason},
+        role::{CvoLease, Mode, Role, RoleInput, role},
+    },
+};
+
+/// What a live cluster shows beside the sources of the verdict; `None` for what can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The Lease of the cluster-version operator.
+    pub cvo: CvoLease,
+    /// Whether our operator renews its Lease.
+    pub running: Option<bool>,
+    /// Whether its Deployment is there.
+    pub installed: Option<bool>,
+    /// Whether the admission policy and its binding that denies are there.
+    pub policy: Option<bool>,
+}
+
+/// Who gates the cluster. A null is something that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateReport {
+    /// How mode `auto` would act: `replace`, `guard`, `bridge`, or `undecided`.
+    pub mode: &'static str,
+    /// Why so.
+    pub why: &'static str,
+    /// The admission policy, with a binding that denies.
+    pub policy_installed: Option<bool>,
+    /// The operator's Deployment, or any sign of life of it.
+    pub operator_installed: Option<bool>,
+    /// The operator renews its Lease.
+    pub operator_running: Option<bool>,
+    /// What the bridge would do with the request; null in the other modes.
+    pub bridge: Option<BridgeReport>,
+}
+
+/// What the bridge would do with `spec.desiredUpdate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BridgeReport {
+    /// `letsThrough`, `onceDeployed`, `leavesBlocked`, `nothingToDo` or `unknown`.
+    pub decision: &'static str,
+    /// The first condition that doesn't hold, in one word; null with `letsThrough`.
+    pub reason: Option<&'static str>,
+    /// The same as a sentence.
+    pub message: String,
+}
+
+impl GateReport {
+    /// What the operator in mode `auto` would make of a cluster that it hasn't seen before.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, seen: &Surroundings) -> Self {
+        let (role, why) = first_role(snapshot, seen.cvo);
+        Self {
+            mode: role.as_str(),
+            why,
+            policy_installed: seen.policy,
+            operator_installed: if seen.running == Some(true) { Some(true) } else { seen.installed },
+            operator_running: seen.running,
+            bridge: (role == Role::Bridge).then(|| BridgeReport::new(snapshot, *seen)),
+        }
+    }
+
+    /// Titles and what stands beside them, for the formats that people read.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let policy = match self.policy_installed {
+            Some(true) => "installed: minor and major updates are denied at admission",
+            Some(false) => "not installed, or it doesn't deny: nothing is denied at admission",
+            None => "can't be read with these rights",
+        };
+        let operator = match (self.operator_running, self.operator_installed) {
+            (Some(true), _) => "running",
+            (Some(false), Some(true)) => "installed, but not running: its Lease isn't renewed",
+            (Some(false), Some(false)) => "not installed",
+            (Some(false), None) => "not running; whether it is installed can't be read with these rights",
+            (None, Some(true)) => "installed; whether it runs can't be read with these rights",
+            _ => "can't be read with these rights",
+        };
+        let mut lines = vec![
+            ("Mode", format!("{}: {}", self.mode, self.why)),
+            ("Policy", policy.to_owned()),
+            ("Operator", operator.to_owned()),
+        ];
+        lines.extend(self.bridge.as_ref().map(|bridge| ("Bridge", bridge.message.clone())));
+        lines
+    }
+}
+
+/// The role that mode `auto` begins with. Whoever may not read the CVO's Lease still knows it where the Lease doesn't
+/// matter.
+fn first_role(snapshot: &Snapshot, lease: CvoLease) -> (Role, &'static str) {
+    let with = |lease| {
+        let evidence = RoleInput {
+            lease,
+            overwritten: false,
+            ungated_for: None,
+            vacant_after: Duration::MAX,
+            before: Role::Undecided,
+        };
+        role(Mode::Auto, &snapshot.cluster_version, &evidence)
+    };
+    let (found, why) = with(lease);
+    let [fresh, stale, absent] = [CvoLease::Fresh, CvoLease::Stale, CvoLease::Absent].map(with);
+    if found == Role::Undecided && fresh == stale && stale == absent { fresh } else { (found, why) }
+}
+
+impl BridgeReport {
+    /// Whether the request goes ahead with upgrade-gate, now or once it is deployed.
+    #[must_use]
+    pub fn goes_ahead(&self) -> bool {
+        matches!(self.decision, "letsThrough" | "onceDeployed")
+    }
+
+    fn new(snapshot: &Snapshot, seen: Surroundings) -> Self {
+        let policy = seen.policy;
+        let asked = asked_for(snapshot);
+        let told = |decision, reason: Option<SkipReason>, message| Self {
+            decision,
+            reason: reason.map(SkipReason::as_str),
+            message,
+        };
+        // As the operator does: a CVO that is gone verified the release before it went.
+        let decide = |policy| match (decide(snapshot, policy), seen.cvo) {
+            (Ok(_), CvoLease::Stale | CvoLease::Absent) => Err(SkipReason::NoCvo),
+            (decided, _) => decided,
+        };
+        let is_deployed = seen.installed != Some(false) || seen.running != Some(false);
+        if !is_deployed {
+            match decide(true) {
+                Ok(force_patch) => {
+                    let blocks = blocks(&name(&force_patch));
+                    let message = format!("{blocks}; it would be let through once upgrade-gate is deployed.");
+                    return told("onceDeployed", None, message);
+                }
+                Err(skip_reason @ SkipReason::NoRequest) => {
+                    let message = format!("{} {ONCE_DEPLOYED}", skip_reason.message());
+                    return told("nothingToDo", Some(skip_reason), message);
+                }
+                // What keeps it back does so with upgrade-gate as well, and is told below.
+                Err(_) => {}
+            }
+        }
+        // Where upgrade-gate isn't deployed, its policy isn't what is missing.
+        let policy = if is_deployed { policy } else { Some(true) };
+        match (decide(policy.unwrap_or(true)), policy) {
+            (Ok(force_patch), Some(_)) if seen.cvo == CvoLease::Unknown => {
+                let blocks = blocks(&name(&force_patch));
+                let message = format!("{blocks}; the bridge would let it through if a cluster-version operator runs.");
+                told("unknown", Some(SkipReason::NoCvo), message)
+            }
+            (Ok(force_patch), Some(_)) => {
+                let message = format!("{}; the bridge would let it through.", blocks(&name(&force_patch)));
+                told("letsThrough", None, message)
+            }
+            (Ok(force_patch), None) => {
+                let blocks = blocks(&name(&force_patch));
+                let message = format!("{blocks}; the bridge would let it through if the policy is installed.");
+                told("unknown", Some(SkipReason::NoPolicy), message)
+            }
+            (Err(skip_reason @ SkipReason::NoRequest), Some(false)) => {
+                let message =
+                    format!("{} It would let none through: {}", skip_reason.message(), SkipReason::NoPolicy.message());
+                told("nothingToDo", Some(skip_reason), message)
+            }
+            (Err(skip_reason @ SkipReason::NoRequest), _) => {
+                let message = format!(
+                    "{} It would let through what is blocked for overrides alone and stays within the minor.",
+                    skip_reason.message()
+                );
+                told("nothingToDo", Some(skip_reason), message)
+            }
+            (Err(skip_reason), _) if !skip_reason.holds_back() => told(
+                "nothingToDo",
+                Some(skip_reason),
+                format!("It would leave {asked} alone: {}", skip_reason.message()),
+            ),
+            (Err(skip_reason), _) => {
+                let message = if is_about_its_refusal(skip_reason) {
+                    format!("{}; the bridge would leave it so: {}", blocks(&asked), skip_reason.message())
+                } else {
+                    format!("It would not let {asked} through: {}", skip_reason.message())
+                };
+                told("leavesBlocked", Some(skip_reason), message)
+            }
+        }
+    }
+}
+
+/// What a deployed upgrade-gate is for, where nothing is asked for.
+const ONCE_DEPLOYED: &str =
+    "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone and stays within the minor.";
+
+/// Whether this speaks of a request that the CVO is known to block.
+fn is_about_its_refusal(skip_reason: SkipReason) -> bool {
+    match skip_reason {
+        SkipReason::OtherPrecondition
+        | SkipReason::NotPatch(_)
+        | SkipReason::Blocked
+        | SkipReason::Unfinished
+        | SkipReason::NoPolicy
+        | SkipReason::NoCvo
+        | SkipReason::NoRecords => true,
+        SkipReason::NoRequest
+        | SkipReason::UnknownFields
+        | SkipReason::Architecture
+        | SkipReason::Forced
+        | SkipReason::Invalid
+        | SkipReason::NotRefused
+        | SkipReason::MessageUnreadable
+        | SkipReason::MessageOfAnother
+        | SkipReason::NoOverrides => false,
+    }
+}
+
+fn blocks(version: &str) -> String {
+    format!("The cluster-version operator blocks {version}")
+}
+
+fn name(force_patch: &ForcePatch) -> String {
+    force_patch.target_verdict.release.version.clone()
+}
+
+/// What the request names, its version where it has one.
+fn asked_for(snapshot: &Snapshot) -> String {
+    let request = snapshot.cluster_version.spec.desired_update.as_ref();
+    let named = request.map(|request| if request.version.is_empty() { &request.image } else { &request.version });
+    named.filter(|named| !named.is_empty()).map_or_else(|| "the request".to_owned(), Clone::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::ClusterVersion,
+        gate::{Authority, Source},
+    };
+
+    const DIGEST: &str = "r@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn snapshot(request: &Value, accepted: &Value, managers: &Value) -> Snapshot {
+        let cluster_version = ClusterVersion::from_value(json!({
+            "metadata": {"managedFields": managers},
+            "spec": {"desiredUpdate": request, "overrides": [{"kind": "A", "name": "a", "unmanaged": true}]},
+            "status": {
+                "desired": {"version": "4.21.1", "image": "one"},
+                "history": [{"state": "Completed", "version": "4.21.1", "image": "one"}],
+                "availableUpdates": [{"version": "4.21.2", "image": DIGEST}],
+                "conditions": [accepted],
+            },
+        }));
+        Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            cluster_version: cluster_version.unwrap(),
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Shared,
+            targets: Vec::new(),
+        }
+    }
+
+    fn cvo() -> Value {
+        json!([{"manager": "cluster-version-operator",
+                "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"ReleaseAccepted\"}": {"f:status": {}}}}}}])
+    }
+
+    fn refused(version: &str) -> Value {
+        // Only the patch is one that the cluster knows.
+        let image = if version == "4.21.2" { DIGEST.to_owned() } else { DIGEST.replace(":0", ":1") };
+        let message = format!(
+            "Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": Precondition \
+             \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text"
+        );
+        json!({"type": "ReleaseAccepted", "status": "False", "reason": "PreconditionChecks", "message": message})
+    }
+
+    fn fine() -> Value {
+        json!({"type": "ReleaseAccepted", "status": "True", "reason": "PayloadLoaded", "message": ""})
+    }
+
+    fn seen(cvo: CvoLease, policy: Option<bool>) -> Surroundings {
+        Surroundings { cvo, running: Some(true), installed: Some(true), policy }
+    }
+
+    #[rstest]
+    #[case::nobody(json!([]), CvoLease::Absent, "replace")]
+    #[case::a_running_cvo(json!([]), CvoLease::Fresh, "bridge")]
+    #[case::a_cvo_that_writes(cvo(), CvoLease::Absent, "bridge")]
+    #[case::no_right_to_read_and_no_other_sign(json!([]), CvoLease::Unknown, "undecided")]
+    #[case::no_right_to_read_and_no_need(cvo(), CvoLease::Unknown, "bridge")]
+    fn the_mode_is_what_auto_would_begin_with(#[case] managers: Value, #[case] lease: CvoLease, #[case] mode: &str) {
+        let report = GateReport::new(&snapshot(&json!(null), &fine(), &managers), &seen(lease, Some(true)));
+        assert_eq!(report.mode, mode);
+        assert_eq!(report.bridge.is_some(), mode == "bridge");
+    }
+
+    #[rstest]
+    #[case::through(json!({"version": "4.21.2"}), refused("4.21.2"), Some(true), "letsThrough", None,
+        "The cluster-version operator blocks 4.21.2; the bridge would let it through.")]
+    #[case::no_policy(json!({"version": "4.21.2"}), refused("4.21.2"), Some(false), "leavesBlocked", Some("NoPolicy"),
+        "The cluster-version operator blocks 4.21.2; the bridge would leave it so: The ValidatingAdmissionPolicy upgrade-gate,")]
+    #[case::policy_not_known(json!({"version": "4.21.2"}), refused("4.21.2"), None, "unknown", Some("NoPolicy"),
+        "The cluster-version operator blocks 4.21.2; the bridge would let it through if the policy is installed.")]
+    #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(true), "leavesBlocked", Some("NotPatch"),
+        "The cluster-version operator blocks 4.22.0; the bridge would leave it so: This is a minor update, and overrides prevent those")]
+    #[case::by_image(json!({"image": DIGEST}), refused("4.21.2"), Some(true), "letsThrough", None,
+        "The cluster-version operator blocks 4.21.2;")]
+    #[case::another(json!({"version": "4.21.3"}), refused("4.21.2"), Some(true), "leavesBlocked", Some("MessageOfAnother"),
+        "It would not let 4.21.3 through: The message of ReleaseAccepted doesn't name")]
+    #[case::accepted(json!({"version": "4.21.2"}), fine(), Some(true), "nothingToDo", Some("NotRefused"),
+        "It would leave 4.21.2 alone: The cluster-version operator doesn't refuse")]
+    #[case::nothing(json!(null), fine(), Some(true), "nothingToDo", Some("NoRequest"),
+        "No update is asked for. It would let through what is blocked for overrides alone")]
+    #[case::nothing_and_no_policy(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),
+        "No update is asked for. It would let none through: The ValidatingAdmissionPolicy")]
+    fn the_bridge_says_what_it_would_do(
+        #[case] request: Value,
+        #[case] accepted: Value,
+        #[case] policy: Option<bool>,
+        #[case] decision: &str,
+        #[case] reason: Option<&str>,
+        #[case] message: &str,
+    ) {
+        let report = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen(CvoLease::Fresh, policy));
+        let bridge = report.bridge.unwrap();
+        assert_eq!((bridge.decision, bridge.reason), (decision, reason));
+        assert!(bridge.message.starts_with(message), "{}", bridge.message);
+    }
+
+    #[rstest]
+    #[case::through(json!({"version": "4.21.2"}), refused("4.21.2"), Some(false), "onceDeployed", None,
+        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed.")]
+    #[case::no_right_to_read_the_policy(json!({"version": "4.21.2"}), refused("4.21.2"), None, "onceDeployed", None,
+        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed.")]
+    #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(false), "leavesBlocked", Some("NotPatch"),
+        "The cluster-version operator blocks 4.22.0; the bridge would leave it so: ")]
+    #[case::nothing(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),
+        "No update is asked for. Once upgrade-gate is deployed, it lets through what is blocked for overrides alone")]
+    fn before_anything_is_deployed_nothing_is_missing(
+        #[case] request: Value,
+        #[case] accepted: Value,
+        #[case] policy: Option<bool>,
+        #[case] decision: &str,
+        #[case] reason: Option<&str>,
+        #[case] message: &str,
+    ) {
+        let seen = Surroundings { cvo: CvoLease::Fresh, running: Some(false), installed: Some(false), policy };
+        let bridge = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen).bridge.unwrap();
+        assert_eq!((bridge.decision, bridge.reason), (decision, reason));
+        assert!(bridge.message.starts_with(message), "{}", bridge.message);
+    }
+
+    #[rstest]
+    #[case::gone(
+        CvoLease::Stale,
+        "leavesBlocked",
+        "The cluster-version operator blocks 4.21.2; the bridge would leave it so: No"
+    )]
+    #[case::no_lease(
+        CvoLease::Absent,
+        "leavesBlocked",
+        "The cluster-version operator blocks 4.21.2; the bridge would leave it so: No"
+    )]
+    #[case::not_known(
+        CvoLease::Unknown,
+        "unknown",
+        "The cluster-version operator blocks 4.21.2; the bridge would let it through if a cluster-version operator runs."
+    )]
+    fn without_a_cvo_that_runs_nothing_is_let_through(
+        #[case] lease: CvoLease,
+        #[case] decision: &str,
+        #[case] message: &str,
+    ) {
+        let snapshot = snapshot(&json!({"version": "4.21.2"}), &refused("4.21.2"), &cvo());
+        let bridge = GateReport::new(&snapshot, &seen(lease, Some(true))).bridge.unwrap();
+        assert_eq!((bridge.decision, bridge.reason), (decision, Some("NoCvo")));
+        assert!(bridge.message.starts_with(message), "{}", bridge.message);
+    }
+
+    #[rstest]
+    #[case(Some(true), None, "running")]
+    #[case(Some(false), Some(true), "installed, but not running")]
+    #[case(Some(false), Some(false), "not installed")]
+    #[case(None, Some(true), "installed; whether it runs can't be read")]
+    #[case(None, None, "can't be read")]
+    #[case(Some(false), None, "not running; whether")]
+    fn what_is_installed_is_told(
+        #[case] running: Option<bool>,
+        #[case] installed: Option<bool>,
+        #[case] expected: &str,
+    ) {
+        let seen = Surroundings { cvo: CvoLease::Absent, running, installed, policy: None };
+        let lines = GateReport::new(&snapshot(&json!(null), &fine(), &json!([])), &seen).lines();
+        assert!(lines[2].1.starts_with(expected), "{lines:?}");
+        assert!(lines[1].1.starts_with("can't be read"), "{lines:?}");
+    }
+}

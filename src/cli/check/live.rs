@@ -1,0 +1,227 @@
+//! What `check` and `history` read when they are given a cluster, each read under a time limit, and nothing written.
+//!
+//! Without a ClusterVersion there is no answer. Any other source that the cluster won't show is a risk, as it is to
+//! the operator; one that it doesn't serve at all is none. Who gates the cluster is told where it can be read.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kube::Client;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        ClusterOperator, ClusterVersion, UpdateRecord,
+        names::{self, ADMIN_ACKS, ADMIN_GATES},
+    },
+    cli::{
+        check::{args::InputArgs, error::Error, evidence::with_current, gate::Surroundings},
+        input::{Inputs, Past},
+    },
+    client::{self, ClusterArgs, ClusterError},
+    controller::{cvo_lease, policy, self_lease},
+    escape::{causes, escape},
+    gate::{ConfigMapData, Source},
+    plan::role::CvoLease,
+};
+
+/// How long one read may take; a person is waiting.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Reads a cluster's state, and who gates it.
+///
+/// # Errors
+/// No usable configuration, a cluster that doesn't answer, or one that doesn't show its ClusterVersion.
+pub fn read(args: &InputArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundings), Error> {
+    on_cluster(args, "check", async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
+}
+
+/// Reads what tells of a cluster's past.
+///
+/// # Errors
+/// As for [`read`], or the UpdateRecords are there and may not be listed.
+pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
+    on_cluster(args, "history", async |cluster| {
+        Ok(Past {
+            cluster_version: Some(cluster.cluster_version().await?),
+            records: cluster.records().await?,
+            from_files: false,
+        })
+    })
+}
+
+fn on_cluster<T>(
+    args: &InputArgs,
+    command: &str,
+    read: impl AsyncFnOnce(Cluster) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let cluster = ClusterArgs::of(args.kubeconfig.as_ref(), args.context.as_ref());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Unreachable { server: "the cluster".to_owned(), problem: error.to_string() })?;
+    runtime.block_on(async {
+        let mut config = cluster.resolve(command).await?;
+        config.connect_timeout = Some(TIME_LIMIT);
+        config.read_timeout = Some(TIME_LIMIT);
+        // A person who is told "503" at once knows more than one who waits for retries.
+        config.default_retry = false;
+        let server = client::address(&config.cluster_url);
+        let client = client::builder(config)
+            .map_err(|source| ClusterError::Client { server: server.clone(), source: Box::new(source) })?
+            .build();
+        read(Cluster { client, server }).await
+    })
+}
+
+/// What a read came to.
+enum Answer<T> {
+    CollectedObjects(T),
+    Absent(String),
+    Refused { code: u16, problem: String },
+}
+
+struct Cluster {
+    client: Client,
+    server: String,
+}
+
+impl Cluster {
+    async fn read(&self) -> Result<Inputs, Error> {
+        let cluster_version = with_current(self.cluster_version().await?).map_err(|found| Error::NoCurrentVersion {
+            place: self.server.clone(),
+            found,
+            advice: "wait until `oc get clusterversion` shows a version, which the cluster-version operator writes",
+        })?;
+        Ok(Inputs {
+            cluster_version,
+            cluster_operators: self.cluster_operators().await?,
+            admin_gates: self.config_map(ADMIN_GATES).await?,
+            admin_acks: self.config_map(ADMIN_ACKS).await?,
+        })
+    }
+
+    async fn cluster_version(&self) -> Result<ClusterVersion, Error> {
+        let refused = |problem, advice| Error::Refused {
+            server: self.server.clone(),
+            request: "get clusterversions.config.openshift.io \"version\"",
+            problem,
+            advice,
+        };
+        match self.get::<Value>("/apis/config.openshift.io/v1/clusterversions/version").await? {
+            Answer::CollectedObjects(object) => ClusterVersion::from_value(object)
+                .map_err(|error| self.field(&error, "ClusterVersion", "clusterversion")),
+            Answer::Absent(problem) => Err(refused(
+                problem,
+                "name the context of an OpenShift cluster with --context, or give files with --from",
+            )),
+            Answer::Refused { code: 401, problem } => Err(refused(problem, "log in to it again")),
+            Answer::Refused { code: 403, problem } => Err(refused(
+                problem,
+                "ask for a role that may get it, such as cluster-reader, or give files with --from",
+            )),
+            Answer::Refused { problem, .. } => Err(refused(problem, "try again, or give files with --from")),
+        }
+    }
+
+    /// Without the CRD there are none.
+    async fn records(&self) -> Result<Vec<UpdateRecord>, Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            items: Vec<UpdateRecord>,
+        }
+        match self.get::<Value>("/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords").await? {
+            Answer::CollectedObjects(list) => serde_json::from_value::<List>(list)
+                .map(|list| list.items)
+                .map_err(|error| self.field(&error, "UpdateRecordList", "updaterecord")),
+            Answer::Absent(_) => Ok(Vec::new()),
+            Answer::Refused { problem, .. } => Err(Error::Refused {
+                server: self.server.clone(),
+                request: "list updaterecords.upgrade-gate.openshift.io",
+                problem,
+                advice: "ask for a role that may list them, or give files with --from",
+            }),
+        }
+    }
+
+    fn field(&self, error: &dyn std::error::Error, object: &str, explain: &'static str) -> Error {
+        Error::Field { place: self.server.clone(), object: object.to_owned(), problem: causes(error), explain }
+    }
+
+    /// Who gates the cluster; what can't be read isn't known, and nothing fails for it.
+    async fn surroundings(&self, now: jiff::Timestamp) -> Surroundings {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}", names::NAMESPACE, names::SELF);
+        let cvo = cvo_lease(&self.client, now).await;
+        let running = match self_lease(&self.client, now).await {
+            CvoLease::Fresh => Some(true),
+            CvoLease::Stale | CvoLease::Absent => Some(false),
+            CvoLease::Unknown => None,
+        };
+        let installed = match self.get::<IgnoredAny>(&path).await {
+            Ok(Answer::CollectedObjects(_)) => Some(true),
+            Ok(Answer::Absent(_)) => Some(false),
+            Ok(Answer::Refused { .. }) | Err(_) => None,
+        };
+        Surroundings { cvo, running, installed, policy: policy(&self.client).await }
+    }
+
+    async fn cluster_operators(&self) -> Result<Source<Vec<ClusterOperator>>, Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            items: Vec<ClusterOperator>,
+        }
+        Ok(match self.get::<List>("/apis/config.openshift.io/v1/clusteroperators").await? {
+            Answer::CollectedObjects(list) => Source::Read(list.items),
+            Answer::Absent(_) => Source::NotServed,
+            Answer::Refused { problem, .. } => Source::Unreadable(problem),
+        })
+    }
+
+    /// Gets it, and where that is forbidden, lists it by name: the operator's account, with which a `check` in its Pod
+    /// runs, may list and watch this ConfigMap but not get it.
+    async fn config_map(&self, (namespace, name): (&str, &str)) -> Result<Source<ConfigMapData>, Error> {
+        #[derive(serde::Deserialize)]
+        struct ConfigMap {
+            data: Option<BTreeMap<String, String>>,
+        }
+        #[derive(serde::Deserialize)]
+        struct List {
+            items: Vec<ConfigMap>,
+        }
+        let data = |config_map: ConfigMap| config_map.data.unwrap_or_default();
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+        Ok(match self.get::<ConfigMap>(&format!("{path}/{name}")).await? {
+            Answer::CollectedObjects(config_map) => Source::Read(Some(data(config_map))),
+            Answer::Absent(_) => Source::Read(None),
+            Answer::Refused { code: 403, problem } => {
+                match self.get::<List>(&format!("{path}?fieldSelector=metadata.name%3D{name}")).await? {
+                    Answer::CollectedObjects(list) => Source::Read(list.items.into_iter().next().map(data)),
+                    Answer::Absent(_) | Answer::Refused { .. } => Source::Unreadable(problem),
+                }
+            }
+            Answer::Refused { problem, .. } => Source::Unreadable(problem),
+        })
+    }
+
+    /// One read. What the API server itself answers is an answer; an error is what keeps us from getting one.
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Error> {
+        let unreachable = |problem| Error::Unreachable { server: self.server.clone(), problem };
+        let request = http::Request::get(path).body(Vec::new()).map_err(|error| unreachable(causes(&error)))?;
+        let answer = tokio::time::timeout(TIME_LIMIT, self.client.request::<T>(request)).await;
+        match answer.map_err(|_| unreachable(format!("no answer within {} seconds", TIME_LIMIT.as_secs())))? {
+            Ok(found) => Ok(Answer::CollectedObjects(found)),
+            Err(kube::Error::Api(status)) => {
+                let problem = match (status.message.as_str(), status.reason.as_str()) {
+                    ("", "") => format!("HTTP {}", status.code),
+                    ("", reason) => escape(reason),
+                    (message, _) => escape(message.trim()),
+                };
+                Ok(match status.code {
+                    404 => Answer::Absent(problem),
+                    code => Answer::Refused { code, problem },
+                })
+            }
+            Err(error) => Err(unreachable(client::problem(&error))),
+        }
+    }
+}

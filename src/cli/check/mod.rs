@@ -1,0 +1,130 @@
+//! `upgrade-gate check`: the gate's verdict on a dump or a live cluster, for a person or a script.
+//!
+//! ```text
+//! inputs, live   what was seen: the only I/O
+//! evaluate       the same as in the operator
+//! gate           who gates a live cluster, and what the bridge would do
+//! report         the shape of the answer
+//! render         its words
+//! ```
+
+mod args;
+mod command;
+pub(crate) mod error;
+pub(crate) mod evidence;
+mod gate;
+mod live;
+mod now;
+pub(crate) mod render;
+mod report;
+
+pub use crate::cli::input::{Inputs, Past, read as read_files};
+pub use args::{Args, InputArgs, Output};
+pub use error::{Error, Location};
+pub use gate::{BridgeReport, GateReport};
+pub use report::Report;
+
+use crate::{
+    api::ClusterVersion,
+    gate::{Authority, Snapshot, Target, evaluate, release, request},
+    plan::role::Role,
+};
+
+/// What `check` came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// To be printed; may be coloured where the format is [`Output::Table`].
+    pub text: String,
+    /// Something that was asked for is blocked.
+    pub blocked: bool,
+}
+
+/// Reads what the arguments name, judges it, and renders the verdict.
+///
+/// # Errors
+/// The input doesn't allow an answer.
+pub fn run(args: &Args) -> Result<Answer, Error> {
+    let now = now();
+    let (inputs, surroundings) = if args.input.from.is_empty() {
+        let (inputs, surroundings) = live::read(&args.input, now)?;
+        (inputs, Some(surroundings))
+    } else {
+        (crate::cli::input::read(&args.input.from)?, None)
+    };
+    let not_evaluated = inputs.not_evaluated();
+    let targets = if args.to.is_empty() {
+        targets(&inputs.cluster_version)
+    } else {
+        args.to.iter().map(|argument| Target::named(argument)).collect()
+    };
+    let snapshot = Snapshot {
+        now,
+        cluster_version: inputs.cluster_version,
+        cluster_operators: inputs.cluster_operators,
+        admin_gates: inputs.admin_gates,
+        admin_acks: inputs.admin_acks,
+        // Whoever gates this cluster, its word is part of the answer.
+        authority: Authority::Shared,
+        targets,
+    };
+    let verdict = evaluate(&snapshot);
+    let gate = surroundings.map(|surroundings| GateReport::new(&snapshot, &surroundings));
+    let has_a_cvo = gate.as_ref().is_none_or(|gate| gate.mode != Role::Replace.as_str());
+    let mut report = Report::new(&snapshot.cluster_version, &verdict, not_evaluated);
+    if has_a_cvo {
+        let bridge = gate.as_ref().and_then(|gate| gate.bridge.as_ref());
+        report.now = now::now(&snapshot, &verdict, bridge);
+    } else {
+        report.upgradeable.behind = None;
+    }
+    let report = Report { gate, ..report };
+    let text = match args.output {
+        Output::Table => render::table(&report, terminal_width()),
+        Output::Json => render::json(&report)?,
+        Output::Yaml => render::yaml(&report)?,
+        Output::Markdown => render::markdown(&report),
+    };
+    Ok(Answer { text, blocked: report::blocks_a_request(&verdict) })
+}
+
+/// Reads what tells of updates that were let through.
+///
+/// # Errors
+/// The input doesn't allow an answer.
+pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
+    if args.from.is_empty() { live::read_past(args) } else { crate::cli::input::read_past(&args.from) }
+}
+
+/// What is asked for, then what is available and conditional, each release once.
+fn targets(cluster_version: &ClusterVersion) -> Vec<Target> {
+    let mut seen: Vec<(String, String)> = Vec::new();
+    let requested = Target::requested(cluster_version);
+    requested
+        .into_iter()
+        .chain(Target::listed(cluster_version))
+        .filter(|target| {
+            let known = request::with_loaded_version(cluster_version, target);
+            let resolved = release::resolve(cluster_version, &known);
+            let release = (resolved.release.version, resolved.release.image);
+            // A request that contradicts itself stands for no release that a list could repeat.
+            if resolved.contradicts.is_some() {
+                return true;
+            }
+            let known =
+                seen.iter().any(|(version, image)| release::same_release((version, image), (&release.0, &release.1)));
+            seen.push(release);
+            !known
+        })
+        .collect()
+}
+
+/// The width that a person has before them; 80 columns where nobody knows, as in a file.
+pub(crate) fn terminal_width() -> usize {
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| usize::from(width.0));
+    width.clamp(40, 120)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

@@ -1,0 +1,73 @@
+//! What becomes now of an update that the verdict allows: beside a CVO whose own rule on overrides refuses it.
+
+use semver::Version;
+
+use crate::{
+    api::names::{precondition, reason},
+    cli::check::gate::BridgeReport,
+    gate::{
+        Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict,
+        release::{is_pinned, same_release},
+        request::{Standing, standing, word},
+    },
+    plan::bridge::{decide, skip_reason::SkipReason},
+};
+
+/// A sentence on what the CVO does and one on what upgrade-gate does; `None` where no target is refused for overrides.
+#[must_use]
+pub fn now(snapshot: &Snapshot, verdict: &Verdict, bridge: Option<&BridgeReport>) -> Option<String> {
+    let cluster_version = &snapshot.cluster_version;
+    let allowed =
+        |target_verdict: &&TargetVerdict| target_verdict.decision() == Decision::Allowed && !target_verdict.is_current;
+    let word = word(cluster_version).filter(|word| standing(word) == Standing::RefusedForOverrides);
+    let is_refused = |target_verdict: &TargetVerdict| word.is_some() && is_requested(snapshot, target_verdict);
+    if verdict.targets.iter().filter(allowed).any(is_refused) {
+        return Some(match decide(snapshot, true) {
+            // On a live cluster more is known than what the ClusterVersion says.
+            Ok(_) if bridge.is_some_and(|bridge| !bridge.goes_ahead()) => format!("{REFUSED} {SEE_BRIDGE}"),
+            Ok(_) => format!("{REFUSED} With upgrade-gate: allowed."),
+            Err(SkipReason::NoOverrides) => NO_LONGER_REFUSED.to_owned(),
+            Err(skip_reason) => format!("{REFUSED} With upgrade-gate: {}", skip_reason.message()),
+        });
+    }
+    let is_old = Version::parse(&cluster_version.desired().version)
+        .is_ok_and(|current| (current.major, current.minor) <= (4, 21));
+    let would_be_refused = |target_verdict: &TargetVerdict| would_be_refused(snapshot, target_verdict);
+    (is_old && verdict.targets.iter().filter(allowed).any(would_be_refused)).then(|| OLD.to_owned())
+}
+
+const REFUSED: &str = "refused by the CVO, because overrides are set (ClusterVersionOverridesSet).";
+const SEE_BRIDGE: &str = "What upgrade-gate does is said at Bridge below.";
+const NO_LONGER_REFUSED: &str =
+    "refused by the CVO, because overrides were set. None is unmanaged any more, and the CVO tries again by itself.";
+const OLD: &str = "a CVO up to 4.21 refuses patch updates while overrides are set, unless its release has the fix of \
+     4.22. With upgrade-gate: allowed.";
+
+/// Whether this is a patch that hasn't been asked for, or not been answered, that a CVO up to 4.21 refuses and that the
+/// bridge lets through.
+fn would_be_refused(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool {
+    let target = &target_verdict.target;
+    let is_asked_for = match target.origin {
+        // What is accepted already isn't refused any more.
+        Origin::Requested => word(&snapshot.cluster_version).is_none_or(|word| standing(word) != Standing::Accepted),
+        Origin::Named => true,
+        Origin::Listed => false,
+    };
+    is_asked_for
+        && matches!(target_verdict.update_type, UpdateType::Patch | UpdateType::Rollback)
+        && !target.force
+        && target.architecture.is_empty()
+        && (target.image.is_empty() || is_pinned(&target.image))
+        && target_verdict
+            .accepted_risks
+            .iter()
+            .any(|risk| risk.name == precondition::UPGRADEABLE && risk.reason == reason::OVERRIDES_SET)
+}
+
+/// Whether this is the release that `spec.desiredUpdate` asks for, also where it was named.
+fn is_requested(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool {
+    let Some(request) = &snapshot.cluster_version.spec.desired_update else { return false };
+    let asked = (request.version.as_str(), request.image.as_str());
+    let release = (target_verdict.release.version.as_str(), target_verdict.release.image.as_str());
+    target_verdict.target.origin == Origin::Requested || same_release(asked, release)
+}

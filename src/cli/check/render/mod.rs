@@ -1,0 +1,174 @@
+//! From a report to text in each of the formats. Nothing here decides anything, and nothing from the input reaches
+//! a terminal or a ticket without being escaped.
+
+mod markdown;
+mod table;
+mod wrap;
+
+pub use markdown::{escape as escape_markdown, markdown};
+pub use table::{BOLD, paragraph, table};
+pub use wrap::pad;
+
+use serde::Serialize;
+
+use crate::{
+    cli::check::{
+        Error, Report,
+        report::{Current, FindingReport, TargetReport},
+    },
+    escape,
+};
+
+/// A report as JSON.
+pub fn json(report: &impl Serialize) -> Result<String, Error> {
+    Ok(escape::escape_json(&plain_json(report)?))
+}
+
+/// A report as YAML.
+pub fn yaml(report: &impl Serialize) -> Result<String, Error> {
+    // Folded, an image or a message could no longer be searched for.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: 1 << 20 };
+    let yaml = serde_saphyr::to_string_with_options(report, options).map_err(std::io::Error::other)?;
+    if yaml.chars().any(|character| character != '\n' && escape::is_unprintable(character)) {
+        // The serializer escapes control characters only, and most styles of YAML can't; JSON is YAML too, and can.
+        return Ok(escape::escape_json_as_yaml(&plain_json(report)?));
+    }
+    Ok(yaml)
+}
+
+fn plain_json(report: &impl Serialize) -> Result<String, Error> {
+    Ok(serde_json::to_string_pretty(report).map_err(std::io::Error::from)? + "\n")
+}
+
+/// What stands in for the sources that weren't given.
+const NOT_EVALUATED: &str = "The input doesn't hold them; the conditions in the ClusterVersion stand in for them.";
+/// In place of updates.
+const NO_TARGETS: &str = "No update is asked for, and none is available.";
+/// Above what `check` says of who gates a live cluster.
+const ON_THIS_CLUSTER: &str = "On this cluster";
+/// In place of a message that says the same as the risks do.
+const AS_ABOVE: &str = "See the risks above.";
+
+/// In place of the message of a condition that is shown above.
+const AS_THE_CLUSTER_SAYS: &str = "The cluster itself refuses it, as shown above.";
+/// Above the commands that ask for the updates that were named.
+const TO_UPDATE: &str = "To ask for it";
+/// Above what makes the CVO publish `Upgradeable`.
+const BEHIND: &str = "Upgradeable is behind";
+
+/// Rows above the risks, for the formats that people read: titles, and what is beside them.
+fn rows(report: &Report) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(target) = report.targets.iter().find(|target| target.requested) {
+        let outcome = match target.current {
+            Some(current) if target.failures.is_empty() => current.as_str(),
+            _ => target.decision,
+        };
+        rows.push(("Asked for", format!("{}, {outcome}", name(target))));
+    }
+    rows.extend(report.now.iter().map(|now| ("Now", now.clone())));
+    if let Some(availability) = &report.availability {
+        let none = if availability.lists_updates { "may be out of date" } else { "none available" };
+        let reason = availability.reason.as_ref().map_or_else(String::new, |reason| format!("{reason}: "));
+        rows.push(("Updates", format!("{none}: {reason}{}", availability.message)));
+    }
+    rows
+}
+
+/// The condition by which the cluster refuses the request, as `oc adm upgrade` shows it: its status, reason, message.
+fn skip_reason(report: &Report) -> Option<(&str, &str, &str)> {
+    let request = report.request.as_ref().filter(|request| request.accepted != Some(true))?;
+    (!request.condition.is_empty()).then(|| {
+        (request.condition.as_str(), request.reason.as_deref().unwrap_or(""), request.message.as_deref().unwrap_or(""))
+    })
+}
+
+/// The commands for the updates that were named, each once.
+fn commands(report: &Report) -> Vec<&str> {
+    let mut commands: Vec<&str> = Vec::new();
+    for command in report.targets.iter().filter(|target| target.named).filter_map(|target| target.command.as_deref()) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    commands
+}
+
+/// A finding that is the cluster's own word, which is shown in full already.
+fn repeats_the_refusal(report: &Report, finding: &FindingReport) -> bool {
+    skip_reason(report).is_some_and(|(condition, _, message)| {
+        !message.is_empty() && finding.message.contains(condition) && finding.message.ends_with(message)
+    })
+}
+
+/// The findings of a target in few words: the reasons for which it is blocked, else what was accepted.
+fn why(target: &TargetReport) -> String {
+    let reasons = |findings: &[FindingReport]| {
+        let mut reasons: Vec<&str> = Vec::new();
+        for finding in findings {
+            let reason = if finding.reason.is_empty() { finding.name } else { &finding.reason };
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons.join(", ")
+    };
+    match (target.failures.is_empty(), target.accepted_risks.is_empty()) {
+        (true, true) => target.current.map_or("nothing against it", Current::as_str).to_owned(),
+        (true, false) => format!("accepted: {}", reasons(&target.accepted_risks)),
+        (false, _) => reasons(&target.failures),
+    }
+}
+
+/// What one or several preconditions say in the same words: a title, and the message.
+fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a str)> {
+    let mut merged: Vec<(Vec<&str>, &str, &FindingReport)> = Vec::new();
+    let warn = if target.failures.is_empty() { "accepted" } else { "warn" };
+    for (findings, verb) in [(&target.failures, "block"), (&target.accepted_risks, warn)] {
+        for finding in findings {
+            let same = |(_, other_verb, other): &&mut (Vec<&str>, &str, &FindingReport)| {
+                (*other_verb, &other.reason, &other.message) == (verb, &finding.reason, &finding.message)
+            };
+            match merged.iter_mut().find(same) {
+                Some((names, ..)) => names.push(finding.name),
+                None => merged.push((vec![finding.name], verb, finding)),
+            }
+        }
+    }
+    let told = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
+        let message = if finding.message == report.upgradeable.message {
+            AS_ABOVE
+        } else if repeats_the_refusal(report, finding) {
+            AS_THE_CLUSTER_SAYS
+        } else {
+            &finding.message
+        };
+        let ending = if names.len() == 1 && verb != "accepted" { "s" } else { "" };
+        let title = format!("{} {verb}{ending}", names.join(", "));
+        (if names == [finding.reason.as_str()] { title } else { format!("{title}: {}", finding.reason) }, message)
+    };
+    merged.into_iter().map(told).collect()
+}
+
+/// What a target is called: its version, else its image.
+fn name(target: &TargetReport) -> &str {
+    target.version.as_deref().or(target.image.as_deref()).unwrap_or("unknown")
+}
+
+/// Targets with the same findings, which are then told once; those without any are left out.
+fn groups(targets: &[TargetReport]) -> Vec<(Vec<&str>, &TargetReport)> {
+    let mut groups: Vec<(Vec<&str>, &TargetReport)> = Vec::new();
+    for target in targets.iter().filter(|target| !target.failures.is_empty() || !target.accepted_risks.is_empty()) {
+        let same = |other: &TargetReport| {
+            (&other.failures, &other.accepted_risks, other.decision)
+                == (&target.failures, &target.accepted_risks, target.decision)
+        };
+        match groups.iter_mut().find(|(_, first)| same(first)) {
+            // Named twice, as a version and as an image.
+            Some((names, _)) if names.contains(&name(target)) => {}
+            Some((names, _)) => names.push(name(target)),
+            None => groups.push((vec![name(target)], target)),
+        }
+    }
+    groups
+}

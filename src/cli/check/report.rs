@@ -1,0 +1,281 @@
+//! From a verdict to what is shown of it: the shape that JSON and YAML have, and that the texts are rendered from.
+
+use serde::Serialize;
+
+use crate::{
+    api::{ClusterVersion, Condition, ConditionStatus, names::condition},
+    cli::check::{command::command, gate::GateReport},
+    gate::{
+        Decision, Finding, Origin, Risk, Target, TargetVerdict, UpdateType, Verdict,
+        availability::availability,
+        message,
+        publication::{COMMANDS, behind},
+        release,
+        request::{Standing, standing, word},
+    },
+};
+
+/// The answer of `check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What the cluster is.
+    pub cluster: Cluster,
+    /// Whether it may leave its minor.
+    pub upgradeable: UpgradeableReport,
+    /// Why it offers no update; null where it offers some and nothing says that looking them up has failed.
+    pub availability: Option<AvailabilityReport>,
+    /// What the cluster itself says of `spec.desiredUpdate`; null where nothing is asked for.
+    pub request: Option<RequestReport>,
+    /// One entry for each target.
+    pub targets: Vec<TargetReport>,
+    /// Sources that the input doesn't hold.
+    pub not_evaluated: Vec<&'static str>,
+    /// What becomes of an update that is asked for, as long as a CVO of today refuses it.
+    #[serde(skip)]
+    pub now: Option<String>,
+    /// Who gates the cluster, where that was looked for: on a live one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateReport>,
+}
+
+/// What the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cluster {
+    /// The release that it reconciles towards.
+    pub version: Option<String>,
+    /// Its update channel.
+    pub channel: Option<String>,
+}
+
+/// The condition `Upgradeable`, and what it is the union of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UpgradeableReport {
+    /// `True` or `False`.
+    pub status: &'static str,
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition's message.
+    pub message: String,
+    /// The status of the condition that the cluster has now; null where it has none.
+    pub published: Option<&'static str>,
+    /// Where that one is behind the overrides: what follows, and what ends it.
+    pub behind: Option<BehindReport>,
+    /// Every reason not to leave this minor.
+    pub risks: Vec<RiskReport>,
+}
+
+/// The published condition doesn't say yet what overrides mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BehindReport {
+    /// What follows.
+    pub message: &'static str,
+    /// What makes the CVO publish at once.
+    pub commands: [&'static str; 2],
+}
+
+/// Why no update is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AvailabilityReport {
+    /// One word for programs, where there is one.
+    pub reason: Option<String>,
+    /// Sentences for people.
+    pub message: String,
+    /// Updates are listed all the same.
+    #[serde(skip)]
+    pub lists_updates: bool,
+}
+
+/// The cluster's own word on the request; all null where none is about the request as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestReport {
+    /// Whether the cluster accepts it; null while it is at it.
+    pub accepted: Option<bool>,
+    /// The condition's reason.
+    pub reason: Option<String>,
+    /// The condition's message.
+    pub message: Option<String>,
+    /// The condition, as in `ReleaseAccepted=False`.
+    #[serde(skip)]
+    pub condition: String,
+}
+
+/// A reason not to leave this minor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RiskReport {
+    /// Unique among the risks.
+    pub name: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Where to read on.
+    pub url: Option<String>,
+}
+
+/// What the gate says of one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetReport {
+    /// As it was given, else as far as the cluster knows it.
+    pub version: Option<String>,
+    /// As it was given, else as far as the cluster knows it.
+    pub image: Option<String>,
+    /// It is what `spec.desiredUpdate` asks for.
+    #[serde(skip)]
+    pub requested: bool,
+    /// It is what the cluster runs, or is being updated to.
+    #[serde(skip)]
+    pub current: Option<Current>,
+    /// How it relates to the current release.
+    pub update_type: &'static str,
+    /// `allowed` or `blocked`.
+    pub decision: &'static str,
+    /// What blocks.
+    pub failures: Vec<FindingReport>,
+    /// What only warns, or was forced past.
+    pub accepted_risks: Vec<FindingReport>,
+    /// What asks for it; null where it is blocked, where it is what is asked for or runs already, or where no command is
+    /// known.
+    pub command: Option<String>,
+    /// It was named, so its command is shown.
+    #[serde(skip)]
+    pub named: bool,
+}
+
+/// How far the cluster is with what it reconciles towards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Current {
+    /// It runs it.
+    Runs,
+    /// The update to it is in progress.
+    Updating,
+}
+
+impl Current {
+    /// What a reader makes of a request for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runs => "what the cluster runs",
+            Self::Updating => "the update in progress",
+        }
+    }
+}
+
+/// What a precondition has against a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FindingReport {
+    /// The precondition.
+    pub name: &'static str,
+    /// One word for programs.
+    pub reason: String,
+    /// Sentences for people.
+    pub message: String,
+}
+
+impl Report {
+    /// What is shown of a verdict.
+    #[must_use]
+    pub fn new(cluster_version: &ClusterVersion, verdict: &Verdict, not_evaluated: Vec<&'static str>) -> Self {
+        let upgradeable = &verdict.upgradeable;
+        Self {
+            cluster: Cluster {
+                version: given(&cluster_version.desired().version),
+                channel: given(&cluster_version.spec.channel),
+            },
+            upgradeable: UpgradeableReport {
+                status: ConditionStatus::from(upgradeable.holds()).as_str(),
+                reason: upgradeable.reason().to_owned(),
+                message: upgradeable.message().to_owned(),
+                published: cluster_version.condition(condition::UPGRADEABLE).map(|found| found.status.as_str()),
+                behind: behind(cluster_version)
+                    .map(|behind| BehindReport { message: behind.message(), commands: COMMANDS }),
+                risks: verdict.risks.iter().map(RiskReport::new).collect(),
+            },
+            availability: availability(cluster_version).map(|found| AvailabilityReport {
+                reason: found.reason,
+                message: found.message,
+                lists_updates: found.lists_updates,
+            }),
+            request: Target::requested(cluster_version)
+                .map(|_| word(cluster_version).map(RequestReport::new).unwrap_or_default()),
+            targets: verdict
+                .targets
+                .iter()
+                .map(|target_verdict| TargetReport::new(cluster_version, target_verdict))
+                .collect(),
+            not_evaluated,
+            now: None,
+            gate: None,
+        }
+    }
+}
+
+impl RiskReport {
+    fn new(risk: &Risk) -> Self {
+        Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone() }
+    }
+
+    /// A link that says more about this risk, other than where all documentation starts and the end of its message.
+    #[must_use]
+    pub fn own_url(&self) -> Option<&str> {
+        let url = self.url.as_deref()?;
+        (url != message::DOCUMENTATION && !self.message.ends_with(url)).then_some(url)
+    }
+}
+
+impl RequestReport {
+    fn new(word: &Condition) -> Self {
+        let accepted = match standing(word) {
+            Standing::Accepted => Some(true),
+            Standing::Undecided => None,
+            Standing::RefusedForOverrides | Standing::Refused(_) => Some(false),
+        };
+        Self {
+            accepted,
+            reason: given(&word.reason).or_else(|| given(&word.kind)),
+            message: given(&word.message),
+            condition: format!("{}={}", word.kind, word.status.as_str()),
+        }
+    }
+}
+
+impl TargetReport {
+    fn new(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Self {
+        let current = target_verdict
+            .is_current
+            .then(|| if release::is_unfinished(cluster_version) { Current::Updating } else { Current::Runs });
+        let version = given(&target_verdict.target.version).or_else(|| given(&target_verdict.release.version));
+        Self {
+            version,
+            image: given(&target_verdict.release.image),
+            requested: target_verdict.target.origin == Origin::Requested,
+            current,
+            // What runs already is the same, whatever its version looks like.
+            update_type: if target_verdict.is_current { UpdateType::Same } else { target_verdict.update_type }.as_str(),
+            decision: target_verdict.decision().as_str(),
+            failures: target_verdict.failures.iter().map(FindingReport::new).collect(),
+            accepted_risks: target_verdict.accepted_risks.iter().map(FindingReport::new).collect(),
+            command: command(cluster_version, target_verdict),
+            named: target_verdict.target.origin == Origin::Named,
+        }
+    }
+}
+
+impl FindingReport {
+    fn new(finding: &Finding) -> Self {
+        let forced = if finding.forced { message::FORCED } else { "" };
+        Self { name: finding.name, reason: finding.reason.clone(), message: format!("{forced}{}", finding.message) }
+    }
+}
+
+/// Whether something that was asked for is blocked; what is merely available doesn't count.
+#[must_use]
+pub fn blocks_a_request(verdict: &Verdict) -> bool {
+    verdict.targets.iter().any(|target_verdict| {
+        target_verdict.target.origin != Origin::Listed && target_verdict.decision() == Decision::Blocked
+    })
+}
+
+fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

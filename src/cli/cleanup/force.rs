@@ -1,0 +1,107 @@
+//! The force of the bridge that is left in spec: removed under the operator's own conditions, and else reported with
+//! what it waits for.
+
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::Value;
+
+use crate::{
+    api::{ClusterOperator, ClusterVersion, UpdateRecord, names},
+    cli::cleanup::{CleanupError, Report, failed, missing_api, read},
+    controller::{cluster_operators, cluster_versions},
+    gate::Source,
+    plan::{
+        bridge::unforce::decide as decide_unforce,
+        front::Began,
+        role::owns_force,
+        update_records::{RecordWrite, follow},
+    },
+};
+
+/// Removes it, or says why it stays; with `confirmed` false, only looks.
+pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
+    let found =
+        api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
+    let Some(object) = found else { return Ok(()) };
+    let cluster_version = read(&object)?;
+    if !owns_force(&cluster_version) {
+        return Ok(());
+    }
+    let operators = operators(client).await;
+    let (records, endings) = followed(records(client).await, &cluster_version);
+    match decide_unforce(&cluster_version, &operators, &records, Began::default()) {
+        None => {}
+        Some(Err(reason)) => report.stays.push(format!(
+            "spec.desiredUpdate.force, which upgrade-gate set: {} Leave it while the update runs, and run `upgrade-gate \
+             cleanup --yes` again afterwards.",
+            reason.message()
+        )),
+        Some(Ok(patch)) => {
+            report.withdrawn.push("force of spec.desiredUpdate, as its update has completed".to_owned());
+            if confirmed {
+                let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
+                let records: Api<UpdateRecord> = Api::all(client.clone());
+                for (name, status) in endings {
+                    let written = records.patch_status(&name, &params, &Patch::Merge(status)).await;
+                    written.map_err(failed("completing an UpdateRecord"))?;
+                }
+                let written = api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await;
+                written.map_err(failed("removing the force from spec.desiredUpdate"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The ClusterOperators of others. Any that can't be read leaves the source unreadable.
+async fn operators(client: &Client) -> Source<Vec<ClusterOperator>> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_operators());
+    let list = match api.list(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(error) => return Source::Unreadable(error.to_string()),
+    };
+    let others = list.iter().filter(|object| object.metadata.name.as_deref() != Some(names::SELF));
+    let read = others.map(|object| serde_json::to_value(object).and_then(serde_json::from_value));
+    match read.collect::<Result<_, _>>() {
+        Ok(operators) => Source::Read(operators),
+        Err(error) => Source::Unreadable(error.to_string()),
+    }
+}
+
+async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
+    match Api::<UpdateRecord>::all(client.clone()).list(&ListParams::default()).await {
+        Ok(list) => Source::Read(list.items),
+        Err(kube::Error::Api(status)) if status.code == 404 => Source::NotServed,
+        Err(error) => Source::Unreadable(error.to_string()),
+    }
+}
+
+/// The records as they would be if the operator still ran, and what is missing for that: nobody else says any more how
+/// an update ended.
+fn followed(
+    records: Source<Vec<UpdateRecord>>,
+    cluster_version: &ClusterVersion,
+) -> (Source<Vec<UpdateRecord>>, Vec<(String, Value)>) {
+    let mut records = match records {
+        Source::Read(records) => records,
+        Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return (records, Vec::new()),
+    };
+    let mut endings = Vec::new();
+    for write in follow(&records, cluster_version) {
+        match write {
+            RecordWrite::Status { name, patch } => {
+                let record = records.iter_mut().find(|record| record.metadata.name.as_ref() == Some(&name));
+                let status = serde_json::from_value(patch["status"].clone());
+                if let (Some(record), Ok(status)) = (record, status) {
+                    record.status = status;
+                    endings.push((name, patch));
+                }
+            }
+            RecordWrite::Create(_) | RecordWrite::Delete { .. } => {}
+        }
+    }
+    (Source::Read(records), endings)
+}

@@ -1,0 +1,192 @@
+//! `upgrade-gate cleanup`: takes back what the operator has left on a cluster, and says what stays. A ClusterOperator
+//! left behind at `Upgradeable=False` would block minor updates for ever.
+
+mod force;
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+};
+
+use crate::{
+    api::{ClusterVersion, UnreadableClusterVersion, UpdateRecord, names},
+    client,
+    controller::{cluster_operators, cluster_versions, self_lease},
+    plan::{
+        role::CvoLease,
+        withdraw::{Withdrawal, ours, withdrawal},
+    },
+};
+
+/// What was found, as lines for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What was withdrawn, or would be.
+    pub withdrawn: Vec<String>,
+    /// What stays, and what to do about it.
+    pub stays: Vec<String>,
+}
+
+/// Cleaning up has failed; what was done before stays done, and it can be run again.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// An operator would write everything anew.
+    #[error(
+        "the operator is still running: its Lease {namespace}/{name} is fresh. Delete the Deployment first \
+         (`make undeploy`, or kubectl -n {namespace} delete deployment {name}), and run this again within a minute or later",
+        namespace = names::NAMESPACE, name = names::SELF
+    )]
+    StillRunning,
+    /// One may still be running.
+    #[error(
+        "it can't be told whether the operator still runs: its Lease {namespace}/{name} can't be read. Run this as a user \
+         who may get it, such as a cluster administrator",
+        namespace = names::NAMESPACE, name = names::SELF
+    )]
+    MayBeRunning,
+    /// The API server refuses, or can't be reached.
+    #[error("{what}: {}; {}", client::problem(source), advice(source))]
+    Api {
+        /// What was tried.
+        what: &'static str,
+        /// What the API server says, or what kept it from being asked.
+        source: Box<kube::Error>,
+    },
+    /// The object isn't one.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableClusterVersion),
+}
+
+fn advice(error: &kube::Error) -> &'static str {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => "log in again",
+            403 => "the user of the kubeconfig needs the rights of a cluster administrator",
+            _ => "try again",
+        },
+        kube::Error::Auth(_) => "fix the credentials in the kubeconfig",
+        _ => "check the network and the kubeconfig",
+    }
+}
+
+fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {
+    move |source| CleanupError::Api { what, source: Box::new(source) }
+}
+
+/// Withdraws our conditions, a force of ours that is no longer needed, and our ClusterOperator; with `confirmed` false, only looks.
+///
+/// # Errors
+/// The operator is still running or may be, or the API server refuses.
+pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) -> Result<Report, CleanupError> {
+    let mut report = Report::default();
+    match self_lease(client, now).await {
+        CvoLease::Fresh if confirmed => return Err(CleanupError::StillRunning),
+        CvoLease::Fresh => report.stays.push("The operator is still running: delete its Deployment first.".to_owned()),
+        CvoLease::Unknown if confirmed => {
+            // Where nothing can be read, that is what there is to tell.
+            conditions(client, false, &mut report).await?;
+            return Err(CleanupError::MayBeRunning);
+        }
+        CvoLease::Unknown => report.stays.push(
+            "It can't be told whether the operator still runs, as its Lease can't be read: make sure that its Deployment \
+             is gone."
+                .to_owned(),
+        ),
+        CvoLease::Stale | CvoLease::Absent => {}
+    }
+    conditions(client, confirmed, &mut report).await?;
+    force::remove(client, confirmed, &mut report).await?;
+    cluster_operator(client, confirmed, &mut report).await?;
+    records(client, &mut report).await?;
+    Ok(report)
+}
+
+async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
+    let found =
+        api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
+    let Some(object) = found else { return Ok(()) };
+    let mut cluster_version = read(&object)?;
+    if withdrawal(&cluster_version).is_some() {
+        report.withdrawn.push(format!("conditions of ClusterVersion: {}", ours(&cluster_version).join(", ")));
+    }
+    while confirmed && let Some(step) = withdrawal(&cluster_version) {
+        let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
+        let patched = match step {
+            Withdrawal::Conditions(patch) => {
+                api.patch_status(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await
+            }
+            Withdrawal::Ownership(patch) => api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await,
+        };
+        cluster_version = read(&patched.map_err(failed("withdrawing the conditions"))?)?;
+    }
+    Ok(())
+}
+
+fn read(object: &DynamicObject) -> Result<ClusterVersion, UnreadableClusterVersion> {
+    ClusterVersion::from_value(serde_json::to_value(object)?)
+}
+
+async fn cluster_operator(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_operators());
+    let found = api.get_opt(names::SELF).await.or_else(missing_api).map_err(failed("reading the ClusterOperator"))?;
+    if found.is_some() {
+        report.withdrawn.push(format!("ClusterOperator {}", names::SELF));
+        if confirmed {
+            api.delete(names::SELF, &DeleteParams::default()).await.map_err(failed("deleting the ClusterOperator"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn records(client: &Client, report: &mut Report) -> Result<(), CleanupError> {
+    let api: Api<UpdateRecord> = Api::all(client.clone());
+    let found = match api.list_metadata(&ListParams::default()).await {
+        Ok(list) => list.items.len(),
+        Err(kube::Error::Api(status)) if status.code == 404 => 0,
+        Err(error) => return Err(failed("listing UpdateRecords")(error)),
+    };
+    if found > 0 {
+        report.stays.push(format!(
+            "{found} UpdateRecord{}: the account of what was let through. `upgrade-gate history` shows it, deleting the \
+             CRD removes it.",
+            if found == 1 { "" } else { "s" }
+        ));
+    }
+    Ok(())
+}
+
+/// Where the API isn't served, there is nothing of ours either.
+fn missing_api<T>(error: kube::Error) -> Result<Option<T>, kube::Error> {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Ok(None),
+        error => Err(error),
+    }
+}
+
+/// The report as text.
+#[must_use]
+pub fn text(report: &Report, confirmed: bool) -> String {
+    let (done, nothing) = if confirmed {
+        ("Withdrawn", "Nothing of upgrade-gate's was left.")
+    } else {
+        ("Would withdraw", "Nothing of upgrade-gate's is left.")
+    };
+    let mut lines = Vec::new();
+    let indented = |line: &String| format!("  {line}");
+    if report.withdrawn.is_empty() {
+        lines.push(nothing.to_owned());
+    } else {
+        lines.push(format!("{done}:"));
+        lines.extend(report.withdrawn.iter().map(indented));
+    }
+    if !report.stays.is_empty() {
+        lines.push("Stays:".to_owned());
+        lines.extend(report.stays.iter().map(indented));
+    }
+    if !confirmed && !report.withdrawn.is_empty() {
+        lines.push("Nothing was changed; run it with --yes to do so.".to_owned());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,42 @@
+//! `upgrade-gate history`: the updates that went ahead with an accepted risk, for whoever has to account for them.
+//!
+//! ```text
+//! check::read_past   UpdateRecords and status.history, from files or a cluster: the only I/O
+//! merge              one entry for each update, newest first
+//! render             its words
+//! ```
+
+mod merge;
+mod render;
+
+pub use merge::{History, Update, merge};
+
+use crate::cli::check::{self, Error, InputArgs, Output};
+
+/// Lists the updates that went ahead with an accepted risk, newest first; changes nothing.
+///
+/// From UpdateRecords and status.history of the ClusterVersion. Exit code 2: the input or the arguments don't allow
+/// an answer.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where to look.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How to print the answer
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Reads what the arguments name, and renders what it tells.
+///
+/// # Errors
+/// The input doesn't allow an answer.
+pub fn run(args: &Args) -> Result<String, Error> {
+    let history = merge(&check::read_past(&args.input)?);
+    Ok(match args.output {
+        Output::Table => render::table(&history, check::terminal_width()),
+        Output::Json => check::render::json(&history)?,
+        Output::Yaml => check::render::yaml(&history)?,
+        Output::Markdown => render::markdown(&history),
+    })
+}

@@ -1,0 +1,272 @@
+//! Reading a type from a [`Node`]: serde's own errors, told with the line, the field and words that a person
+//! who writes YAML uses.
+
+use std::fmt;
+
+use serde::{
+    de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor},
+    forward_to_deserialize_any,
+};
+use serde_json::Value;
+
+use crate::cli::input::node::{Content, Node};
+
+/// Characters of a value that an error repeats.
+const EXCERPT: usize = 40;
+
+/// A field that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where it stands.
+    pub line: Option<usize>,
+    /// Its place in the object, outermost first.
+    path: Vec<String>,
+    /// What was found there, and what was expected.
+    problem: String,
+}
+
+impl FieldError {
+    fn new(problem: String) -> Self {
+        Self { line: None, path: Vec::new(), problem }
+    }
+
+    /// The error with a line, if it has none yet.
+    pub fn at(self, line: usize) -> Self {
+        Self { line: self.line.or(Some(line)), ..self }
+    }
+
+    /// The error of something inside the field that `key` names.
+    fn within(mut self, key: impl Into<String>, node: &Node) -> Self {
+        self.path.insert(0, key.into());
+        self.at(node.line)
+    }
+
+    /// The field as `kubectl explain` would take it, with positions in lists.
+    fn field(&self) -> String {
+        let mut field = String::new();
+        for part in &self.path {
+            if !field.is_empty() && !part.starts_with('[') {
+                field.push('.');
+            }
+            field.push_str(part);
+        }
+        field
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field() {
+            field if field.is_empty() => formatter.write_str(&self.problem),
+            field => write!(formatter, "{field}: {}", self.problem),
+        }
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+impl de::Error for FieldError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let expected = match expected.to_string() {
+            text if text == "a sequence" => "a list".to_owned(),
+            text if text == "a map" || text.starts_with("struct ") => "a mapping".to_owned(),
+            text if text == "i64" => "a whole number".to_owned(),
+            text => text,
+        };
+        let scalar = matches!(
+            found,
+            Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
+        );
+        let hint = if scalar && expected == "a string" { " (put it in quotes)" } else { "" };
+        Self::new(format!("found {}, expected {expected}{hint}", describe(found)))
+    }
+
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
+        let excerpt: String = found.chars().take(EXCERPT).collect();
+        Self::new(format!("found the string {excerpt:?}, expected one of {}", expected.join(", ")))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("found no {field}, which every object has"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new(format!("found {field} twice, expected it once"))
+    }
+}
+
+/// A value, in a sentence that begins with "found".
+pub fn describe(value: Unexpected<'_>) -> String {
+    match value {
+        Unexpected::Bool(value) => format!("the boolean {value}"),
+        Unexpected::Unsigned(value) => format!("the number {value}"),
+        Unexpected::Signed(value) => format!("the number {value}"),
+        Unexpected::Float(value) => format!("the number {value}"),
+        Unexpected::Str(text) if text.chars().count() > EXCERPT => {
+            format!("the string {:?}…", text.chars().take(EXCERPT).collect::<String>())
+        }
+        Unexpected::Str(text) => format!("the string {text:?}"),
+        Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map => "a mapping".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+impl<'de> Deserializer<'de> for &'de Node {
+    type Error = FieldError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match &self.content {
+            Content::Scalar(Value::Bool(value)) => visitor.visit_bool(*value),
+            Content::Scalar(Value::String(text)) => visitor.visit_borrowed_str(text),
+            Content::Scalar(Value::Number(number)) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(value), ..) => visitor.visit_u64(value),
+                (_, Some(value), _) => visitor.visit_i64(value),
+                (.., value) => visitor.visit_f64(value.unwrap_or(f64::NAN)),
+            },
+            Content::Scalar(_) => visitor.visit_unit(),
+            Content::List(nodes) => visitor.visit_seq(Elements { nodes, position: 0 }),
+            Content::Mapping(fields) => visitor.visit_map(Fields { fields, value: None }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match &self.content {
+            Content::Scalar(Value::Null) => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &str, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// A derived struct would take a list for its fields in order, and an empty one for all defaults.
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &str, _: &[&str], visitor: V) -> Result<V::Value, FieldError> {
+        match &self.content {
+            Content::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    /// A word out of a few, as an unnamed variant; anything else gets the error of a wrong type.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => {
+                let word: de::value::StrDeserializer<'de, FieldError> = text.as_str().into_deserializer();
+                visitor.visit_enum(word)
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        tuple tuple_struct map identifier ignored_any
+    }
+}
+
+struct Elements<'de> {
+    nodes: &'de [Node],
+    position: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = FieldError;
+
+    fn next_element_seed<T: de::DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, FieldError> {
+        let Some(node) = self.nodes.get(self.position) else { return Ok(None) };
+        let position = self.position;
+        self.position += 1;
+        seed.deserialize(node).map(Some).map_err(|error| error.within(format!("[{position}]"), node))
+    }
+}
+
+struct Fields<'de> {
+    fields: &'de [(String, Node)],
+    value: Option<(&'de str, &'de Node)>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'de> {
+    type Error = FieldError;
+
+    fn next_key_seed<K: de::DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, FieldError> {
+        let Some(((key, node), rest)) = self.fields.split_first() else { return Ok(None) };
+        self.fields = rest;
+        self.value = Some((key, node));
+        let key: de::value::BorrowedStrDeserializer<'de, FieldError> = de::value::BorrowedStrDeserializer::new(key);
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<V: de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, FieldError> {
+        let Some((key, node)) = self.value.take() else { return seed.deserialize(().into_deserializer()) };
+        seed.deserialize(node).map_err(|error| error.within(key, node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::api::ClusterVersion;
+
+    #[rstest]
+    #[case::text_for_a_list(
+        "spec:\n  overrides: none\n",
+        2,
+        "spec.overrides: found the string \"none\", expected a list"
+    )]
+    #[case::boolean_in_quotes(
+        "spec:\n  overrides:\n  - kind: A\n    unmanaged: \"true\"\n",
+        4,
+        "spec.overrides[0].unmanaged: found the string \"true\", expected a boolean"
+    )]
+    #[case::number_for_text(
+        "status:\n  desired:\n    version: 4.20\n",
+        3,
+        "status.desired.version: found the number 4.2, expected a string (put it in quotes)"
+    )]
+    #[case::list_for_a_mapping("spec: {}\nstatus:\n- 1\n", 3, "status: found a list, expected a mapping")]
+    #[case::object_is_text("text\n", 1, "found the string \"text\", expected a mapping")]
+    fn a_field_of_the_wrong_type_is_named_with_its_line(#[case] yaml: &str, #[case] line: usize, #[case] text: &str) {
+        let node = Node::from_yaml(yaml, 1).unwrap();
+        let error = node.read::<ClusterVersion>().unwrap_err();
+        assert_eq!((error.line, error.to_string().as_str()), (Some(line), text));
+    }
+
+    #[rstest]
+    #[case::another_word("Nobody", "spec.by: found the string \"Nobody\", expected one of Gate, Bridge, Force")]
+    #[case::no_word("[1]", "spec.by: found a list, expected enum AcceptedBy")]
+    fn a_word_out_of_a_few_is_read_or_refused(#[case] by: &str, #[case] text: &str) {
+        let yaml = |by: &str| {
+            format!(
+                "metadata: {{name: a}}\nspec: {{from: a, to: b, type: patch, image: c, overrides: [], acceptedRisks: d, \
+                 by: {by}, acceptedTime: e}}\nstatus: {{outcome: Abandoned}}\n"
+            )
+        };
+        let read = |by| Node::from_yaml(&yaml(by), 1).unwrap().read::<crate::api::UpdateRecord>();
+        assert_eq!(read("Bridge").unwrap().spec.by, crate::api::AcceptedBy::Bridge);
+        assert_eq!(read(by).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn a_tree_reads_like_the_same_object_from_the_api_server() {
+        let json = r#"{"metadata": {"name": "version", "generation": 3, "unknown": [1, -2, 0.5, null]},
+            "spec": {"channel": null, "overrides": [{"kind": "A", "unmanaged": true}]},
+            "status": {"history": [{"state": "Completed", "version": "4.21.1", "new": {"a": 18446744073709551615}}]}}"#;
+        let expected = ClusterVersion::from_value(serde_json::from_str(json).unwrap()).unwrap();
+        assert_eq!(Node::from_json(json, 1).unwrap().read::<ClusterVersion>().unwrap(), expected);
+        assert_eq!(Node::from_yaml(json, 1).unwrap().read::<ClusterVersion>().unwrap(), expected);
+    }
+}

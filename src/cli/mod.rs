@@ -1,0 +1,9 @@
+//! The commands that people run, and how each shows its answer. None of them decides: verdicts come from [`crate::gate`],
+//! what the operator would write from [`crate::plan`].
+
+pub mod check;
+pub mod cleanup;
+pub mod crd;
+pub mod history;
+pub mod input;
+pub mod plugin;

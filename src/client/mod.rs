@@ -1,0 +1,335 @@
+//! The way to a cluster, for every command: which one, as whom, and through which proxy. What goes wrong on it is told
+//! without what a kubeconfig keeps secret.
+
+pub mod rate_limit;
+
+use std::{env, io::ErrorKind, net::IpAddr, path::PathBuf, process::ExitStatus};
+
+use clap::{Args, builder::OsStringValueParser, builder::TypedValueParser as _};
+use http::{HeaderValue, Request, Response, Uri, header::USER_AGENT};
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::{
+    client::{AuthError, Body, ClientBuilder, DynBody},
+    config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use tower::util::{BoxService, MapErr, MapErrLayer};
+
+use crate::escape::{causes, escape};
+
+/// Stands in for `--kubeconfig`, for every command that goes to a cluster.
+const KUBECONFIG_VARIABLE: &str = "UPGRADE_GATE_KUBECONFIG";
+/// Stands in for `--context`, likewise.
+const CONTEXT_VARIABLE: &str = "UPGRADE_GATE_CONTEXT";
+
+/// Which cluster to talk to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// Kubeconfig of the cluster, instead of KUBECONFIG, ~/.kube/config or the Pod's own account
+    #[arg(long, value_name = "FILE", env = KUBECONFIG_VARIABLE,
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME", env = CONTEXT_VARIABLE)]
+    pub context: Option<String>,
+}
+
+/// The cluster's address or credentials can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The kubeconfig, or the context in it.
+    #[error("{path}: {}; name a readable kubeconfig with --kubeconfig, and a context that is in it with --context", causes(source), path = path.display())]
+    Kubeconfig {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// A context, where the kubeconfig is found by the usual rules.
+    #[error("context {context}: {}; `kubectl config get-contexts` lists what there is", causes(source))]
+    Context {
+        /// What was asked for.
+        context: String,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// A file that `KUBECONFIG` names.
+    #[error("KUBECONFIG names {path}: {}; fix that file, or name another with --kubeconfig", causes(source), path = path.display())]
+    Variable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// This process runs in a Pod, whose account is incomplete.
+    #[error("the Pod's account can't be used: {}; use --kubeconfig or KUBECONFIG", causes(.0))]
+    Pod(InClusterError),
+    /// Neither a kubeconfig nor a Pod's account.
+    #[error("no cluster is configured; use --kubeconfig or KUBECONFIG")]
+    None,
+    /// The proxy on the way, whose URL may hold a password.
+    #[error(
+        "the proxy can't be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
+    )]
+    Proxy,
+    /// What the kubeconfig says of the user or the cluster.
+    #[error("{server}: {}; fix the kubeconfig, or name another with --kubeconfig", problem(source))]
+    Client {
+        /// The cluster's address.
+        server: String,
+        /// What is wrong.
+        source: Box<kube::Error>,
+    },
+}
+
+/// A credential plugin has failed. The library's own error quotes its arguments, its environment and what it printed.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// It says so.
+    #[error("the credential plugin of the kubeconfig failed ({0})")]
+    Failed(ExitStatus),
+    /// It has printed something else than a credential.
+    #[error("the credential plugin of the kubeconfig printed no ExecCredential")]
+    NoCredential,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Answers = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// A client in the making, whose requests fail without telling secrets.
+pub type Builder = ClientBuilder<MapErr<Answers, fn(BoxError) -> BoxError>>;
+
+impl ClusterArgs {
+    /// The same cluster as with the flags of every other command, for flags that the environment can't stand in for by
+    /// itself: beside `--from`, it would contradict.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
+    pub fn of(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Self {
+        Self {
+            kubeconfig: kubeconfig.cloned().or_else(|| env::var_os(KUBECONFIG_VARIABLE).map(PathBuf::from)),
+            context: context.cloned().or_else(|| env::var(CONTEXT_VARIABLE).ok()),
+        }
+    }
+
+    /// The client's configuration. In the API server's audit log its requests are this command's.
+    ///
+    /// # Errors
+    /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
+    pub async fn resolve(&self, command: &str) -> Result<Config, ClusterError> {
+        let mut config = self.connection().await?;
+        let agent = HeaderValue::try_from(format!("upgrade-gate/{} ({command})", env!("CARGO_PKG_VERSION")));
+        config.headers.extend(agent.ok().map(|agent| (USER_AGENT, agent)));
+        Ok(config)
+    }
+
+    async fn connection(&self) -> Result<Config, ClusterError> {
+        // Set to nothing, a variable is as good as not set.
+        let path = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty());
+        let context = self.context.as_ref().filter(|context| !context.is_empty());
+        let kubeconfig = match path {
+            Some(path) => {
+                Kubeconfig::read_from(path).map_err(|source| ClusterError::Kubeconfig { path: path.clone(), source })
+            }
+            None => Kubeconfig::read().map_err(of_the_environment),
+        };
+        let config = match kubeconfig {
+            Ok(kubeconfig) => of_kubeconfig(kubeconfig, path, context).await,
+            Err(error) => Err(error),
+        };
+        match (path, context) {
+            (None, None) => config.or_else(of_a_pod),
+            _ => config,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
+async fn of_kubeconfig(
+    kubeconfig: Kubeconfig,
+    path: Option<&PathBuf>,
+    context: Option<&String>,
+) -> Result<Config, ClusterError> {
+    let proxy = proxy_of(&kubeconfig, context)?;
+    let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
+    match Config::from_custom_kubeconfig(kubeconfig, &options).await {
+        Ok(mut config) => {
+            config.proxy_url = proxy;
+            Ok(config)
+        }
+        Err(source) => Err(match (path, context) {
+            (Some(path), _) => ClusterError::Kubeconfig { path: path.clone(), source },
+            (None, Some(context)) => ClusterError::Context { context: context.clone(), source },
+            (None, None) => of_the_environment(source),
+        }),
+    }
+}
+
+/// Names the kubeconfig that is to blame, of those that are found without a flag.
+#[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
+fn of_the_environment(source: KubeconfigError) -> ClusterError {
+    let variable = env::var_os("KUBECONFIG").unwrap_or_default();
+    let named: Vec<PathBuf> = env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty()).collect();
+    match (named.as_slice(), &source) {
+        ([], KubeconfigError::FindPath) => ClusterError::None,
+        ([], KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => ClusterError::None,
+        ([], _) => ClusterError::Kubeconfig { path: PathBuf::from("~/.kube/config"), source },
+        ([first, ..], _) => {
+            let broken = named.iter().find(|path| Kubeconfig::read_from(path).is_err());
+            ClusterError::Variable { path: broken.unwrap_or(first).clone(), source }
+        }
+    }
+}
+
+/// A Pod's own account, where no kubeconfig can be used. A Pod goes to its own API server, and through no proxy.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
+fn of_a_pod(error: ClusterError) -> Result<Config, ClusterError> {
+    if matches!(error, ClusterError::Proxy) {
+        return Err(error);
+    }
+    Config::incluster().map_err(|pod| match (pod, error) {
+        // Where its address isn't in the environment, this is no Pod.
+        (InClusterError::ReadEnvironmentVariable(_), error) => error,
+        (pod, ClusterError::None) => ClusterError::Pod(pod),
+        (_, error) => error,
+    })
+}
+
+/// The proxy to the cluster of that context. The library would hold `NO_PROXY` against the proxy itself rather than
+/// against the cluster, so that isn't left to it.
+fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&String>) -> Result<Option<Uri>, ClusterError> {
+    let Some(name) = context.or(kubeconfig.current_context.as_ref()) else { return Ok(None) };
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *name);
+    let Some(name) = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster) else {
+        return Ok(None);
+    };
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == *name);
+    let Some(cluster) = cluster.and_then(|cluster| cluster.cluster.as_ref()) else { return Ok(None) };
+    let Some(server) = cluster.server.as_ref().and_then(|server| server.parse().ok()) else { return Ok(None) };
+    #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
+    let variable = |names: [&str; 2]| {
+        names.into_iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty())).unwrap_or_default()
+    };
+    let own = cluster.proxy_url.as_deref().unwrap_or_default();
+    proxy(&server, own, &variable(["HTTPS_PROXY", "https_proxy"]), &variable(["NO_PROXY", "no_proxy"]))
+}
+
+/// As for kubectl: the kubeconfig's own whatever else is set; else the environment's, for https, and neither to this
+/// machine nor to what `NO_PROXY` names. Each may be empty.
+fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result<Option<Uri>, ClusterError> {
+    let usable = |text: &str| {
+        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url: Option<Uri> = url.parse().ok();
+        url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host() != Some(""))
+            .ok_or(ClusterError::Proxy)
+    };
+    if !own.is_empty() {
+        return usable(own).map(Some);
+    }
+    if environment.is_empty() {
+        return Ok(None);
+    }
+    let url = usable(environment)?;
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    // To the matcher, a domain means all below it as well; a leading `*` it doesn't know.
+    let matcher = Matcher::builder().https(environment).no(exceptions.replace("*.", ".")).build();
+    Ok(Some(url).filter(|_| !is_here && matcher.intercept(server).is_some()))
+}
+
+/// A cluster's address, without what may stand before an `@` in it.
+#[must_use]
+pub fn address(server: &Uri) -> String {
+    let text = escape(&server.to_string());
+    let user = server.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+    user.map_or(text.clone(), |(user, _)| text.replacen(&format!("{user}@"), "", 1))
+}
+
+/// Begins a client of that cluster. None of its requests fails with what a credential plugin was given or has printed.
+///
+/// # Errors
+/// The configuration doesn't make a client; [`problem`] tells why.
+pub fn builder(config: Config) -> kube::Result<Builder> {
+    let harmless = MapErrLayer::new(without_secrets as fn(BoxError) -> BoxError);
+    Ok(ClientBuilder::try_from(config)?.with_layer(&harmless))
+}
+
+fn without_secrets(error: BoxError) -> BoxError {
+    match error.downcast_ref().and_then(plugin) {
+        Some(plugin) => plugin.into(),
+        None => error,
+    }
+}
+
+fn plugin(error: &AuthError) -> Option<PluginError> {
+    match error {
+        AuthError::AuthExecRun { out, .. } => Some(PluginError::Failed(out.status)),
+        AuthError::AuthExecParse(_) => Some(PluginError::NoCredential),
+        _ => None,
+    }
+}
+
+/// What keeps a client or its request from an answer, without the layers of the client, of which a person has never
+/// heard.
+#[must_use]
+pub fn problem(error: &kube::Error) -> String {
+    if let kube::Error::Auth(error) = error
+        && let Some(plugin) = plugin(error)
+    {
+        return plugin.to_string();
+    }
+    let problem = causes(error);
+    let problem = problem.strip_prefix("ServiceError: ").unwrap_or(&problem);
+    problem.strip_prefix("client error (Connect): ").unwrap_or(problem).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const PROXY: &str = "http://me:secret@proxy.example.com:3128";
+
+    #[rstest]
+    #[case::none("https://api.example.com:6443", "", "", "", None)]
+    #[case::of_the_environment("https://api.example.com:6443", "", PROXY, "", Some(PROXY))]
+    #[case::without_a_scheme("https://api.example.com", "", "proxy:3128", "", Some("http://proxy:3128/"))]
+    #[case::over_tls("https://api.example.com", "", "https://proxy", "", Some("https://proxy/"))]
+    #[case::of_the_kubeconfig("https://api.example.com", "https://here:1080", PROXY, "*", Some("https://here:1080"))]
+    #[case::of_the_kubeconfig_to_this_machine("http://localhost", "http://here", "", "", Some("http://here/"))]
+    #[case::not_over_http("http://api.example.com", "", PROXY, "", None)]
+    #[case::not_to_this_machine("https://localhost:6443", "", PROXY, "", None)]
+    #[case::not_to_a_loopback("https://127.0.0.2:6443", "", PROXY, "", None)]
+    #[case::not_to_a_loopback_of_ipv6("https://[::1]:6443", "", PROXY, "", None)]
+    #[case::excepted_by_name("https://api.example.com:6443", "", PROXY, "localhost, api.example.com,", None)]
+    #[case::excepted_by_domain("https://api.example.com:6443", "", PROXY, ".example.com", None)]
+    #[case::excepted_by_wildcard("https://api.example.com:6443", "", PROXY, "*.example.com", None)]
+    #[case::excepted_by_network("https://10.1.2.3:6443", "", PROXY, "10.0.0.0/8", None)]
+    #[case::all_excepted("https://api.example.com:6443", "", PROXY, "*", None)]
+    #[case::another_excepted("https://api.example.com:6443", "", PROXY, "example.org,proxy.example.com", Some(PROXY))]
+    fn the_proxy_is_that_of_kubectl(
+        #[case] server: &str,
+        #[case] own: &str,
+        #[case] environment: &str,
+        #[case] exceptions: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let found = proxy(&server.parse().unwrap(), own, environment, exceptions).unwrap();
+        assert_eq!(found, expected.map(|url| url.parse().unwrap()));
+    }
+
+    #[rstest]
+    #[case::another_scheme("socks5://me:secret@proxy")]
+    #[case::no_host("http://")]
+    #[case::no_url("http://me:secret@pro xy")]
+    fn a_proxy_that_cannot_be_used_is_not_quoted(#[case] url: &str) {
+        let error = proxy(&"https://api.example.com".parse().unwrap(), "", url, "").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[rstest]
+    #[case::plain("https://api.example.com:6443", "https://api.example.com:6443/")]
+    #[case::user("https://me:secret@api.example.com:6443/path", "https://api.example.com:6443/path")]
+    fn an_address_tells_no_password(#[case] server: &str, #[case] expected: &str) {
+        assert_eq!(address(&server.parse().unwrap()), expected);
+    }
+}

@@ -1,0 +1,303 @@
+//! What the operator counts and shows, in the OpenMetrics format with the prefix `upgrade_gate_`. Labels are closed sets,
+//! but for the names of risks, of which at most [`RISK_NAMES`] are shown.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{
+    gate::{Snapshot, UpdateType, Verdict, would_leave_minor},
+    plan::{
+        bridge::{skip_reason::SkipReason, unforce::KeepReason},
+        role::Role,
+    },
+};
+
+/// Names of risks that have a series of their own; further ones share the name `other`.
+pub const RISK_NAMES: usize = 50;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Risk {
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Type {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decision {
+    r#type: &'static str,
+    decision: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModeLabel {
+    mode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabel {
+    reason: &'static str,
+}
+
+/// All metrics of the operator.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    upgradeable: Gauge,
+    risk: Family<Risk, Gauge>,
+    update_allowed: Family<Type, Gauge>,
+    overrides_unmanaged: Gauge,
+    decisions: Family<Decision, Counter>,
+    writes: Family<Written, Counter>,
+    mode: Family<ModeLabel, Gauge>,
+    bridge_refusal: Family<RefusalLabel, Gauge>,
+    last_refusal: std::sync::Mutex<Option<SkipReason>>,
+    bridge_force_standing: Gauge,
+    bridge_force_kept: Family<RefusalLabel, Gauge>,
+    last_kept: std::sync::Mutex<Option<&'static str>>,
+    bridge_unverified: Gauge,
+    leader: Gauge,
+    contention: Counter,
+    reconcile_duration: Histogram,
+    last_evaluation: Gauge<f64, AtomicU64>,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "registering is work, not a default")]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("upgrade_gate");
+        let metrics = Self {
+            upgradeable: Gauge::default(),
+            risk: Family::default(),
+            update_allowed: Family::default(),
+            overrides_unmanaged: Gauge::default(),
+            decisions: Family::default(),
+            writes: Family::default(),
+            mode: Family::default(),
+            bridge_refusal: Family::default(),
+            last_refusal: std::sync::Mutex::default(),
+            bridge_force_standing: Gauge::default(),
+            bridge_force_kept: Family::default(),
+            last_kept: std::sync::Mutex::default(),
+            bridge_unverified: Gauge::default(),
+            leader: Gauge::default(),
+            contention: Counter::default(),
+            reconcile_duration: Histogram::new([0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
+            last_evaluation: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("upgradeable", "Whether minor and major updates may go ahead", metrics.upgradeable.clone());
+        registry.register("risk", "Reasons not to leave this minor, by name", metrics.risk.clone());
+        registry.register(
+            "update_allowed",
+            "Whether the gate lets updates of that type go ahead",
+            metrics.update_allowed.clone(),
+        );
+        registry.register(
+            "overrides_unmanaged",
+            "Entries of spec.overrides with unmanaged: true",
+            metrics.overrides_unmanaged.clone(),
+        );
+        registry.register("decisions", "Requests decided, by type of update", metrics.decisions.clone());
+        registry.register("writes", "Writes to ClusterVersion, by kind and result", metrics.writes.clone());
+        registry.register("mode", "The mode that the operator acts in", metrics.mode.clone());
+        registry.register(
+            "bridge_refusal",
+            "Why the bridge doesn't let the requested update through",
+            metrics.bridge_refusal.clone(),
+        );
+        registry.register(
+            "bridge_force_standing",
+            "Whether spec.desiredUpdate.force is still set by the bridge",
+            metrics.bridge_force_standing.clone(),
+        );
+        registry.register(
+            "bridge_force_kept",
+            "Why the bridge doesn't remove its force from spec.desiredUpdate yet",
+            metrics.bridge_force_kept.clone(),
+        );
+        registry.register(
+            "bridge_unverified",
+            "Whether an update that the bridge forced was completed without a verified signature",
+            metrics.bridge_unverified.clone(),
+        );
+        registry.register("leader", "Whether this replica writes", metrics.leader.clone());
+        registry.register(
+            "contention",
+            "Times that another writer took back what this one wrote",
+            metrics.contention.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "From an event to the last write that it called for",
+            metrics.reconcile_duration.clone(),
+        );
+        registry.register(
+            "last_evaluation_timestamp_seconds",
+            "When the cluster was last judged, in Unix time",
+            metrics.last_evaluation.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    /// Shows a verdict. A series goes when its risk does.
+    pub fn evaluated(&self, snapshot: &Snapshot, verdict: &Verdict) {
+        self.upgradeable.set(verdict.upgradeable.holds().into());
+        self.risk.clear();
+        for risk in verdict.risks.iter().take(RISK_NAMES) {
+            self.risk.get_or_create(&Risk { name: risk.name.clone() }).set(1);
+        }
+        if let Some(others) = verdict.risks.len().checked_sub(RISK_NAMES).filter(|&others| others > 0) {
+            let others = i64::try_from(others).unwrap_or(i64::MAX);
+            self.risk.get_or_create(&Risk { name: "other".to_owned() }).set(others);
+        }
+        for update_type in [UpdateType::Patch, UpdateType::Minor, UpdateType::Major] {
+            let allowed = verdict.upgradeable.holds() || !would_leave_minor(update_type);
+            self.update_allowed.get_or_create(&Type { r#type: update_type.as_str() }).set(allowed.into());
+        }
+        let overrides = snapshot.cluster_version.unmanaged_overrides().count();
+        self.overrides_unmanaged.set(i64::try_from(overrides).unwrap_or(i64::MAX));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into an f64's mantissa")]
+        self.last_evaluation.set(snapshot.now.as_millisecond() as f64 / 1000.0);
+    }
+
+    /// Counts a decision on a request.
+    pub fn decided(&self, update_type: UpdateType, decision: crate::gate::Decision) {
+        let labels = Decision { r#type: update_type.as_str(), decision: decision.as_str() };
+        self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// Counts a write.
+    pub fn wrote(&self, kind: &'static str, result: &'static str) {
+        self.writes.get_or_create(&Written { kind, result }).inc();
+    }
+
+    /// Counts a field that another writer took back.
+    pub fn contended(&self) {
+        self.contention.inc();
+    }
+
+    /// Shows what the operator acts as.
+    pub fn acts_as(&self, role: Role) {
+        self.mode.clear();
+        self.mode.get_or_create(&ModeLabel { mode: role.as_str() }).set(1);
+    }
+
+    /// Shows how the bridge is. Returns whether it refuses for another reason than before.
+    pub fn bridges(&self, skip_reason: Option<SkipReason>) -> bool {
+        let mut last = self.last_refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *last == skip_reason {
+            return false;
+        }
+        *last = skip_reason;
+        self.bridge_refusal.clear();
+        if let Some(skip_reason) = skip_reason {
+            self.bridge_refusal.get_or_create(&RefusalLabel { reason: skip_reason.as_str() }).set(1);
+        }
+        true
+    }
+
+    /// Shows whether a force of the bridge is in spec, and why it stays. Returns whether it stays for another reason than
+    /// before.
+    pub fn keeps_force(&self, is_set: bool, reason: Option<&KeepReason>) -> bool {
+        self.bridge_force_standing.set(is_set.into());
+        let reason = reason.map(KeepReason::as_str);
+        let mut last = self.last_kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *last == reason {
+            return false;
+        }
+        *last = reason;
+        self.bridge_force_kept.clear();
+        if let Some(reason) = reason {
+            self.bridge_force_kept.get_or_create(&RefusalLabel { reason }).set(1);
+        }
+        true
+    }
+
+    /// Shows whether an update of the bridge went unverified.
+    pub fn is_unverified(&self, unverified: bool) {
+        self.bridge_unverified.set(unverified.into());
+    }
+
+    /// Shows whether this replica writes. One that doesn't has nothing to show of modes and bridges.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
+        if !leads {
+            self.mode.clear();
+            self.bridges(None);
+            self.keeps_force(false, None);
+            self.is_unverified(false);
+        }
+    }
+
+    /// Observes how long a reconciliation took.
+    pub fn reconciled(&self, duration: std::time::Duration) {
+        self.reconcile_duration.observe(duration.as_secs_f64());
+    }
+
+    /// The text of /metrics.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String doesn't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Authority, Source, evaluate};
+
+    fn shown(metrics: &Metrics, operators: usize) -> String {
+        let operator = |index: usize| crate::api::ClusterOperator {
+            name: format!("operator-{index:03}"),
+            upgradeable: Ok(Some(crate::api::Condition {
+                status: crate::api::ConditionStatus::False,
+                ..crate::api::Condition::default()
+            })),
+            health: crate::api::Health::default(),
+        };
+        let snapshot = Snapshot {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            cluster_version: crate::api::ClusterVersion::default(),
+            cluster_operators: Source::Read((0..operators).map(operator).collect()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: Authority::Sole,
+            targets: Vec::new(),
+        };
+        metrics.evaluated(&snapshot, &evaluate(&snapshot));
+        metrics.text()
+    }
+
+    #[test]
+    fn at_most_fifty_risks_have_a_name_and_a_series_goes_with_its_risk() {
+        let metrics = Metrics::new();
+        let many = shown(&metrics, 60);
+        assert_eq!(many.matches("upgrade_gate_risk{").count(), 51);
+        assert!(many.contains("upgrade_gate_risk{name=\"other\"} 10"), "{many}");
+        assert!(many.contains("upgrade_gate_upgradeable 0"));
+        assert!(many.contains("upgrade_gate_update_allowed{type=\"patch\"} 1"));
+        assert!(many.contains("upgrade_gate_update_allowed{type=\"minor\"} 0"));
+        let none = shown(&metrics, 0);
+        assert!(!none.contains("upgrade_gate_risk{"), "{none}");
+        assert!(none.contains("upgrade_gate_update_allowed{type=\"minor\"} 1"));
+    }
+}

@@ -1,0 +1,174 @@
+//! What is asked of the API server when it is needed, rather than watched: the CVO's Lease and the admission policy.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::{MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        coordination::v1::Lease,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use kube::{Api, Client};
+
+use crate::{
+    api::names::{self, CVO_LEASE},
+    plan::role::CvoLease,
+};
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A Lease that wasn't renewed for so many of its durations has lost its holder.
+const DURATIONS: i64 = 3;
+/// What the policy asks before it looks at a request. Under one condition more, some requests would pass.
+const CONDITIONS: [&str; 1] = ["changes-the-requested-update"];
+
+/// Whether a CVO renews its Lease.
+pub async fn cvo_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
+    lease(client, CVO_LEASE, now).await
+}
+
+/// Whether an operator of our own renews its Lease.
+pub async fn self_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
+    lease(client, (names::NAMESPACE, names::SELF), now).await
+}
+
+/// What can't be read is unknown; the role that follows from it is what is told, once.
+async fn lease(client: &Client, (namespace, name): (&str, &str), now: jiff::Timestamp) -> CvoLease {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    match tokio::time::timeout(TIMEOUT, leases.get_opt(name)).await {
+        Ok(Ok(Some(lease))) => freshness(&lease, now),
+        Ok(Ok(None)) => CvoLease::Absent,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the Lease {namespace}/{name} can't be read");
+            CvoLease::Unknown
+        }
+        Err(_) => CvoLease::Unknown,
+    }
+}
+
+fn freshness(lease: &Lease, now: jiff::Timestamp) -> CvoLease {
+    let Some(spec) = &lease.spec else { return CvoLease::Stale };
+    let held = spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty());
+    let renewed = spec.renew_time.as_ref().map(|time| time.0);
+    match (renewed, spec.lease_duration_seconds) {
+        (Some(renewed), Some(duration))
+            if held && now.duration_since(renewed).as_secs() < DURATIONS * i64::from(duration) =>
+        {
+            CvoLease::Fresh
+        }
+        _ => CvoLease::Stale,
+    }
+}
+
+/// Whether the admission policy and its binding that denies are installed, for every request. What can't be read isn't.
+pub async fn policy_is_installed(client: &Client) -> bool {
+    policy(client).await.unwrap_or(false)
+}
+
+/// The same; `None` where it can't be read.
+pub async fn policy(client: &Client) -> Option<bool> {
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
+    let both = futures::future::join(policies.get_opt(names::POLICY), bindings.get_opt(names::POLICY));
+    match tokio::time::timeout(TIMEOUT, both).await {
+        Ok((Ok(Some(policy)), Ok(Some(binding)))) => Some(is_in_force(&policy, &binding)),
+        Ok((Ok(_), Ok(_))) => Some(false),
+        Err(_) => None,
+        Ok((Err(error), _) | (_, Err(error))) => {
+            tracing::warn!(%error, "the ValidatingAdmissionPolicy can't be read");
+            None
+        }
+    }
+}
+
+fn is_in_force(policy: &ValidatingAdmissionPolicy, binding: &ValidatingAdmissionPolicyBinding) -> bool {
+    let fails_closed = policy.spec.as_ref().is_some_and(|spec| {
+        spec.failure_policy.as_deref().is_none_or(|policy| policy == "Fail")
+            && spec.validations.as_ref().is_some_and(|validations| !validations.is_empty())
+    });
+    let is_for_all = policy.spec.as_ref().is_some_and(|spec| {
+        let conditions = spec.match_conditions.iter().flatten().map(|condition| condition.name.as_str());
+        conditions.eq(CONDITIONS) && spec.match_constraints.as_ref().is_some_and(leaves_nothing_out)
+    });
+    let denies = binding.spec.as_ref().is_some_and(|spec| {
+        spec.policy_name.as_deref() == Some(names::POLICY)
+            && spec.match_resources.is_none()
+            && spec.validation_actions.iter().flatten().any(|action| action == "Deny")
+    });
+    fails_closed && is_for_all && denies
+}
+
+/// The API server writes empty selectors where there were none.
+fn leaves_nothing_out(constraints: &MatchResources) -> bool {
+    let selectors = [&constraints.namespace_selector, &constraints.object_selector];
+    selectors.into_iter().flatten().all(|selector| *selector == LabelSelector::default())
+        && constraints.exclude_resource_rules.iter().flatten().next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::just_renewed(json!({"holderIdentity": "a", "renewTime": "2026-01-01T00:00:59.000000Z", "leaseDurationSeconds": 20}), CvoLease::Fresh)]
+    #[case::within_three_durations(json!({"holderIdentity": "a", "renewTime": "2026-01-01T00:00:01.000000Z", "leaseDurationSeconds": 20}), CvoLease::Fresh)]
+    #[case::older(json!({"holderIdentity": "a", "renewTime": "2026-01-01T00:00:00.000000Z", "leaseDurationSeconds": 20}), CvoLease::Stale)]
+    #[case::released(json!({"holderIdentity": "", "renewTime": "2026-01-01T00:00:59.000000Z", "leaseDurationSeconds": 20}), CvoLease::Stale)]
+    #[case::empty(json!({}), CvoLease::Stale)]
+    fn a_lease_is_fresh_for_three_durations(#[case] spec: Value, #[case] expected: CvoLease) {
+        let lease: Lease = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+        assert_eq!(freshness(&lease, "2026-01-01T00:01:00Z".parse().unwrap()), expected);
+    }
+
+    const ASKING: &str = "changes-the-requested-update";
+
+    /// The policy as it is in a cluster, and the binding, each with something else in its spec.
+    fn in_force(policy: &Value, binding: &Value) -> bool {
+        let rule = json!({"apiGroups": ["config.openshift.io"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+            "resources": ["clusterversions"], "resourceNames": ["version"], "scope": "*"});
+        let matches = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]});
+        let mut objects = json!([
+            {"metadata": {}, "spec": {"failurePolicy": "Fail", "validations": [{"expression": "true"}],
+             "matchConstraints": matches, "matchConditions": [{"name": ASKING, "expression": "true"}]}},
+            {"metadata": {}, "spec": {"policyName": "upgrade-gate", "validationActions": ["Deny", "Audit"]}}
+        ]);
+        json_patch::merge(&mut objects[0]["spec"], policy);
+        json_patch::merge(&mut objects[1]["spec"], binding);
+        let [policy, binding] = [&objects[0], &objects[1]].map(Value::clone);
+        is_in_force(&serde_json::from_value(policy).unwrap(), &serde_json::from_value(binding).unwrap())
+    }
+
+    #[rstest]
+    #[case::denies(json!({}), json!({}), true)]
+    #[case::as_it_was_sent(json!({"failurePolicy": null, "matchConstraints": {"namespaceSelector": null, "objectSelector": null}}), json!({}), true)]
+    #[case::on_trial(json!({}), json!({"validationActions": ["Warn", "Audit"]}), false)]
+    #[case::of_another(json!({}), json!({"policyName": "other"}), false)]
+    #[case::fails_open(json!({"failurePolicy": "Ignore"}), json!({}), false)]
+    #[case::validates_nothing(json!({"validations": []}), json!({}), false)]
+    #[case::bound_for_some_only(json!({}), json!({"matchResources": {}}), false)]
+    #[case::for_some_namespaces_only(json!({"matchConstraints": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}), json!({}), false)]
+    #[case::for_some_objects_only(json!({"matchConstraints": {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}), json!({}), false)]
+    #[case::but_for_some_rules(json!({"matchConstraints": {"excludeResourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]}}), json!({}), false)]
+    #[case::for_nothing_in_particular(json!({"matchConstraints": null}), json!({}), false)]
+    #[case::under_one_more_condition(json!({"matchConditions": [{"name": ASKING, "expression": "true"}, {"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
+    #[case::under_another_condition(json!({"matchConditions": [{"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
+    #[case::under_no_condition(json!({"matchConditions": null}), json!({}), false)]
+    fn only_a_policy_that_denies_whoever_asks_is_in_force(
+        #[case] policy: Value,
+        #[case] binding: Value,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(in_force(&policy, &binding), expected);
+    }
+
+    #[test]
+    fn the_policy_that_is_deployed_is_in_force() {
+        let file = include_str!("../../deploy/base/policy/deny.yaml");
+        let (policy, binding) = file.split_once("\n---\n").unwrap();
+        assert!(is_in_force(&serde_saphyr::from_str(policy).unwrap(), &serde_saphyr::from_str(binding).unwrap()));
+    }
+}

@@ -1,0 +1,188 @@
+//! What the loop tells: events, lines in the log and metrics, each thing once, whatever it was that was seen again.
+
+use std::sync::Arc;
+
+use crate::{
+    api::{ClusterVersion, Release, UpdateRecord, names::condition},
+    controller::{
+        events::{self, EventContent, EventPublisher, Reason},
+        metrics::Metrics,
+    },
+    gate::{Snapshot, Source, Verdict, message},
+    plan::{
+        self, Conditions, RecordState,
+        bridge::{ForcePatch, skip_reason::SkipReason, unforce::KeepReason},
+        decisions::{self, Reported},
+        front::Began,
+        role::Role,
+        update_records,
+    },
+};
+
+/// Knows what was told.
+pub struct Reporter {
+    pub(super) metrics: Arc<Metrics>,
+    publisher: EventPublisher,
+    /// What a role that doesn't write the conditions would have written last.
+    said: Option<Conditions>,
+    /// What was reported of a CVO's decisions.
+    reported: Reported,
+    /// The release that was forced last, which was reported then.
+    forced: Option<Release>,
+    /// The record of the bridge whose update went unverified, as it was told.
+    unverified: Option<String>,
+}
+
+impl Reporter {
+    /// Nothing was told yet.
+    pub fn new(metrics: Arc<Metrics>, publisher: EventPublisher) -> Self {
+        Self { metrics, publisher, said: None, reported: Reported::default(), forced: None, unverified: None }
+    }
+
+    /// Another role than before. One that a person named is no news to anybody.
+    pub fn acts_as(&self, cluster_version: &ClusterVersion, role: Role, why: &str, is_news: bool) {
+        tracing::info!(role = role.as_str(), why, "the mode has been decided");
+        if !is_news {
+            return;
+        }
+        let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
+        self.publisher.announce(cluster_version, EventContent { reason: Reason::ModeChanged, note });
+    }
+
+    /// The conditions have been written.
+    pub fn decided(&self, snapshot: &Snapshot, verdict: &Verdict, record_state: RecordState) {
+        let after = plan::conditions(snapshot, verdict, record_state);
+        let before = |kind| snapshot.cluster_version.condition(kind);
+        let before = (before(condition::UPGRADEABLE), before(condition::RELEASE_ACCEPTED));
+        for announcement in events::announcements(snapshot, verdict, before, &after) {
+            self.say(snapshot, verdict, announcement);
+        }
+    }
+
+    /// A request has been forced, with a record of it or without.
+    pub fn forced(&mut self, snapshot: &Snapshot, force_patch: &ForcePatch, unrecorded: bool) {
+        let target_verdict = &force_patch.target_verdict;
+        self.forced = Some(target_verdict.release.clone());
+        self.metrics.decided(target_verdict.update_type, target_verdict.decision());
+        for announcement in events::forced(&snapshot.cluster_version, target_verdict, unrecorded) {
+            self.announce(&snapshot.cluster_version, announcement);
+        }
+    }
+
+    /// What a role that doesn't write the conditions itself has come to think of them.
+    pub fn report_role_without_writes(&mut self, snapshot: &Snapshot, verdict: &Verdict, role: Role) {
+        let after = plan::conditions(snapshot, verdict, RecordState::Possible);
+        let before = match &self.said {
+            Some(said) => (Some(&said.upgradeable), Some(&said.release_accepted)),
+            None => (snapshot.cluster_version.condition(condition::UPGRADEABLE), None),
+        };
+        for announcement in events::announcements(snapshot, verdict, before, &after) {
+            let premature = match announcement.reason {
+                // An update goes ahead when the bridge forces it, or when a CVO accepts it.
+                Reason::UpdateAccepted | Reason::ForcedPastOverrides => matches!(role, Role::Bridge | Role::Guard),
+                // Beside a CVO, it decides: see [`Self::report_decisions`].
+                Reason::UpdateBlocked => role == Role::Bridge,
+                _ => false,
+            };
+            if !premature {
+                self.say(snapshot, verdict, announcement);
+            }
+        }
+        self.said = Some(after);
+    }
+
+    /// What a CVO has decided, once for each request and decision.
+    pub fn report_decisions(
+        &mut self,
+        (snapshot, verdict): (&Snapshot, &Verdict),
+        force_patch: Option<&Result<ForcePatch, SkipReason>>,
+        records: &Source<Vec<UpdateRecord>>,
+        began: Began,
+    ) {
+        let cluster_version = &snapshot.cluster_version;
+        if let Some(forced) = &self.forced {
+            if update_records::is_in_front(cluster_version, forced) {
+                self.reported.is_known(cluster_version);
+                self.forced = None;
+            } else if !update_records::asks_for(cluster_version, &forced.version, &forced.image) {
+                self.forced = None;
+            }
+        }
+        let decided = decisions::of_cvo(snapshot, verdict, force_patch, records, began);
+        for decided in self.reported.news(snapshot, decided) {
+            self.metrics.decided(decided.update_type, decided.decision);
+            for announcement in decided.announcements {
+                self.announce(cluster_version, announcement);
+            }
+        }
+    }
+
+    /// Another replica leads now, and reports.
+    pub fn steps_down(&mut self) {
+        self.reported.steps_down();
+    }
+
+    /// How the bridge is.
+    pub fn bridges(
+        &mut self,
+        cluster_version: &ClusterVersion,
+        records: &Source<Vec<UpdateRecord>>,
+        force_patch: Option<&Result<ForcePatch, SkipReason>>,
+    ) {
+        let skip_reason = match force_patch {
+            Some(Err(skip_reason)) if skip_reason.holds_back() => Some(*skip_reason),
+            _ => None,
+        };
+        let is_news = self.metrics.bridges(skip_reason);
+        if let Some(skip_reason) = skip_reason.filter(|_| is_news) {
+            tracing::info!(skip_reason = skip_reason.as_str(), "{}", skip_reason.message());
+        }
+        let unverified = match records {
+            Source::Read(records) => update_records::unverified(records, cluster_version),
+            Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
+        };
+        self.metrics.is_unverified(unverified.is_some());
+        let name = unverified.and_then(|record| record.metadata.name.clone());
+        if let Some(record) = unverified.filter(|_| name != self.unverified) {
+            let note = format!(
+                "The update to {} was forced by upgrade-gate and went ahead without a verified signature: the image \
+                 stopped being verifiable between the skip_reason and the force.",
+                message::quote_name(&record.spec.to)
+            );
+            tracing::warn!("{note}");
+            self.publisher.announce(cluster_version, EventContent { reason: Reason::ForcedUnverified, note });
+        }
+        self.unverified = name;
+    }
+
+    /// Why a force of ours is still in spec.
+    pub fn keeps_force(&self, unforcing: Option<&Result<json_patch::Patch, KeepReason>>) {
+        let reason = unforcing.and_then(|unforcing| unforcing.as_ref().err());
+        let is_news = self.metrics.keeps_force(unforcing.is_some(), reason);
+        if let Some(reason) = reason.filter(|_| is_news) {
+            tracing::info!(reason = reason.as_str(), "spec.desiredUpdate.force stays for now: {}", reason.message());
+        }
+    }
+
+    /// Another writer has taken back what was written.
+    pub fn contends(&self, cluster_version: &ClusterVersion) {
+        self.metrics.contended();
+        tracing::warn!("{}", message::CONTENTION);
+        let announcement = EventContent { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
+        self.publisher.announce(cluster_version, announcement);
+    }
+
+    /// An event, a line in the log, and a count for a decision.
+    fn say(&self, snapshot: &Snapshot, verdict: &Verdict, announcement: EventContent) {
+        let is_decision = matches!(announcement.reason, Reason::UpdateAccepted | Reason::UpdateBlocked);
+        if let Some(request) = events::decided(snapshot, verdict).filter(|_| is_decision) {
+            self.metrics.decided(request.update_type, request.decision());
+        }
+        self.announce(&snapshot.cluster_version, announcement);
+    }
+
+    fn announce(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
+        tracing::info!(reason = ?announcement.reason, "{}", announcement.note.replace('\n', " | "));
+        self.publisher.announce(cluster_version, announcement);
+    }
+}

@@ -1,0 +1,109 @@
+//! Why the bridge doesn't force a request: a name for the metric, a sentence for the administrator.
+
+/// Why a request isn't forced; the first that holds is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SkipReason {
+    /// Nothing is asked for.
+    NoRequest,
+    /// The request has fields whose meaning nobody here knows, or a mode.
+    UnknownFields,
+    /// The request asks for an architecture, which excludes an image.
+    Architecture,
+    /// `force` is set already.
+    Forced,
+    /// The CVO calls the request invalid.
+    Invalid,
+    /// The CVO doesn't refuse the request for its preconditions.
+    NotRefused,
+    /// The CVO's message isn't of the shape that is known.
+    MessageUnreadable,
+    /// The CVO's message is about another request, or doesn't name the image by digest.
+    MessageOfAnother,
+    /// Something else than overrides blocks as well.
+    OtherPrecondition,
+    /// No unmanaged override is left, so the CVO will let it through by itself.
+    NoOverrides,
+    /// By our own comparison it is neither a patch update nor a rollback to the previous version; the sentence says what it
+    /// is.
+    NotPatch(&'static str),
+    /// By our own verdict it is blocked.
+    Blocked,
+    /// A minor or major update hasn't completed.
+    Unfinished,
+    /// The policy that keeps a `force` from being carried along isn't in force.
+    NoPolicy,
+    /// No CVO is known to run.
+    NoCvo,
+    /// The UpdateRecord can't be written or the UpdateRecords can't be read, for less than 60 seconds so far.
+    NoRecords,
+}
+
+impl SkipReason {
+    /// The label in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRequest => "NoRequest",
+            Self::UnknownFields => "UnknownFields",
+            Self::Architecture => "Architecture",
+            Self::Forced => "Forced",
+            Self::Invalid => "Invalid",
+            Self::NotRefused => "NotRefused",
+            Self::MessageUnreadable => "MessageUnreadable",
+            Self::MessageOfAnother => "MessageOfAnother",
+            Self::OtherPrecondition => "OtherPrecondition",
+            Self::NoOverrides => "NoOverrides",
+            Self::NotPatch(_) => "NotPatch",
+            Self::Blocked => "Blocked",
+            Self::Unfinished => "Unfinished",
+            Self::NoPolicy => "NoPolicy",
+            Self::NoCvo => "NoCvo",
+            Self::NoRecords => "NoRecords",
+        }
+    }
+
+    /// Whether a request waits because of this, which an administrator wants to know.
+    #[must_use]
+    pub fn holds_back(self) -> bool {
+        !matches!(self, Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides)
+    }
+
+    /// What an administrator reads.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::NoRequest => "No update is asked for.",
+            Self::UnknownFields => {
+                "The request has fields other than version, image, force and acceptRisks; ask for the update without them."
+            }
+            Self::Architecture => "The request names an architecture; a change of architecture is no patch update.",
+            Self::Forced => "The request is forced already.",
+            Self::Invalid => "The cluster-version operator calls the request invalid.",
+            Self::NotRefused => "The cluster-version operator doesn't refuse the request for its preconditions.",
+            Self::MessageUnreadable => "The message of ReleaseAccepted isn't of a shape that can be relied on.",
+            Self::MessageOfAnother => {
+                "The message of ReleaseAccepted doesn't name the requested release by its digest; if it doesn't within a \
+                 minute, ask for the update by version, or by an image with a digest."
+            }
+            Self::OtherPrecondition => "Something else than overrides blocks the update too; see ReleaseAccepted.",
+            Self::NoOverrides => {
+                "No override is unmanaged any more; the cluster-version operator decides anew by itself."
+            }
+            Self::NotPatch(why) => why,
+            Self::Blocked => "The gate blocks the update.",
+            Self::Unfinished => "A minor or major update hasn't completed; wait for it.",
+            Self::NoPolicy => {
+                "The ValidatingAdmissionPolicy upgrade-gate, or a binding of it that denies, is missing: without it a force \
+                 left in spec would carry the next update. Apply deploy/ again."
+            }
+            Self::NoCvo => {
+                "No cluster-version operator is known to run: its Lease openshift-cluster-version/version isn't renewed, \
+                 isn't there, or can't be read. Once one runs and has verified the release again, the update goes on."
+            }
+            Self::NoRecords => {
+                "Its UpdateRecord can't be written, or UpdateRecords can't be read; the log of upgrade-gate says why. The \
+                 update waits for its record for up to 60 seconds, and then goes ahead without one."
+            }
+        }
+    }
+}

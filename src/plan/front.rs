@@ -1,0 +1,124 @@
+//! What this process has seen of the newest entry of the history. The history itself doesn't say whether overrides were
+//! set when an update began, and an update may be completed before anybody has looked.
+
+use crate::{
+    api::{ClusterVersion, UpdateRecord},
+    gate::Source,
+    plan::update_records,
+};
+
+/// What was seen of the newest entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Began {
+    /// It came in front while this process watched, and no record of it was seen so far: it may be recorded even if it is
+    /// completed already. What was in front at the start may be long past.
+    pub is_new: bool,
+    /// No override was unmanaged when this process first saw it: one that was set later is none that it began with.
+    pub without_overrides: bool,
+}
+
+/// Follows the newest entry.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    seen: Option<Seen>,
+    began: Began,
+}
+
+/// The object, by its uid, and its newest entry by version, image and the time at which it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    uid: String,
+    entry: Option<[String; 3]>,
+}
+
+impl Front {
+    /// Looks at the newest entry once more, and says what is known of it.
+    pub fn look(&mut self, cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>) -> Began {
+        let front = cluster_version.history().first();
+        let seen = Seen {
+            uid: cluster_version.metadata.uid.clone(),
+            entry: front.map(|entry| [entry.version.clone(), entry.image.clone(), entry.started_time.clone()]),
+        };
+        if self.seen.as_ref() != Some(&seen) {
+            self.began = Began {
+                is_new: self.seen.as_ref().is_some_and(|before| before.uid == seen.uid && before.entry.is_some()),
+                without_overrides: cluster_version.unmanaged_overrides().next().is_none(),
+            };
+            self.seen = Some(seen);
+        }
+        if let (Source::Read(records), Some(front)) = (records, front)
+            && update_records::has_record(records, front)
+        {
+            self.began.is_new = false;
+        }
+        self.began
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn cluster(uid: &str, overrides: bool, entries: &[&str]) -> ClusterVersion {
+        let history: Vec<Value> =
+            entries.iter().map(|version| json!({"version": version, "image": version, "startedTime": "s"})).collect();
+        ClusterVersion::from_value(json!({
+            "metadata": {"uid": uid},
+            "spec": {"overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": overrides}]},
+            "status": {"history": history},
+        }))
+        .unwrap()
+    }
+
+    fn record(version: &str) -> UpdateRecord {
+        serde_json::from_value(json!({
+            "apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord", "metadata": {"name": "a"},
+            "spec": {"from": "", "to": version, "type": "patch", "image": version, "overrides": [], "acceptedRisks": "",
+                     "by": "Gate", "acceptedTime": "2026-01-01T00:00:00Z"},
+            "status": {"outcome": "Pending", "startedTime": "s"},
+        }))
+        .unwrap()
+    }
+
+    const NEW: Began = Began { is_new: true, without_overrides: false };
+    const OLD: Began = Began { is_new: false, without_overrides: false };
+
+    #[rstest]
+    #[case::what_was_there_at_the_start(&[cluster("u", true, &["1"])], &[], OLD)]
+    #[case::what_comes_in_front(&[cluster("u", true, &["1"]), cluster("u", true, &["2", "1"])], &[], NEW)]
+    #[case::it_stays_new(
+        &[cluster("u", true, &["1"]), cluster("u", true, &["2", "1"]), cluster("u", true, &["2", "1"])], &[], NEW)]
+    #[case::until_its_record_is_seen(&[cluster("u", true, &["1"]), cluster("u", true, &["2", "1"])], &["2"], OLD)]
+    #[case::not_one_of_an_earlier_entry(&[cluster("u", true, &["1"]), cluster("u", true, &["2", "1"])], &["1"], NEW)]
+    #[case::of_another_object(&[cluster("u", true, &["1"]), cluster("v", true, &["2", "1"])], &[], OLD)]
+    #[case::a_history_that_was_empty(&[cluster("u", true, &[]), cluster("u", true, &["1"])], &[], OLD)]
+    #[case::overrides_that_came_later(
+        &[cluster("u", false, &["1"]), cluster("u", false, &["2", "1"]), cluster("u", true, &["2", "1"])], &[],
+        Began { is_new: true, without_overrides: true })]
+    #[case::overrides_that_were_there_and_went(
+        &[cluster("u", true, &["2", "1"]), cluster("u", false, &["2", "1"])], &[], OLD)]
+    #[case::overrides_that_came_between_two_updates(
+        &[cluster("u", false, &["1"]), cluster("u", true, &["1"]), cluster("u", true, &["2", "1"])], &[], NEW)]
+    fn what_is_known_of_the_newest_entry(
+        #[case] sights: &[ClusterVersion],
+        #[case] recorded: &[&str],
+        #[case] expected: Began,
+    ) {
+        let mut front = Front::default();
+        let records = Source::Read(recorded.iter().map(|version| record(version)).collect());
+        let began = sights.iter().map(|sight| front.look(sight, &records)).last();
+        assert_eq!(began, Some(expected));
+    }
+
+    #[test]
+    fn a_record_that_was_seen_and_is_gone_is_not_missing() {
+        let mut front = Front::default();
+        let sight = cluster("u", true, &["2", "1"]);
+        front.look(&cluster("u", true, &["1"]), &Source::Read(Vec::new()));
+        front.look(&sight, &Source::Read(vec![record("2")]));
+        assert_eq!(front.look(&sight, &Source::Read(Vec::new())), OLD);
+    }
+}

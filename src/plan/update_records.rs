@@ -1,0 +1,404 @@
+//! UpdateRecords, planned purely: one for each update that goes ahead with an accepted risk, written before the write
+//! that it is about, followed until the update has ended, and pruned.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
+        UpdateRecordSpec, UpdateRecordStatus, names,
+    },
+    gate::{
+        Target, TargetVerdict, message,
+        release::{digest, is_current, resolve, same_release},
+        update::classify_entry,
+    },
+    plan::{
+        front::Began,
+        role::{force_written, owns_force},
+    },
+};
+
+/// Records that stay.
+pub const LIMIT: usize = 100;
+/// What the clocks of two nodes may differ by.
+const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
+/// Characters of the version in a record's name.
+const VERSION_IN_NAME: usize = 200;
+
+/// A write to UpdateRecords.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordWrite {
+    /// A record that is missing.
+    Create(Box<UpdateRecord>),
+    /// A record's status has moved on.
+    Status {
+        /// The record.
+        name: String,
+        /// The merge patch, with the `resourceVersion` that was read.
+        patch: Value,
+    },
+    /// A record beyond the limit.
+    Delete {
+        /// The record.
+        name: String,
+        /// Which of that name: it may be a later one by then.
+        uid: String,
+    },
+}
+
+/// The record that has to be there before an accepted request is acted on; `None` where it is.
+#[must_use]
+pub fn before_accepting(
+    records: &[UpdateRecord],
+    cluster_version: &ClusterVersion,
+    target_verdict: &TargetVerdict,
+    by: AcceptedBy,
+    now: &str,
+) -> Option<RecordWrite> {
+    let release = &target_verdict.release;
+    // A risk that arose while the update runs: the verdict is on a release that the cluster has already left for.
+    let has_begun = is_current(cluster_version, release);
+    let is_there = |record: &UpdateRecord| {
+        is_open(record) && (has_begun || record.spec.by == by) && is_about(record, &release.version, &release.image)
+    };
+    if records.iter().any(is_there) {
+        return None;
+    }
+    let (from, update_type) = if has_begun {
+        classify_entry(cluster_version.history())
+    } else {
+        (cluster_version.desired().version.as_str(), target_verdict.update_type)
+    };
+    let spec = UpdateRecordSpec {
+        from: from.to_owned(),
+        to: release.version.clone(),
+        update_type: update_type.as_str().to_owned(),
+        image: release.image.clone(),
+        overrides: overrides(cluster_version),
+        accepted_risks: message::accepted_risks(target_verdict),
+        by,
+        accepted_time: now.to_owned(),
+    };
+    Some(create(records, spec))
+}
+
+/// The record of an update that somebody else let through: the front entry of the history carries accepted risks, or
+/// overrides were set when it was first seen, which a CVO that hasn't published `Upgradeable=False` yet accepts without a
+/// text; it has not completed, or came in front while this process watched; and no record is about it.
+#[must_use]
+pub fn of_history(
+    records: &[UpdateRecord],
+    cluster_version: &ClusterVersion,
+    began: Began,
+    now: &str,
+) -> Option<RecordWrite> {
+    let [front, older @ ..] = cluster_version.history() else { return None };
+    if front.state == HistoryState::Completed && !began.is_new {
+        return None;
+    }
+    let accepted_risks = if !front.accepted_risks.is_empty() {
+        front.accepted_risks.clone()
+    } else if is_under_overrides(cluster_version, front, older, began) {
+        message::overrides_while_updating(cluster_version)
+    } else {
+        return None;
+    };
+    let known = |record: &UpdateRecord| {
+        is_entry(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
+    };
+    if records.iter().any(known) {
+        return None;
+    }
+    let (from, update_type) = classify_entry(cluster_version.history());
+    let spec = UpdateRecordSpec {
+        from: from.to_owned(),
+        to: front.version.clone(),
+        update_type: update_type.as_str().to_owned(),
+        image: front.image.clone(),
+        overrides: overrides(cluster_version),
+        accepted_risks,
+        by: accepted_by(records, cluster_version, front),
+        accepted_time: if front.started_time.is_empty() { now.to_owned() } else { front.started_time.clone() },
+    };
+    Some(create(records, spec))
+}
+
+/// Whether any record is about the requested release.
+#[must_use]
+pub fn is_requested(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> bool {
+    records.iter().any(|record| asks_for(cluster_version, &record.spec.to, &record.spec.image))
+}
+
+/// Whether the newest update is one to that release.
+#[must_use]
+pub fn is_in_front(cluster_version: &ClusterVersion, release: &Release) -> bool {
+    let of_release =
+        |front: &HistoryEntry| same_release((&front.version, &front.image), (&release.version, &release.image));
+    cluster_version.history().first().is_some_and(of_release)
+}
+
+/// Whether the update of the front entry is one under overrides, as far as that was seen. The first entry is the
+/// installation, which accepts nothing.
+fn is_under_overrides(
+    cluster_version: &ClusterVersion,
+    front: &HistoryEntry,
+    older: &[HistoryEntry],
+    began: Began,
+) -> bool {
+    let desired = cluster_version.desired();
+    let (version, image) = (&front.version, &front.image);
+    let is_asked_for =
+        same_release((version, image), (&desired.version, &desired.image)) || asks_for(cluster_version, version, image);
+    let is_set = cluster_version.unmanaged_overrides().next().is_some();
+    is_set && !began.without_overrides && !older.is_empty() && is_asked_for
+}
+
+/// Whether one of the records is about that very entry.
+#[must_use]
+pub fn has_record(records: &[UpdateRecord], entry: &HistoryEntry) -> bool {
+    records.iter().any(|record| is_entry(record, entry))
+}
+
+/// Who let an update through whose record is missing.
+fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front: &HistoryEntry) -> AcceptedBy {
+    if !is_forced(front) {
+        return AcceptedBy::Gate;
+    }
+    // A force of ours that was left in spec and carried along with the next request isn't the bridge's doing.
+    let written = force_written(cluster_version);
+    let carried = records.iter().any(|record| {
+        let begun = record.status.as_ref().and_then(|status| status.started_time.as_deref());
+        record.spec.by == AcceptedBy::Bridge && !is_about(record, &front.version, &front.image) && begun >= written
+    });
+    let ours = written.is_some() && asks_for(cluster_version, &front.version, &front.image);
+    if ours && !carried { AcceptedBy::Bridge } else { AcceptedBy::Force }
+}
+
+/// Whether the records say all that they will say of the newest update, which is completed: its record says so, or it has
+/// none and gets none any more.
+#[must_use]
+pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersion, began: Began) -> bool {
+    let Some(front) = cluster_version.history().first() else { return false };
+    match records.iter().find(|record| is_entry(record, front)) {
+        Some(record) => record.status.as_ref().is_some_and(|status| status.outcome == Outcome::Completed),
+        None => {
+            of_history(records, cluster_version, began, "").is_none()
+                && !records.iter().any(|record| is_open(record) && may_be_of(record, front, cluster_version))
+        }
+    }
+}
+
+/// What has become of the records' updates, and which records leave.
+#[must_use]
+pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec<RecordWrite> {
+    let mut writes: Vec<RecordWrite> = records
+        .iter()
+        .filter_map(|record| {
+            let status = status(records, record, cluster_version);
+            if record.status.as_ref() == Some(&status) {
+                return None;
+            }
+            let resource_version = &record.metadata.resource_version;
+            let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": status});
+            Some(RecordWrite::Status { name: record.metadata.name.clone()?, patch })
+        })
+        .collect();
+    let mut closed: Vec<&UpdateRecord> = records.iter().filter(|record| !is_open(record)).collect();
+    closed.sort_unstable_by(|a, b| {
+        (&a.spec.accepted_time, &a.metadata.name).cmp(&(&b.spec.accepted_time, &b.metadata.name))
+    });
+    let surplus = records.len().saturating_sub(LIMIT);
+    writes.extend(closed.into_iter().take(surplus).filter_map(|record| {
+        let (name, uid) = (record.metadata.name.clone()?, record.metadata.uid.clone().unwrap_or_default());
+        Some(RecordWrite::Delete { name, uid })
+    }));
+    writes
+}
+
+/// The text of a record whose completed entry has lost it, with the entry: what the bridge may put back. A text that the
+/// history never held isn't lost.
+#[must_use]
+pub fn lost<'a>(
+    records: &'a [UpdateRecord],
+    cluster_version: &'a ClusterVersion,
+) -> Option<(&'a HistoryEntry, &'a str)> {
+    let front = cluster_version.history().first()?;
+    if front.state != HistoryState::Completed || !front.accepted_risks.is_empty() {
+        return None;
+    }
+    let was_there = |record: &UpdateRecord| record.status.as_ref().is_some_and(|status| status.in_history.is_some());
+    let record = records.iter().find(|record| is_entry(record, front) && was_there(record))?;
+    Some((front, &record.spec.accepted_risks))
+}
+
+/// The newest update that the bridge let through and that was completed without a verified signature, unless a person has
+/// acknowledged it, or a later update was completed with one: what the cluster runs then was verified.
+#[must_use]
+pub fn unverified<'a>(records: &'a [UpdateRecord], cluster_version: &ClusterVersion) -> Option<&'a UpdateRecord> {
+    let verified = |record: &UpdateRecord| record.status.as_ref().and_then(|status| status.verified);
+    let unverified =
+        records.iter().filter(|record| record.spec.by == AcceptedBy::Bridge && verified(record) == Some(false));
+    let newest = unverified.max_by_key(|record| &record.spec.accepted_time)?;
+    let began = |record: &UpdateRecord| time(record.status.as_ref()?.started_time.as_deref()?);
+    let is_later = |other: Option<Timestamp>| other.zip(began(newest)).is_some_and(|(other, newest)| other > newest);
+    let is_superseded = records.iter().any(|record| verified(record) == Some(true) && is_later(began(record)))
+        || cluster_version.history().iter().any(|entry| {
+            entry.state == HistoryState::Completed && entry.verified && is_later(time(&entry.started_time))
+        });
+    let is_acknowledged = newest
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(names::ACKNOWLEDGED))
+        .is_some_and(|value| value == "true");
+    (!is_superseded && !is_acknowledged).then_some(newest)
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &ClusterVersion) -> UpdateRecordStatus {
+    let mut status = record.status.clone().unwrap_or_default();
+    let history = cluster_version.history();
+    let linked = history.iter().position(|entry| is_entry(record, entry));
+    let position = linked.or_else(|| {
+        let begins = status.started_time.is_none() && status.outcome == Outcome::Pending;
+        // An update begins as the newest entry, and may have been left behind when somebody looks again; older ones of the
+        // same release are updates of their own.
+        let mut entries = history.iter().enumerate();
+        let found = entries.find(|(index, entry)| {
+            let taken = || records.iter().any(|other| is_entry(other, entry));
+            (*index == 0 || is_later(entry, record)) && may_be_of(record, entry, cluster_version) && !taken()
+        });
+        found.filter(|_| begins).map(|(index, _)| index)
+    });
+    if let Some(position) = position {
+        let entry = &history[position];
+        status.started_time = Some(entry.started_time.clone());
+        status.in_history = match (record.spec.by, status.in_history) {
+            // What the CVO let through without a text, the history never held.
+            (AcceptedBy::Gate, None) if entry.accepted_risks.is_empty() => None,
+            (AcceptedBy::Gate | AcceptedBy::Bridge | AcceptedBy::Force, _) => Some(!entry.accepted_risks.is_empty()),
+        };
+        match entry.state {
+            HistoryState::Completed => {
+                status.outcome = Outcome::Completed;
+                status.completed_time = Some(entry.completion_time.clone()).filter(|time| !time.is_empty());
+                status.verified = Some(entry.verified);
+            }
+            HistoryState::Partial if position == 0 && is_on_its_way(record, cluster_version) => {
+                status.outcome = Outcome::Pending;
+            }
+            HistoryState::Partial => status.outcome = Outcome::Abandoned,
+        }
+    } else if status.outcome == Outcome::Pending {
+        let taken_over = history.first().is_some_and(|front| {
+            front.state == HistoryState::Partial
+                && is_about(record, &front.version, &front.image)
+                && !may_be_of(record, front, cluster_version)
+        });
+        let asked_for = asks_for(cluster_version, &record.spec.to, &record.spec.image);
+        if !asked_for || taken_over || status.started_time.is_some() {
+            status.outcome = Outcome::Abandoned;
+        }
+    }
+    status
+}
+
+fn is_open(record: &UpdateRecord) -> bool {
+    record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending)
+}
+
+fn is_about(record: &UpdateRecord, version: &str, image: &str) -> bool {
+    same_release((&record.spec.to, &record.spec.image), (version, image))
+}
+
+/// Whether that update began after the record was written, give or take what two clocks differ by.
+fn is_later(entry: &HistoryEntry, record: &UpdateRecord) -> bool {
+    let times = time(&entry.started_time).zip(time(&record.spec.accepted_time));
+    times.is_some_and(|(started, accepted)| accepted.duration_since(started) < CLOCKS)
+}
+
+/// Whether an update that has begun may be the one of that record. Where the bridge was about to force it, and the CVO
+/// let it through by itself or somebody else was quicker, it isn't.
+fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &ClusterVersion) -> bool {
+    let (version, image) = (&front.version, &front.image);
+    let forced_by_others = || {
+        let forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
+        forced && asks_for(cluster_version, version, image) && !owns_force(cluster_version)
+    };
+    let by = match record.spec.by {
+        // The text may be lost by now.
+        AcceptedBy::Bridge => (front.accepted_risks.is_empty() || is_forced(front)) && !forced_by_others(),
+        AcceptedBy::Gate => !is_forced(front),
+        AcceptedBy::Force => true,
+    };
+    by && is_about(record, version, image)
+}
+
+/// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
+#[must_use]
+pub fn is_forced(entry: &HistoryEntry) -> bool {
+    entry.accepted_risks.contains("Forced through")
+}
+
+/// Whether the update has begun, or may still: the gate puts its entry in front before, and the request may be cleared.
+fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> bool {
+    let desired = cluster_version.desired();
+    is_about(record, &desired.version, &desired.image) || asks_for(cluster_version, &record.spec.to, &record.spec.image)
+}
+
+/// Whether that release is what is asked for.
+#[must_use]
+pub fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
+    Target::requested(cluster_version).is_some_and(|target| {
+        let release = resolve(cluster_version, &target).release;
+        same_release((&release.version, &release.image), (version, image))
+    })
+}
+
+fn is_entry(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
+    let started = record.status.as_ref().and_then(|status| status.started_time.as_deref());
+    started == Some(entry.started_time.as_str()) && is_about(record, &entry.version, &entry.image)
+}
+
+fn overrides(cluster_version: &ClusterVersion) -> Vec<RecordedOverride> {
+    let recorded = cluster_version.unmanaged_overrides().map(|entry| RecordedOverride {
+        group: entry.group.clone(),
+        kind: entry.kind.clone(),
+        namespace: entry.namespace.clone(),
+        name: entry.name.clone(),
+    });
+    recorded.collect()
+}
+
+fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> RecordWrite {
+    let release = Release { version: spec.to.clone(), image: spec.image.clone(), ..Release::default() };
+    let base = name(&release);
+    let taken = |name: &str| records.iter().any(|record| record.metadata.name.as_deref() == Some(name));
+    let free = std::iter::once(base.clone())
+        .chain((2..=records.len() + 1).map(|number| format!("{base}-{number}")))
+        .find(|name| !taken(name))
+        .unwrap_or(base);
+    RecordWrite::Create(Box::new(UpdateRecord::new(&free, spec.within_bounds())))
+}
+
+/// `VERSION-DIGEST12`, in what Kubernetes takes for a name.
+pub(super) fn name(release: &Release) -> String {
+    let version = if release.version.is_empty() { "unknown" } else { &release.version };
+    let version: String = version.chars().take(VERSION_IN_NAME).collect();
+    let digest = digest(&release.image).and_then(|digest| Some(digest.split_once(':')?.1.get(..12)?.to_owned()));
+    let name = format!("{version}-{}", digest.as_deref().unwrap_or("no-digest")).to_lowercase();
+    let allowed = |character: char| match character {
+        'a'..='z' | '0'..='9' => character,
+        '.' => '.',
+        _ => '-',
+    };
+    let name: String = name.chars().map(allowed).collect();
+    // A dot or a hyphen may neither begin nor end a name or a part of it.
+    let parts = name.split('.').map(|part| part.trim_matches('-')).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(".")
+}

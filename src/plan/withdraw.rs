@@ -1,0 +1,145 @@
+//! Letting go of the conditions, when the role is no longer to write them: pure. What is still our own word goes; a
+//! condition in which somebody else has changed anything is theirs, and stays whole.
+
+use json_patch::{Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use serde_json::json;
+
+use crate::{
+    api::{
+        ClusterVersion, ManagedField, Metadata,
+        names::{self, condition},
+        owners_of_condition,
+    },
+    plan::{patch::pointer, role::owns},
+};
+
+/// The conditions that are ours, in part at least.
+#[must_use]
+pub fn ours(cluster_version: &ClusterVersion) -> Vec<&'static str> {
+    let mut kinds = vec![condition::UPGRADEABLE, condition::RELEASE_ACCEPTED];
+    kinds.retain(|kind| owns(cluster_version, kind));
+    kinds
+}
+
+/// A step of letting go, as a JSON patch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Withdrawal {
+    /// On the status: the conditions that nobody but us has written leave.
+    Conditions(Patch),
+    /// On the object, as the status takes no word on that: we own no part of the others any more.
+    Ownership(Patch),
+}
+
+/// The next step of letting go of [`ours`]; `None` where there is nothing to let go of.
+///
+/// Server-side apply wouldn't do: what an apply no longer names it removes, even where another manager has written a
+/// part of it since, and the gate would stand open until that one looks again.
+#[must_use]
+pub fn withdrawal(cluster_version: &ClusterVersion) -> Option<Withdrawal> {
+    let kinds = ours(cluster_version);
+    if kinds.is_empty() {
+        return None;
+    }
+    let metadata = &cluster_version.metadata;
+    let conditions = cluster_version.status.iter().flat_map(|status| &status.conditions).enumerate();
+    let solely_ours = conditions
+        .filter(|(_, found)| kinds.contains(&found.kind.as_str()))
+        .filter(|(_, found)| {
+            owners_of_condition(&metadata.managed_fields, &found.kind).all(|owner| owner == names::SELF)
+        })
+        .map(|(index, found)| (format!("/status/conditions/{index}"), "type", found.kind.as_str()));
+    let solely_ours: Vec<_> = solely_ours.collect();
+    if !solely_ours.is_empty() {
+        return Some(Withdrawal::Conditions(removal(metadata, solely_ours)));
+    }
+    let owns_any = |field: &ManagedField| {
+        kinds.iter().any(|kind| owners_of_condition(std::slice::from_ref(field), kind).next().is_some())
+    };
+    let fields = metadata.managed_fields.iter().enumerate();
+    let fields = fields.filter(|(_, field)| field.manager == names::SELF && owns_any(field));
+    let fields = fields.map(|(index, _)| (format!("/metadata/managedFields/{index}"), "manager", names::SELF));
+    Some(Withdrawal::Ownership(removal(metadata, fields.collect())))
+}
+
+/// Removes items of a list, each known by a field; from the back, so that an index still means what was read.
+fn removal(metadata: &Metadata, items: Vec<(String, &str, &str)>) -> Patch {
+    let mut steps = vec![PatchOperation::Replace(ReplaceOperation {
+        path: pointer("/metadata/resourceVersion"),
+        value: json!(metadata.resource_version),
+    })];
+    for (path, field, value) in items.into_iter().rev() {
+        let test = TestOperation { path: pointer(&format!("{path}/{field}")), value: json!(value) };
+        steps.push(PatchOperation::Test(test));
+        steps.push(PatchOperation::Remove(RemoveOperation { path: pointer(&path) }));
+    }
+    Patch(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn owner(manager: &str, kinds: &[&str]) -> Value {
+        let keys = kinds.iter().map(|kind| (format!("k:{{\"type\":\"{kind}\"}}"), json!({"f:message": {}})));
+        let conditions: serde_json::Map<String, Value> = keys.collect();
+        json!({"manager": manager, "operation": "Apply", "fieldsV1": {"f:status": {"f:conditions": conditions}}})
+    }
+
+    fn cluster(owners: &[Value]) -> Value {
+        let condition = |kind: &str| json!({"type": kind, "status": "False"});
+        json!({
+            "metadata": {"resourceVersion": "7", "managedFields": owners},
+            "status": {"conditions": [condition("Upgradeable"), condition("Failing"), condition("ReleaseAccepted")]},
+        })
+    }
+
+    /// The conditions and the managers that are left.
+    fn left(object: &Value) -> (Vec<&str>, Vec<&str>) {
+        let conditions = object["status"]["conditions"].as_array().unwrap();
+        let managers = object["metadata"]["managedFields"].as_array().unwrap();
+        (
+            conditions.iter().map(|condition| condition["type"].as_str().unwrap()).collect(),
+            managers.iter().map(|field| field["manager"].as_str().unwrap()).collect(),
+        )
+    }
+
+    fn step(object: &mut Value) -> Option<&'static str> {
+        let withdrawal = withdrawal(&ClusterVersion::from_value(object.clone()).unwrap())?;
+        let (step, patch) = match &withdrawal {
+            Withdrawal::Conditions(patch) => ("conditions", patch),
+            Withdrawal::Ownership(patch) => ("ownership", patch),
+        };
+        json_patch::patch(object, patch).unwrap();
+        Some(step)
+    }
+
+    #[test]
+    fn what_is_ours_goes_and_what_somebody_has_changed_stays() {
+        let mut object = cluster(&[
+            owner("other", &["Failing"]),
+            owner("upgrade-gate", &["ReleaseAccepted", "Upgradeable"]),
+            owner("cluster-version-operator", &["Upgradeable"]),
+        ]);
+        assert_eq!(step(&mut object), Some("conditions"));
+        assert_eq!(left(&object).0, ["Upgradeable", "Failing"]);
+        assert_eq!(step(&mut object), Some("ownership"));
+        assert_eq!(left(&object), (vec!["Upgradeable", "Failing"], vec!["other", "cluster-version-operator"]));
+        assert_eq!(step(&mut object), None);
+    }
+
+    #[test]
+    fn the_history_that_we_wrote_is_no_condition() {
+        let history =
+            json!({"manager": "upgrade-gate", "operation": "Update", "fieldsV1": {"f:status": {"f:history": {}}}});
+        assert_eq!(step(&mut cluster(&[history])), None);
+    }
+
+    #[test]
+    fn both_go_where_both_are_ours() {
+        let mut object = cluster(&[owner("upgrade-gate", &["ReleaseAccepted", "Upgradeable"])]);
+        assert_eq!(step(&mut object), Some("conditions"));
+        assert_eq!(left(&object).0, ["Failing"]);
+    }
+}
