@@ -1,7 +1,7 @@
-//! Golden cases: each folder below `tests/cases` is an input as a user has it, and what `check` says to it; below
-//! `tests/history_cases`, what `history` says.
+//! Golden cases: each folder below `tests/cases` is an input as a user has it, and what `check` prints for it; below
+//! `tests/history_cases`, what `history` prints. `tests/cases/common` holds the input that most cases share.
 //!
-//! `UPDATE=1 cargo test --test cases` rewrites the expectations; whoever does reads the difference.
+//! `UPDATE=1 cargo test --test cases` rewrites the expectations; read the difference before you commit it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "UPDATE=1 is for the developer who runs the tests")]
@@ -18,21 +18,38 @@ fn cases() -> Vec<(&'static str, PathBuf)> {
     for (command, folder) in [("check", "tests/cases"), ("history", "tests/history_cases")] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let paths = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
-        cases.extend(paths.filter(|path| path.is_dir()).map(|path| (command, path)));
+        let paths = paths.filter(|path| path.is_dir() && !path.ends_with("common"));
+        cases.extend(paths.map(|path| (command, path)));
     }
     cases.sort();
     cases
 }
 
-/// Runs the command as `README.md` says that a person would.
-fn run(command: &str, case: &Path, format: &str) -> Output {
-    let arguments = fs::read_to_string(case.join("args")).unwrap_or_default();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
-    process.arg(command).current_dir(case).env_clear();
-    if !arguments.contains("--from") {
-        process.args(["--from", "."]);
+/// What a case of `check` reads beside its own folder, unless it has a file of that name.
+const COMMON: [&str; 2] = ["clusteroperators.yaml", "configmaps.yaml"];
+
+/// The arguments of a case, as a person would type them in its folder.
+fn arguments(command: &str, case: &Path, format: &str) -> Vec<String> {
+    let own = fs::read_to_string(case.join("args")).unwrap_or_default();
+    let mut arguments = vec![command.to_owned()];
+    if !own.contains("--from") {
+        arguments.extend(["--from".to_owned(), ".".to_owned()]);
+        for file in COMMON.iter().filter(|file| command == "check" && !case.join(file).exists()) {
+            arguments.extend(["--from".to_owned(), format!("../common/{file}")]);
+        }
     }
-    process.args(arguments.split_whitespace()).args(["-o", format]).output().unwrap()
+    arguments.extend(own.split_whitespace().map(str::to_owned));
+    arguments.extend(["-o".to_owned(), format.to_owned()]);
+    arguments
+}
+
+fn run(command: &str, case: &Path, format: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
+        .args(arguments(command, case, format))
+        .current_dir(case)
+        .env_clear()
+        .output()
+        .unwrap()
 }
 
 /// Compares a file with what was seen, or rewrites it.
@@ -61,18 +78,23 @@ fn every_case_says_what_is_expected() {
             ("markdown", "expected.md"),
         ] {
             let output = run(command, &case, format);
+            let before = differences.len();
             let seen = String::from_utf8(output.stdout).unwrap();
             let errors = String::from_utf8(output.stderr).unwrap();
             compare(&case.join("exit"), &format!("{}\n", output.status.code().unwrap()), &mut differences);
             if output.status.code() == Some(2) {
                 assert_eq!(seen, "", "{} as {format}", case.display());
                 compare(&case.join("expected.err"), &errors, &mut differences);
-                continue;
+            } else {
+                assert_eq!(errors, "", "{} as {format}", case.display());
+                // YAML and Markdown hold the same; a few cases show how.
+                if matches!(format, "table" | "json") || case.join(file).exists() {
+                    compare(&case.join(file), &seen, &mut differences);
+                }
             }
-            assert_eq!(errors, "", "{} as {format}", case.display());
-            // YAML and Markdown say the same; a few cases show how.
-            if matches!(format, "table" | "json") || case.join(file).exists() {
-                compare(&case.join(file), &seen, &mut differences);
+            if differences.len() > before {
+                let arguments = arguments(command, &case, format).join(" ");
+                differences.push(format!("by hand: cd {} && upgrade-gate {arguments}\n", case.display()));
             }
         }
     }
