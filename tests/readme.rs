@@ -24,7 +24,7 @@ fn rows(section: &str, start: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_flag_of_run_is_told_with_its_default() {
+fn every_flag_of_run_is_documented_with_its_default() {
     #[derive(clap::Parser)]
     struct Run {
         #[command(flatten)]
@@ -42,43 +42,44 @@ fn every_flag_of_run_is_told_with_its_default() {
             [format!("--{name}"), default.unwrap_or_default()]
         })
         .collect();
-    let told: Vec<[String; 2]> = rows(&section("Flags of `upgrade-gate run`"), "--")
+    let documented: Vec<[String; 2]> = rows(&section("Flags of `upgrade-gate run`"), "--")
         .into_iter()
         .map(|row| [row[0].clone(), row[1].clone()])
         .collect();
-    assert_eq!(told, flags);
+    assert_eq!(documented, flags);
 }
 
 #[test]
-fn every_metric_is_told() {
+fn every_metric_is_documented() {
     let source = source("src/controller/metrics.rs");
-    // A family shows nothing before it has a series, so /metrics itself doesn't tell them all.
-    let mut there: Vec<&str> = source.split(".register(").skip(1).map(|rest| rest.split('"').nth(1).unwrap()).collect();
-    there.sort_unstable();
-    let mut told: Vec<String> = rows(&section("What it shows"), "upgrade_gate_")
+    // A family shows nothing before it has a series, so /metrics itself does not list them all.
+    let mut registered: Vec<&str> =
+        source.split(".register(").skip(1).map(|rest| rest.split('"').nth(1).unwrap()).collect();
+    registered.sort_unstable();
+    let mut documented: Vec<String> = rows(&section("What it shows"), "upgrade_gate_")
         .into_iter()
         .map(|row| row[0].split('{').next().unwrap().trim_start_matches("upgrade_gate_").to_owned())
         .map(|name| name.trim_end_matches("_total").to_owned())
         .collect();
-    told.sort_unstable();
-    assert!(there.len() >= 14, "{there:?}");
-    assert_eq!(told, there);
+    documented.sort_unstable();
+    assert!(registered.len() >= 14, "{registered:?}");
+    assert_eq!(documented, registered);
 }
 
 #[test]
-fn every_event_is_told() {
+fn every_event_is_documented() {
     let source = source("src/controller/events.rs");
-    let mut there: Vec<&str> = source
+    let mut registered: Vec<&str> = source
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"")?.1.strip_suffix("\","))
         .collect();
-    there.sort_unstable();
+    registered.sort_unstable();
     let shown = section("What it shows");
     let (_, events) = shown.split_once("**Events**").unwrap();
-    let mut told: Vec<String> = rows(events, "").into_iter().map(|row| row[0].clone()).collect();
-    told.sort_unstable();
-    assert!(there.len() >= 7, "{there:?}");
-    assert_eq!(told, there);
+    let mut documented: Vec<String> = rows(events, "").into_iter().map(|row| row[0].clone()).collect();
+    documented.sort_unstable();
+    assert!(registered.len() >= 7, "{registered:?}");
+    assert_eq!(documented, registered);
 }
 
 #[test]
