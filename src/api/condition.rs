@@ -25,7 +25,8 @@ pub struct Condition {
 }
 
 /// The three values of a condition's status; every other text reads as `Unknown`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
 pub enum ConditionStatus {
     /// It holds.
     True,
@@ -40,11 +41,7 @@ impl ConditionStatus {
     /// The word that the API uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
+        self.into()
     }
 }
 
@@ -57,11 +54,7 @@ impl From<bool> for ConditionStatus {
 impl<'de> Deserialize<'de> for ConditionStatus {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word: String = null_as_default(deserializer)?;
-        Ok(match word.as_str() {
-            "True" => Self::True,
-            "False" => Self::False,
-            _ => Self::Unknown,
-        })
+        Ok(word.parse().unwrap_or_default())
     }
 }
 

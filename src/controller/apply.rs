@@ -20,7 +20,9 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What became of a write that wasn't made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "snake_case")]
 pub enum ApplyError {
     /// The object has moved on since it was read (409).
     #[error("the object has changed since it was read: {0}")]
@@ -49,15 +51,7 @@ impl ApplyError {
     /// The label in metrics.
     #[must_use]
     pub fn category(&self) -> &'static str {
-        match self {
-            Self::Stale(_) => "stale",
-            Self::Invalid(_) => "invalid",
-            Self::Owned(_) => "owned",
-            Self::Gone => "gone",
-            Self::Refused(_) => "refused",
-            Self::TooLarge(_) => "too_large",
-            Self::Unanswered(_) => "unanswered",
-        }
+        self.into()
     }
 }
 

@@ -20,7 +20,8 @@ const NOTE_LIMIT: usize = 1024;
 const QUEUE: usize = 64;
 
 /// The reasons of our events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
 pub enum Reason {
     /// A requested update goes ahead.
     UpdateAccepted,
@@ -42,16 +43,7 @@ pub enum Reason {
 
 impl Reason {
     fn as_str(self) -> &'static str {
-        match self {
-            Self::UpdateAccepted => "UpdateAccepted",
-            Self::UpdateBlocked => "UpdateBlocked",
-            Self::UpgradeableChanged => "UpgradeableChanged",
-            Self::ForcedPastOverrides => "ForcedPastOverrides",
-            Self::GateContention => "GateContention",
-            Self::ModeChanged => "ModeChanged",
-            Self::ForcedUnverified => "ForcedUnverified",
-            Self::ForcedUnrecorded => "ForcedUnrecorded",
-        }
+        self.into()
     }
 
     fn kind(self) -> EventType {

@@ -11,6 +11,8 @@ mod lease;
 pub mod metrics;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod names_tests;
 mod probe;
 mod reconcile;
 mod reporter;

@@ -105,7 +105,9 @@ impl Verdict {
 }
 
 /// Whether a target may be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "lowercase")]
 pub enum Decision {
     /// It goes ahead.
     Allowed,
@@ -117,10 +119,7 @@ impl Decision {
     /// The word in the JSON of `check` and in labels of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Blocked => "blocked",
-        }
+        self.into()
     }
 }
 

@@ -5,7 +5,9 @@ use semver::Version;
 use crate::api::HistoryEntry;
 
 /// The kinds of update that the gate tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "lowercase")]
 pub enum UpdateType {
     /// Higher, within the same major.minor: what users call a z-stream update.
     Patch,
@@ -27,15 +29,7 @@ impl UpdateType {
     /// The word in the JSON of `check` and in labels of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Patch => "patch",
-            Self::Minor => "minor",
-            Self::Major => "major",
-            Self::Rollback => "rollback",
-            Self::Downgrade => "downgrade",
-            Self::Same => "same",
-            Self::Unknown => "unknown",
-        }
+        self.into()
     }
 }
 

@@ -89,7 +89,9 @@ impl Write {
 }
 
 /// The kinds of write, apart from what they say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// See [`Write::History`].
     History,
@@ -113,16 +115,7 @@ impl Kind {
     /// The label in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::History => "history",
-            Self::Conditions => "conditions",
-            Self::Withdraw => "withdraw",
-            Self::Force => "force",
-            Self::Unforce => "unforce",
-            Self::Restore => "restore",
-            Self::Record => "record",
-            Self::Operator => "operator",
-        }
+        self.into()
     }
 
     /// Whether it is a write to ClusterVersion, which the watch of ClusterVersion shows.

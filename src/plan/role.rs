@@ -26,7 +26,9 @@ pub enum Mode {
 }
 
 /// What the operator does here and now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Not known yet: nothing is written.
     Undecided,
@@ -44,13 +46,7 @@ impl Role {
     /// The word in the metric, the log and the ClusterOperator.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Undecided => "undecided",
-            Self::Replace => "replace",
-            Self::Guard => "guard",
-            Self::Bridge => "bridge",
-            Self::Observe => "observe",
-        }
+        self.into()
     }
 
     /// Whose word `Upgradeable` is.

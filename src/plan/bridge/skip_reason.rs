@@ -1,7 +1,8 @@
 //! Why the bridge doesn't force a request: a name for the metric, a sentence for the administrator.
 
 /// Why a request isn't forced; the first that holds is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
 pub enum SkipReason {
     /// Nothing is asked for.
     NoRequest,
@@ -42,24 +43,7 @@ impl SkipReason {
     /// The label in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRequest => "NoRequest",
-            Self::UnknownFields => "UnknownFields",
-            Self::Architecture => "Architecture",
-            Self::Forced => "Forced",
-            Self::Invalid => "Invalid",
-            Self::NotRefused => "NotRefused",
-            Self::MessageUnreadable => "MessageUnreadable",
-            Self::MessageOfAnother => "MessageOfAnother",
-            Self::OtherPrecondition => "OtherPrecondition",
-            Self::NoOverrides => "NoOverrides",
-            Self::NotPatch(_) => "NotPatch",
-            Self::Blocked => "Blocked",
-            Self::Unfinished => "Unfinished",
-            Self::NoPolicy => "NoPolicy",
-            Self::NoCvo => "NoCvo",
-            Self::NoRecords => "NoRecords",
-        }
+        self.into()
     }
 
     /// Whether a request waits because of this, which an administrator wants to know.

@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// Why the force stays in spec for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
 pub enum KeepReason {
     /// Another manager owns `force` as well.
     SharedForce(String),
@@ -57,21 +58,7 @@ impl KeepReason {
     /// The label in metrics.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::SharedForce(_) => "SharedForce",
-            Self::RequestChanged => "RequestChanged",
-            Self::Invalid => "Invalid",
-            Self::NotBegun => "NotBegun",
-            Self::NotCompleted => "NotCompleted",
-            Self::NotDesired => "NotDesired",
-            Self::NotAccepted => "NotAccepted",
-            Self::Progressing => "Progressing",
-            Self::Failing => "Failing",
-            Self::OperatorsUnreadable => "OperatorsUnreadable",
-            Self::OperatorUnhealthy(_) => "OperatorUnhealthy",
-            Self::RecordsUnreadable => "RecordsUnreadable",
-            Self::RecordOpen => "RecordOpen",
-        }
+        self.into()
     }
 
     /// What an administrator reads.
