@@ -15,7 +15,7 @@
 //!                                                v
 //!                                         gate::Verdict
 //!                                          |          |
-//!        check::render, history  <---------+          +-->  role::role, bridge::decide,
+//!        check::render, history  <---------+          +-->  role::role, bridge,
 //!        what a person reads                                plan::plan -> Vec<Write>   (pure)
 //!                                                                 |
 //!                                                                 v

@@ -5,8 +5,16 @@ use std::time::Duration;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
-use upgrade_gate::{api::ClusterVersion, gate::{Authority, Source, evaluate}, plan::{PlanInput, RecordState, Write, bridge::{decide, unforce::decide as decide_unforce}, front::Began, plan, role::{CvoLease, Role}}};
+use upgrade_gate::{api::ClusterVersion, gate::{Authority, Source, evaluate}, plan::{PlanInput, RecordState, Write, bridge::{ClusterChecks, candidate, confirm, unforce::decide as decide_unforce}, front::Began, plan, record_wait::RecordWait, role::{CvoLease, Role}}};
 use upgrade_gate_fuzz::{assert_safe, assert_shown, snapshot};
+
+/// A cluster on which nothing speaks against a force.
+const CONFIRMED: ClusterChecks = ClusterChecks {
+    policy_installed: true,
+    cvo: CvoLease::Fresh,
+    record: RecordWait::Settled,
+    record_missing_for: Duration::ZERO,
+};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(object) = serde_json::from_slice::<Value>(data) else { return Corpus::Reject };
@@ -17,7 +25,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let snapshot = snapshot(cluster_version.clone(), authority, &[]);
         let verdict = evaluate(&snapshot);
         assert_safe(&snapshot, &verdict);
-        let force_patch = (role == Role::Bridge).then(|| decide(&snapshot, true));
+        let force_patch = (role == Role::Bridge).then(|| candidate(&snapshot).and_then(|candidate| confirm(candidate, &CONFIRMED)));
         let records = Source::Read(Vec::new());
         let unforcing =
             decide_unforce(&snapshot.cluster_version, &snapshot.cluster_operators, &records, Began::default());

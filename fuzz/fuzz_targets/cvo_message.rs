@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use upgrade_gate::{api::ClusterVersion, gate::Authority, plan::bridge::decide};
+use upgrade_gate::{api::ClusterVersion, gate::Authority, plan::bridge::candidate};
 use upgrade_gate_fuzz::snapshot;
 
 fuzz_target!(|message: &str| {
@@ -23,7 +23,7 @@ fuzz_target!(|message: &str| {
         },
     }))
     .expect("a ClusterVersion");
-    if decide(&snapshot(cluster_version, Authority::Shared, &[]), true).is_err() {
+    if candidate(&snapshot(cluster_version, Authority::Shared, &[])).is_err() {
         return;
     }
     let head = message.strip_prefix("Preconditions failed for payload loaded version=\"4.21.2\" image=\"");

@@ -112,8 +112,9 @@ impl Writer {
                 let patch = Patch::<Value>::Json(patch.clone());
                 answered(version.patch_status(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
             }
-            Write::Force(force_patch) => self.object(&force_patch.patch, &manager).await,
-            Write::Unforce(patch) | Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch, &manager).await,
+            Write::Force(force_patch) => self.object(force_patch.patch(), &manager).await,
+            Write::Unforce(removal) => self.object(removal.patch(), &manager).await,
+            Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch.clone(), &manager).await,
             Write::Operator(OperatorWrite::Create(object)) => {
                 answered(self.operators.patch(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
             }
@@ -124,8 +125,8 @@ impl Writer {
         }
     }
 
-    async fn object(&self, patch: &json_patch::Patch, manager: &PatchParams) -> Result<Answer, ApplyError> {
-        let patch = Patch::<Value>::Json(patch.clone());
+    async fn object(&self, patch: json_patch::Patch, manager: &PatchParams) -> Result<Answer, ApplyError> {
+        let patch = Patch::<Value>::Json(patch);
         answered(self.cluster_version.patch(names::CLUSTER_VERSION, manager, &patch)).await.map(cluster_version)
     }
 

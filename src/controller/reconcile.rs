@@ -23,7 +23,7 @@ use crate::{
     gate::{Snapshot, Verdict, evaluate, release::is_unfinished},
     plan::{
         self, Conditions, Kind, PlanInput, Write,
-        bridge::{self, ForcePatch, skip_reason::SkipReason, unforce},
+        bridge::{self, Candidate, ClusterChecks, ForcePatch, skip_reason::SkipReason, unforce},
         degraded::{self, Health, Lasting, Problem},
         front::Front,
         record_wait::{self, RecordWait},
@@ -214,9 +214,8 @@ impl Reconciler {
                 // Another role has another authority.
                 continue;
             }
-            let force_patch =
-                self.force_patch().await.map(|force_patch| force_patch.and_then(|found| self.with_record(found)));
-            if !matches!(force_patch, Some(Ok(_) | Err(SkipReason::NoRecords))) {
+            let force_patch = self.force_patch().await;
+            if force_patch.is_none() {
                 self.record_missing = None;
             }
             let cvo = self.cvo_of_request(&verdict).await;
@@ -392,37 +391,37 @@ impl Reconciler {
         }
     }
 
-    /// What the bridge says of the request. Policy and Lease are asked for only when nothing else is missing.
+    /// What the bridge says of the request. Policy and Lease are read only when nothing else is missing.
     async fn force_patch(&mut self) -> Option<Result<ForcePatch, SkipReason>> {
         if self.role != Role::Bridge {
             return None;
         }
-        let (snapshot, ..) = self.cache.all();
-        let metadata = &snapshot.cluster_version.metadata;
-        let is_forced = self.forced.as_ref() == Some(&(metadata.uid.clone(), metadata.generation));
-        let force_patch = bridge::decide(snapshot, true);
-        if force_patch.is_err() {
-            return Some(force_patch);
+        let force_patch = self.confirmed().await;
+        if !matches!(force_patch, Ok(_) | Err(SkipReason::NoRecords)) {
+            self.record_missing = None;
         }
-        if is_forced {
-            return Some(Err(SkipReason::Forced));
-        }
-        if !probe::policy_is_installed(&self.client).await {
-            return Some(Err(SkipReason::NoPolicy));
-        }
-        // Read now: a CVO that stopped a moment ago must not be forced.
-        match self.read_cvo_lease().await {
-            CvoLease::Fresh => Some(force_patch),
-            CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown => Some(Err(SkipReason::NoCvo)),
-        }
+        Some(force_patch)
     }
 
-    /// Holds a force back that waits for its record.
-    fn with_record(&mut self, force_patch: ForcePatch) -> Result<ForcePatch, SkipReason> {
+    async fn confirmed(&mut self) -> Result<ForcePatch, SkipReason> {
+        let (snapshot, ..) = self.cache.all();
+        let candidate = bridge::candidate(snapshot)?;
+        let metadata = &snapshot.cluster_version.metadata;
+        if self.forced.as_ref() == Some(&(metadata.uid.clone(), metadata.generation)) {
+            return Err(SkipReason::Forced);
+        }
+        let policy_installed = probe::policy_is_installed(&self.client).await;
+        let cvo = if policy_installed { self.read_cvo_lease().await } else { CvoLease::Unknown };
+        let (record, record_missing_for) = self.record_of(&candidate);
+        bridge::confirm(candidate, &ClusterChecks { policy_installed, cvo, record, record_missing_for })
+    }
+
+    /// The record of a request that may be forced, and how long it has been missing.
+    fn record_of(&mut self, candidate: &Candidate) -> (RecordWait, Duration) {
         let (snapshot, _, records) = self.cache.all();
         let metadata = &snapshot.cluster_version.metadata;
         let is_failing = self.backoff.failing().iter().any(|(kind, _)| *kind == Kind::Record);
-        let state = RecordWait::of(records, &snapshot.cluster_version, &force_patch.target_verdict, is_failing);
+        let state = RecordWait::of(records, &snapshot.cluster_version, candidate.target_verdict(), is_failing);
         let now = Instant::now();
         let known = self.record_missing.take();
         let since = known.filter(|(uid, generation, _)| *uid == metadata.uid && *generation == metadata.generation);
@@ -430,11 +429,11 @@ impl Reconciler {
         if state.is_missing() {
             self.record_missing = Some((metadata.uid.clone(), metadata.generation, since));
         }
-        if state.holds_back(now.duration_since(since)) {
+        let missing_for = now.duration_since(since);
+        if state.holds_back(missing_for) {
             self.backoff.wake_at(since + record_wait::LIMIT);
-            return Err(SkipReason::NoRecords);
         }
-        Ok(force_patch)
+        (state, missing_for)
     }
 
     /// Remembers a write, and says what it means.

@@ -11,7 +11,11 @@ use crate::{
     gate::{Snapshot, Source, Verdict, message},
     plan::{
         self, Conditions, RecordState,
-        bridge::{ForcePatch, skip_reason::SkipReason, unforce::KeepReason},
+        bridge::{
+            ForcePatch,
+            skip_reason::SkipReason,
+            unforce::{ForceRemoval, KeepReason},
+        },
         decisions::{self, Reported},
         front::Began,
         role::Role,
@@ -156,7 +160,7 @@ impl Reporter {
     }
 
     /// Why a force of ours is still in spec.
-    pub fn keeps_force(&self, unforcing: Option<&Result<json_patch::Patch, KeepReason>>) {
+    pub fn keeps_force(&self, unforcing: Option<&Result<ForceRemoval, KeepReason>>) {
         let reason = unforcing.and_then(|unforcing| unforcing.as_ref().err());
         let is_news = self.metrics.keeps_force(unforcing.is_some(), reason);
         if let Some(reason) = reason.filter(|_| is_news) {

@@ -203,6 +203,13 @@ pub fn evaluate(snapshot: &Snapshot) -> Verdict {
     Verdict { upgradeable, risks, targets }
 }
 
+/// Judges one target that is not among the Snapshot's.
+#[must_use]
+pub fn evaluate_target(snapshot: &Snapshot, target: &Target) -> TargetVerdict {
+    let upgradeable = Upgradeable::from_risks(&risks::collect(snapshot));
+    judge(snapshot, &upgradeable, refusal_of_others(snapshot), target)
+}
+
 fn judge(
     snapshot: &Snapshot,
     upgradeable: &Upgradeable,

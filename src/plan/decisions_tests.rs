@@ -7,7 +7,7 @@ use crate::{
     api::{ClusterVersion, UpdateRecord},
     gate::{Authority, Snapshot, Source, Target, evaluate, testing},
     plan::{
-        bridge::{self, skip_reason::SkipReason},
+        bridge::{self, ClusterChecks, skip_reason::SkipReason, testing::CONFIRMED},
         decisions::{Decided, Reported, Subject, of_cvo},
         front::Began,
     },
@@ -65,7 +65,10 @@ fn snapshot(object: &Value) -> Snapshot {
 /// What is decided there, with the admission policy installed or not.
 fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], began: Began) -> Vec<Decided> {
     let snapshot = snapshot(object);
-    let force_patch = bridge::decide(&snapshot, policy);
+    let force_patch = {
+        let checks = ClusterChecks { policy_installed: policy, ..CONFIRMED };
+        bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &checks))
+    };
     of_cvo(&snapshot, &evaluate(&snapshot), Some(&force_patch), &Source::Read(records.to_vec()), began)
 }
 

@@ -29,7 +29,11 @@ use crate::{
     },
     gate::{Decision, Snapshot, Source, TargetVerdict, Verdict, message, release},
     plan::{
-        bridge::{ForcePatch, skip_reason::SkipReason, unforce::KeepReason},
+        bridge::{
+            ForcePatch,
+            skip_reason::SkipReason,
+            unforce::{ForceRemoval, KeepReason},
+        },
         cluster_operator::OperatorWrite,
         degraded::Problem,
         front::Began,
@@ -62,7 +66,7 @@ pub enum Write {
     /// JSON patch on the spec of ClusterVersion: the bridge.
     Force(Box<ForcePatch>),
     /// JSON patch on the spec of ClusterVersion: the removal of the bridge's force after the update.
-    Unforce(Patch),
+    Unforce(ForceRemoval),
     /// JSON patch on the status of ClusterVersion: an accepted risk that its completed entry lost.
     Restore(Patch),
     /// An UpdateRecord.
@@ -145,7 +149,7 @@ pub struct PlanInput<'a> {
     /// What was seen of the newest entry of the history.
     pub began: Began,
     /// How a force of ours is removed from spec, or why it stays; `None` where there is none.
-    pub unforcing: Option<&'a Result<Patch, KeepReason>>,
+    pub unforcing: Option<&'a Result<ForceRemoval, KeepReason>>,
     /// Whether an accepted risk can be recorded: see [`recording`].
     pub record_state: RecordState,
     /// Kinds of write that have failed a moment ago, and why.
@@ -274,8 +278,8 @@ pub fn plan(input: &PlanInput<'_>) -> Vec<Write> {
     if let Some(records) = records {
         writes.extend(update_records::follow(records, cluster_version).into_iter().map(Write::Record));
     }
-    if let (Some(Ok(patch)), Role::Bridge) = (input.unforcing, role) {
-        writes.push(Write::Unforce(patch.clone()));
+    if let (Some(Ok(removal)), Role::Bridge) = (input.unforcing, role) {
+        writes.push(Write::Unforce(removal.clone()));
     }
     // Last, as it tells of what has failed before it.
     writes.extend(cluster_operator::write(input, &now).map(Write::Operator));

@@ -160,7 +160,9 @@ mod tests {
         let targets = Target::requested(&cluster_version).into_iter().collect();
         let snapshot = Snapshot { authority, targets, ..testing::snapshot(cluster_version) };
         let verdict = evaluate(&snapshot);
-        let force_patch = (role == Role::Bridge).then(|| bridge::decide(&snapshot, true));
+        let force_patch = (role == Role::Bridge).then(|| {
+            bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &bridge::testing::CONFIRMED))
+        });
         why(&PlanInput {
             snapshot: &snapshot,
             verdict: &verdict,

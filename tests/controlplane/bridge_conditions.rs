@@ -7,7 +7,11 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use upgrade_gate::api::ClusterVersion;
 use upgrade_gate::gate::{Authority, Snapshot, Source, Target};
-use upgrade_gate::plan::bridge::decide;
+use upgrade_gate::plan::{
+    bridge::{ClusterChecks, ForcePatch, candidate, confirm},
+    record_wait::RecordWait,
+    role::CvoLease,
+};
 
 use crate::support::{self, Cluster, Loosen, Operator, Options, condition, cvo, eventually, fixtures};
 
@@ -255,8 +259,8 @@ async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
     let client = cluster.control_plane.operator_client().await;
     let api: kube::Api<kube::api::DynamicObject> =
         kube::Api::all_with(client, &upgrade_gate::controller::cluster_versions());
-    let write = async |bridging: upgrade_gate::plan::bridge::ForcePatch| {
-        let patch = Patch::<()>::Json(bridging.patch);
+    let write = async |force_patch: ForcePatch| {
+        let patch = Patch::<()>::Json(force_patch.patch());
         match api.patch("version", &PatchParams::default(), &patch).await {
             Ok(_) => 200,
             Err(kube::Error::Api(status)) => status.code,
@@ -274,7 +278,13 @@ async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
             admin_acks: Source::Read(Some([].into())),
             authority: Authority::Shared,
         };
-        decide(&snapshot, true).unwrap()
+        let checks = ClusterChecks {
+            policy_installed: true,
+            cvo: CvoLease::Fresh,
+            record: RecordWait::Settled,
+            record_missing_for: Duration::ZERO,
+        };
+        confirm(candidate(&snapshot).unwrap(), &checks).unwrap()
     };
     let two = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
     for (field, value) in [
@@ -284,9 +294,9 @@ async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
         ("architecture", json!(null)),
     ] {
         cluster.patch(json!({"spec": {"desiredUpdate": two}})).await;
-        let bridging = read().await;
+        let force_patch = read().await;
         let before = cluster.patch(json!({"spec": {"desiredUpdate": {field: value}}})).await;
-        let code = write(bridging).await;
+        let code = write(force_patch).await;
         if before["spec"]["desiredUpdate"][field] != two[field] {
             assert!(code == 409 || code == 422, "{field}: {code}");
             assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
@@ -295,9 +305,9 @@ async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
     }
     // The CVO may have changed its mind.
     cluster.patch(json!({"spec": {"desiredUpdate": two}})).await;
-    let bridging = read().await;
+    let force_patch = read().await;
     cluster.put_status(cvo::MANAGER, |status| status["versionHash"] = json!("other")).await;
-    assert_eq!(write(bridging).await, 409);
+    assert_eq!(write(force_patch).await, 409);
     // And with nothing in between.
     assert_eq!(write(read().await).await, 200);
     assert!(condition(&cluster.cluster_version().await, "ReleaseAccepted")["status"] == "False");

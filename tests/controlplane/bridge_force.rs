@@ -376,12 +376,12 @@ async fn a_removal_of_what_has_changed_since_it_was_read_is_refused() {
             Err(error) => panic!("{error}"),
         }
     };
-    let patch = read().await;
+    let removal = read().await;
     cluster.put_status(cvo::MANAGER, |status| status["versionHash"] = json!("other")).await;
-    assert_eq!(write(patch).await, 409, "the CVO may have changed its mind");
-    let patch = read().await;
+    assert_eq!(write(removal.patch()).await, 409, "the CVO may have changed its mind");
+    let removal = read().await;
     let before = cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.3", "image": null}}})).await;
-    let code = write(patch).await;
+    let code = write(removal.patch()).await;
     assert!(code == 409 || code == 422, "{code}");
     assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
 }

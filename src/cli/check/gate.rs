@@ -1,6 +1,6 @@
 //! Who gates a live cluster, and what the bridge would do with the update that is asked for: pure, from what was read.
 //!
-//! The decisions are the operator's own ([`role`] and [`decide`]); what is made here are their words for a person.
+//! The decisions are the operator's own ([`role`], [`candidate`] and [`confirm`]); what is made here are their words for a person.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::{
     gate::Snapshot,
     plan::{
-        bridge::{ForcePatch, decide, skip_reason::SkipReason},
+        bridge::{ClusterChecks, ForcePatch, candidate, confirm, skip_reason::SkipReason},
+        record_wait::RecordWait,
         role::{CvoLease, Mode, Role, RoleInput, role},
     },
 };
@@ -130,10 +131,16 @@ impl BridgeReport {
             reason: reason.map(SkipReason::as_str),
             message,
         };
-        // As the operator does: a CVO that is gone verified the release before it went.
-        let decide = |policy| match (decide(snapshot, policy), seen.cvo) {
-            (Ok(_), CvoLease::Stale | CvoLease::Absent) => Err(SkipReason::NoCvo),
-            (decided, _) => decided,
+        let decide = |policy_installed| {
+            let checks = ClusterChecks {
+                policy_installed,
+                // Where the Lease can't be read, the answer is what follows if a CVO runs.
+                cvo: if seen.cvo == CvoLease::Unknown { CvoLease::Fresh } else { seen.cvo },
+                // The operator writes it when it acts.
+                record: RecordWait::Writable,
+                record_missing_for: Duration::ZERO,
+            };
+            candidate(snapshot).and_then(|candidate| confirm(candidate, &checks))
         };
         let is_deployed = seen.installed != Some(false) || seen.running != Some(false);
         if !is_deployed {

@@ -10,7 +10,7 @@ use crate::{
         release::{is_pinned, same_release},
         request::{Standing, standing, word},
     },
-    plan::bridge::{decide, skip_reason::SkipReason},
+    plan::bridge::{candidate, skip_reason::SkipReason},
 };
 
 /// A sentence on what the CVO does and one on what upgrade-gate does; `None` where no target is refused for overrides.
@@ -22,7 +22,7 @@ pub fn now(snapshot: &Snapshot, verdict: &Verdict, bridge: Option<&BridgeReport>
     let word = word(cluster_version).filter(|word| standing(word) == Standing::RefusedForOverrides);
     let is_refused = |target_verdict: &TargetVerdict| word.is_some() && is_requested(snapshot, target_verdict);
     if verdict.targets.iter().filter(allowed).any(is_refused) {
-        return Some(match decide(snapshot, true) {
+        return Some(match candidate(snapshot) {
             // On a live cluster more is known than what the ClusterVersion says.
             Ok(_) if bridge.is_some_and(|bridge| !bridge.goes_ahead()) => format!("{REFUSED} {SEE_BRIDGE}"),
             Ok(_) => format!("{REFUSED} With upgrade-gate: allowed."),

@@ -39,7 +39,7 @@ pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Re
              cleanup --yes` again afterwards.",
             reason.message()
         )),
-        Some(Ok(patch)) => {
+        Some(Ok(removal)) => {
             report.withdrawn.push("force of spec.desiredUpdate, as its update has completed".to_owned());
             if confirmed {
                 let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
@@ -48,7 +48,7 @@ pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Re
                     let written = records.patch_status(&name, &params, &Patch::Merge(status)).await;
                     written.map_err(failed("completing an UpdateRecord"))?;
                 }
-                let written = api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await;
+                let written = api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(removal.patch())).await;
                 written.map_err(failed("removing the force from spec.desiredUpdate"))?;
             }
         }

@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use json_patch::PatchOperation;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     api::{ClusterVersion, UpdateRecord},
@@ -19,7 +18,7 @@ use crate::{
     gate::{Snapshot, Source, Target, evaluate, testing},
     plan::{
         Kind, PlanInput, RecordState, Write,
-        bridge::{self, skip_reason::SkipReason, unforce},
+        bridge::{self, skip_reason::SkipReason, testing::CONFIRMED, unforce},
         front::Began,
         made_at_once, plan, record_state,
         role::{CvoLease, Role},
@@ -91,6 +90,7 @@ impl<T> Known<T> {
 
 pub struct Memory {
     role: Role,
+    defences: Defences,
     objects: Known<Value>,
     records: Known<Vec<UpdateRecord>>,
     writes: Known<Write>,
@@ -108,9 +108,10 @@ pub fn time(clock: u8) -> String {
 }
 
 impl Memory {
-    pub fn new(role: Role) -> Self {
+    pub fn new(role: Role, defences: Defences) -> Self {
         Self {
             role,
+            defences,
             objects: Known::new(),
             records: Known::new(),
             writes: Known::new(),
@@ -211,14 +212,13 @@ impl Memory {
     }
 
     /// The writes that are made first on what a replica has seen, one or two.
-    pub fn planned(&mut self, replica: &Replica, clock: u8, defences: Defences) -> [Option<Id>; 2] {
+    pub fn planned(&mut self, replica: &Replica, clock: u8) -> [Option<Id>; 2] {
         let key = (replica.object, replica.records, replica.outlook, clock);
         if let Some(known) = self.plans.get(&key) {
             return *known;
         }
         let mut planned = [None; 2];
         for (place, write) in planned.iter_mut().zip(self.plan(replica, clock)) {
-            let write = weakened(write, defences);
             let text = format!("{write:?}");
             *place = Some(self.writes.id(write, text));
         }
@@ -238,8 +238,8 @@ impl Memory {
         let Outlook { failing, forced, restored } = replica.outlook;
         let forced_already = forced == Some(snapshot.cluster_version.metadata.generation);
         let force_patch = (self.role == Role::Bridge).then(|| {
-            bridge::decide(&snapshot, true)
-                .and_then(|force_patch| if forced_already { Err(SkipReason::Forced) } else { Ok(force_patch) })
+            let candidate = bridge::candidate(&snapshot)?;
+            if forced_already { Err(SkipReason::Forced) } else { bridge::confirm(candidate, &CONFIRMED) }
         });
         let failing: Vec<_> = failing.kinds().map(|kind| (kind, String::new())).collect();
         let is_failing = failing.iter().any(|(kind, _)| *kind == Kind::History);
@@ -292,7 +292,7 @@ impl Memory {
     fn land(&mut self, (object, records): (Id, Id), write: Id, fresh: bool, clock: u8) -> Answer {
         let write = self.write(write);
         let before = Stored { object: (*self.object(object)).clone(), records: (*self.records(records)).clone() };
-        match before.take(&write, fresh, &time(clock)) {
+        match before.take(&write, fresh, &time(clock), self.defences) {
             Ok(after) => {
                 let broken = Broken::by(&write, &before, &after);
                 Ok(Landing { object: self.object_id(after.object), records: self.records_id(after.records), broken })
@@ -303,24 +303,4 @@ impl Memory {
             Err(other) => panic!("{other}"),
         }
     }
-}
-
-/// The write without the defences that a seeded bug takes away.
-fn weakened(mut write: Write, defences: Defences) -> Write {
-    let keeps = |operation: &PatchOperation| match operation {
-        PatchOperation::Test(_) => defences.tests,
-        PatchOperation::Replace(_) => defences.resource_version,
-        _ => true,
-    };
-    match &mut write {
-        Write::History(patch) | Write::Restore(patch) | Write::Unforce(patch) => patch.0.retain(keeps),
-        Write::Force(force_patch) => force_patch.patch.0.retain(keeps),
-        Write::Conditions(object) | Write::Record(RecordWrite::Status { patch: object, .. })
-            if !defences.resource_version =>
-        {
-            object["metadata"] = json!({"name": object["metadata"]["name"]});
-        }
-        _ => {}
-    }
-    write
 }

@@ -121,7 +121,7 @@ enum Action {
 
 impl Protocol {
     fn new(role: Role, bounds: Bounds, defences: Defences) -> Self {
-        Self { role, bounds, defences, memory: Mutex::new(Memory::new(role)) }
+        Self { role, bounds, defences, memory: Mutex::new(Memory::new(role, defences)) }
     }
 
     fn step(&self, memory: &mut Memory, before: &State, action: Action) -> Option<State> {
@@ -155,7 +155,7 @@ impl Protocol {
                 if !may_write || replica.is_waiting() {
                     return None;
                 }
-                let writes = memory.planned(replica, state.clock, self.defences);
+                let writes = memory.planned(replica, state.clock);
                 let first = writes[0]?;
                 if needs_a_look(memory.write(first).kind(), replica.cache_is_fresh) {
                     state.sees_object(at);

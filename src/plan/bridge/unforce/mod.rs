@@ -7,7 +7,7 @@
 //! the first sure sign of it.
 
 use json_patch::{Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     api::{
@@ -19,7 +19,7 @@ use crate::{
         Source, message,
         release::{is_pinned, same_image},
     },
-    plan::{bridge::has_unknown_fields, front::Began, patch::pointer, role::owns_force, update_records},
+    plan::{bridge::candidate::has_unknown_fields, front::Began, patch::pointer, role::owns_force, update_records},
 };
 
 /// Why the force stays in spec for now.
@@ -96,6 +96,37 @@ impl KeepReason {
     }
 }
 
+/// The removal of a force of ours, and of the image that was pinned with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForceRemoval {
+    /// `spec.desiredUpdate` as it was read.
+    pub request: Value,
+    /// The `resourceVersion` of the ClusterVersion that was read.
+    pub resource_version: String,
+    /// The image is ours as well.
+    pub removes_image: bool,
+}
+
+impl ForceRemoval {
+    /// JSON patch on the spec. It tests the whole request.
+    #[must_use]
+    pub fn patch(&self) -> Patch {
+        let remove = |path| PatchOperation::Remove(RemoveOperation { path: pointer(path) });
+        let mut steps = vec![
+            PatchOperation::Test(TestOperation { path: pointer("/spec/desiredUpdate"), value: self.request.clone() }),
+            PatchOperation::Replace(ReplaceOperation {
+                path: pointer("/metadata/resourceVersion"),
+                value: json!(self.resource_version),
+            }),
+            remove("/spec/desiredUpdate/force"),
+        ];
+        if self.removes_image {
+            steps.push(remove("/spec/desiredUpdate/image"));
+        }
+        Patch(steps)
+    }
+}
+
 /// Decides whether the force in spec is removed, and how; `None` where no force there is ours.
 ///
 /// Our own ClusterOperator isn't among `operators`: no CVO waits for it, and while this write fails it is degraded.
@@ -108,7 +139,7 @@ pub fn decide(
     operators: &Source<Vec<ClusterOperator>>,
     records: &Source<Vec<UpdateRecord>>,
     began: Began,
-) -> Option<Result<Patch, KeepReason>> {
+) -> Option<Result<ForceRemoval, KeepReason>> {
     let request = cluster_version.spec.desired_update.as_ref().filter(|_| owns_force(cluster_version))?;
     let keep = is_as_written(cluster_version, request)
         .and_then(|()| is_over(cluster_version, request))
@@ -168,24 +199,16 @@ fn is_recorded(
 }
 
 /// Removes what is ours, and nothing that a person wrote.
-fn removal(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> Patch {
+fn removal(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> ForceRemoval {
     let metadata = &cluster_version.metadata;
     let mut owners = owners_of_request(&metadata.managed_fields, "image").peekable();
     let is_ours = owners.peek().is_some() && owners.all(|owner| owner == names::SELF);
-    let remove = |path| PatchOperation::Remove(RemoveOperation { path: pointer(path) });
-    let mut steps = vec![
-        PatchOperation::Test(TestOperation { path: pointer("/spec/desiredUpdate"), value: request.raw.clone() }),
-        PatchOperation::Replace(ReplaceOperation {
-            path: pointer("/metadata/resourceVersion"),
-            value: json!(metadata.resource_version),
-        }),
-        remove("/spec/desiredUpdate/force"),
-    ];
-    // A request for nothing but an image would be none without it.
-    if is_ours && !request.version.is_empty() {
-        steps.push(remove("/spec/desiredUpdate/image"));
+    ForceRemoval {
+        request: request.raw.clone(),
+        resource_version: metadata.resource_version.clone(),
+        // A request for nothing but an image would be none without it.
+        removes_image: is_ours && !request.version.is_empty(),
     }
-    Patch(steps)
 }
 
 #[cfg(test)]

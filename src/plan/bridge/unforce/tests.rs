@@ -75,13 +75,13 @@ fn decided(
     object: &Value,
     operators: &Source<Vec<ClusterOperator>>,
     records: &Source<Vec<UpdateRecord>>,
-) -> Option<Result<Patch, KeepReason>> {
+) -> Option<Result<ForceRemoval, KeepReason>> {
     decide(&ClusterVersion::from_value(object.clone()).unwrap(), operators, records, Began::default())
 }
 
 /// The request that the removal leaves, in an otherwise healthy cluster.
 fn left(object: &Value) -> Value {
-    let patch = decided(object, &operators(&[("etcd", Health::Healthy)]), &complete()).unwrap().unwrap();
+    let patch = decided(object, &operators(&[("etcd", Health::Healthy)]), &complete()).unwrap().unwrap().patch();
     let mut patched = object.clone();
     json_patch::patch(&mut patched, &patch).unwrap();
     let request = patched["spec"]["desiredUpdate"].take();
@@ -209,7 +209,7 @@ fn the_record_says_how_it_ended_before_the_force_goes(
 #[case("architecture", json!("Multi"))]
 #[case("acceptRisks", json!([{"name": "A"}]))]
 fn a_request_that_has_changed_since_fails_the_patch(#[case] field: &str, #[case] value: Value) {
-    let patch = decided(&completed(), &operators(&[]), &complete()).unwrap().unwrap();
+    let patch = decided(&completed(), &operators(&[]), &complete()).unwrap().unwrap().patch();
     let mut object = completed();
     object["spec"]["desiredUpdate"][field] = value;
     assert!(json_patch::patch(&mut object, &patch).is_err());
@@ -217,7 +217,7 @@ fn a_request_that_has_changed_since_fails_the_patch(#[case] field: &str, #[case]
 
 #[test]
 fn the_patch_names_the_resource_version_that_was_read() {
-    let patch = decided(&completed(), &operators(&[]), &complete()).unwrap().unwrap();
+    let patch = decided(&completed(), &operators(&[]), &complete()).unwrap().unwrap().patch();
     let request = json!({"version": "4.21.2", "image": TWO, "architecture": "", "force": true});
     let expected = json!([
         {"op": "test", "path": "/spec/desiredUpdate", "value": request},
