@@ -263,7 +263,7 @@ fn judge(
         && let Some(RefusalOfOthers { step: Step::PreconditionChecks, word, .. }) =
             skip_reason.filter(|skip_reason| skip_reason.counts_for(&target_verdict))
     {
-        target_verdict.fail((Step::PreconditionChecks, word.reason.clone(), message::refused(word)));
+        target_verdict.fail((Step::PreconditionChecks, word.reason.clone(), message::target::refused(word)));
     }
     target_verdict
 }
@@ -281,16 +281,19 @@ fn failed_before_preconditions(
     let (cluster_version, target) = (&snapshot.cluster_version, &target_verdict.target);
     let failure = |step: Step, message| Some((step, step.reason().to_owned(), message));
     if let Some(known) = contradicts {
-        return failure(Step::VerifyPayloadVersion, message::version_mismatch(&target_verdict.release, target, known));
+        return failure(
+            Step::VerifyPayloadVersion,
+            message::target::version_mismatch(&target_verdict.release, target, known),
+        );
     }
     if target_verdict.release.image.is_empty()
         && let Some(meant) = meant::misspelt(cluster_version, &target_verdict.release.version)
     {
-        return failure(Step::RetrievePayload, message::misspelt(target, meant));
+        return failure(Step::RetrievePayload, message::target::misspelt(target, meant));
     }
     let is_version_alone = target.image.is_empty() && target.origin == Origin::Requested && !target_verdict.is_current;
     if is_version_alone && let Some(why) = release::version_alone(cluster_version, target) {
-        let message = message::version_alone(target, cluster_version, &why);
+        let message = message::target::version_alone(target, cluster_version, &why);
         let is_said_by_a_cvo = match &why {
             VersionAlone::Unknown | VersionAlone::Conditional | VersionAlone::Several(_) => {
                 snapshot.authority == Authority::Shared
@@ -305,11 +308,11 @@ fn failed_before_preconditions(
         };
     }
     if target_verdict.release.image.is_empty() && snapshot.authority == Authority::Sole {
-        return failure(Step::RetrievePayload, message::no_image(target, cluster_version));
+        return failure(Step::RetrievePayload, message::target::no_image(target, cluster_version));
     }
     match skip_reason.filter(|skip_reason| skip_reason.counts_for(target_verdict)) {
         None | Some(RefusalOfOthers { step: Step::PreconditionChecks, .. }) => None,
-        Some(RefusalOfOthers { step, word, .. }) => Some((step, word.reason.clone(), message::refused(word))),
+        Some(RefusalOfOthers { step, word, .. }) => Some((step, word.reason.clone(), message::target::refused(word))),
     }
 }
 

@@ -31,11 +31,15 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     };
     if target.major > current.major {
         let is_entry_to_5 = current.major == 4 && current.minor >= ENTRY_TO_5 && (target.major, target.minor) == (5, 0);
-        return (!is_entry_to_5)
-            .then(|| PreconditionFinding::blocks(reason::MAJOR_VERSION_UPDATE, message::major_hop(&target, &current)));
+        return (!is_entry_to_5).then(|| {
+            PreconditionFinding::blocks(reason::MAJOR_VERSION_UPDATE, message::target::major_hop(&target, &current))
+        });
     }
     (target.major == current.major && target.minor > current.minor.saturating_add(1)).then(|| {
-        PreconditionFinding::blocks(reason::MULTIPLE_MINOR_VERSIONS_UPDATE, message::minor_hop(&target, &current))
+        PreconditionFinding::blocks(
+            reason::MULTIPLE_MINOR_VERSIONS_UPDATE,
+            message::target::minor_hop(&target, &current),
+        )
     })
 }
 

@@ -63,12 +63,12 @@ pub const ALL: [(&str, Precondition); 4] = [
 fn versions(context: &Context<'_>) -> Result<(Version, Version), PreconditionFinding> {
     let current = &context.cluster_version.desired().version;
     let current = Version::parse(current).map_err(|error| {
-        PreconditionFinding::warns(reason::INVALID_CURRENT_VERSION, message::invalid_current(current, &error))
+        PreconditionFinding::warns(reason::INVALID_CURRENT_VERSION, message::target::invalid_current(current, &error))
     })?;
     let target = Version::parse(&context.target.version).map_err(|error| {
         PreconditionFinding::blocks(
             reason::INVALID_DESIRED_VERSION,
-            message::invalid_target(context.cluster_version, context.target, &error),
+            message::target::invalid_target(context.cluster_version, context.target, &error),
         )
     })?;
     Ok((current, target))

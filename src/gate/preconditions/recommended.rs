@@ -40,21 +40,22 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
         let Some(recommended) = find(&update.conditions, condition::RECOMMENDED) else {
             return Some(PreconditionFinding::warns(
                 reason::UNKNOWN_CONDITION_TYPE,
-                message::recommendation_missing(target),
+                message::target::recommendation_missing(target),
             ));
         };
         return match recommended.status {
             ConditionStatus::True => None,
-            ConditionStatus::False | ConditionStatus::Unknown => {
-                Some(PreconditionFinding::warns(&recommended.reason, message::not_recommended(target, recommended)))
-            }
+            ConditionStatus::False | ConditionStatus::Unknown => Some(PreconditionFinding::warns(
+                &recommended.reason,
+                message::target::not_recommended(target, recommended),
+            )),
         };
     }
     if cluster_version.spec.channel.is_empty() {
-        return Some(PreconditionFinding::warns(reason::NO_CHANNEL, message::no_channel(target)));
+        return Some(PreconditionFinding::warns(reason::NO_CHANNEL, message::target::no_channel(target)));
     }
     let retrieved = cluster_version.condition(condition::RETRIEVED_UPDATES);
-    Some(PreconditionFinding::warns(reason::UNKNOWN_UPDATE, message::unknown_update(target, retrieved)))
+    Some(PreconditionFinding::warns(reason::UNKNOWN_UPDATE, message::target::unknown_update(target, retrieved)))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     }
     Some(PreconditionFinding::blocks(
         reason::LOW_DESIRED_VERSION,
-        message::low_target(&target, &current, previous.as_ref()),
+        message::target::low_target(&target, &current, previous.as_ref()),
     ))
 }
 

@@ -42,7 +42,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
         return Some(PreconditionFinding::blocks(blocking_reason, blocking_message.clone()));
     }
     if context.cluster_version.unmanaged_overrides().next().is_some() {
-        let message = message::overrides_accepted(context.cluster_version, context.target);
+        let message = message::target::overrides_accepted(context.cluster_version, context.target);
         return Some(PreconditionFinding::warns(reason::OVERRIDES_SET, message));
     }
     // An update that is in progress isn't on top of itself.
@@ -57,7 +57,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     } else {
         return None;
     };
-    Some(PreconditionFinding::warns(in_progress, message::retarget(&target, &completed, &current)))
+    Some(PreconditionFinding::warns(in_progress, message::target::retarget(&target, &completed, &current)))
 }
 
 /// The version that an update in progress started from: the newest completed one, else the oldest there is.

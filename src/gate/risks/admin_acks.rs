@@ -45,27 +45,27 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     let current = &snapshot.cluster_version.desired().version;
     let current = match Version::parse(current) {
         Ok(version) => version,
-        Err(error) => return unknown(message::gates_without_current(current, &error)),
+        Err(error) => return unknown(message::risk::gates_without_current(current, &error)),
     };
     gates
         .iter()
         .filter_map(|(key, text)| {
             let name = || format!("{}-{key}", risk::ADMIN_ACK);
             let Some(minor) = minor_of_gate(key) else {
-                return Some(Risk::new(&name(), message::gate_without_minor(key)));
+                return Some(Risk::new(&name(), message::risk::gate_without_minor(key)));
             };
             if minor != (current.major, current.minor) {
                 return None;
             }
             if text.is_empty() {
-                return Some(Risk::new(&name(), message::gate_without_text(key)));
+                return Some(Risk::new(&name(), message::risk::gate_without_text(key)));
             }
             let ack = acks.get(key).map(String::as_str);
             if ack == Some("true") {
                 return None;
             }
-            let url = message::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
-            Some(Risk { url: Some(url), ..Risk::new(&name(), message::gate(key, text, ack)) })
+            let url = message::risk::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
+            Some(Risk { url: Some(url), ..Risk::new(&name(), message::risk::gate(key, text, ack)) })
         })
         .collect()
 }
@@ -76,7 +76,9 @@ type Data = std::collections::BTreeMap<String, String>;
 fn data<'a>(source: &'a Source<ConfigMapData>, (namespace, name): (&str, &str)) -> Result<&'a Data, String> {
     match source {
         Source::Read(Some(data)) => Ok(data),
-        Source::Read(None) | Source::NotServed | Source::NotGiven => Err(message::config_map_missing(namespace, name)),
+        Source::Read(None) | Source::NotServed | Source::NotGiven => {
+            Err(message::risk::config_map_missing(namespace, name))
+        }
         Source::Unreadable(why) => Err(message::unreadable(&format!("ConfigMap {namespace}/{name}"), why)),
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         .filter_map(|operator| {
             let condition = operator.blocks()?;
             let name = format!("{}-{}", risk::CLUSTER_OPERATOR, operator.name);
-            Some(Risk::new(&name, message::cluster_operator(&operator.name, condition)))
+            Some(Risk::new(&name, message::risk::cluster_operator(&operator.name, condition)))
         })
         .collect();
     blocking.sort_unstable_by(|a, b| a.name.cmp(&b.name));

@@ -53,9 +53,10 @@ impl Upgradeable {
         match risks {
             [] => Self::Yes,
             [risk] => Self::No { reason: risk.name.clone(), message: risk.message.clone() },
-            several => {
-                Self::No { reason: reason::MULTIPLE_REASONS.to_owned(), message: message::multiple_risks(several) }
-            }
+            several => Self::No {
+                reason: reason::MULTIPLE_REASONS.to_owned(),
+                message: message::risk::multiple_risks(several),
+            },
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     if cluster_version.unmanaged_overrides().next().is_none() {
         return Vec::new();
     }
-    vec![Risk::new(risk::OVERRIDES, message::overrides_risk(cluster_version))]
+    vec![Risk::new(risk::OVERRIDES, message::risk::overrides_risk(cluster_version))]
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::{
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     match snapshot.cluster_version.condition(condition::PROGRESSING) {
         Some(progressing) if progressing.status == ConditionStatus::True => {
-            vec![Risk::new(risk::UPDATING, message::updating(progressing))]
+            vec![Risk::new(risk::UPDATING, message::risk::updating(progressing))]
         }
         _ => Vec::new(),
     }

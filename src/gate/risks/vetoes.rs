@@ -28,7 +28,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         .iter()
         .filter(|entry| entry.kind.starts_with(condition::UPGRADEABLE) && entry.status == ConditionStatus::False)
         .filter(|entry| !is_told_by_our_own_sources(snapshot, &entry.kind))
-        .map(|entry| Risk::new(&entry.kind, message::veto(entry)))
+        .map(|entry| Risk::new(&entry.kind, message::risk::veto(entry)))
         .collect();
     vetoes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     vetoes

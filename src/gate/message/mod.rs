@@ -1,0 +1,241 @@
+//! Every sentence that an administrator reads, and how texts from the cluster are quoted in them: what is hidden is
+//! escaped, what is long cut with a count of what is missing, so that no write fails for its size.
+
+pub(super) mod risk;
+pub(super) mod target;
+
+use std::fmt::Write as _;
+
+use crate::{
+    api::{ClusterVersion, Condition, Override, Release},
+    escape::{escape, escape_lines, truncate},
+    gate::{Decision, Finding, TargetVerdict},
+};
+
+/// Where OpenShift's own documentation starts.
+pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/openshift_container_platform/";
+/// The message of `Upgradeable=True`.
+pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
+/// What another writer that takes conditions back means, and what ends it.
+pub const CONTENTION: &str = "Another writer reverts what upgrade-gate writes on ClusterVersion, so upgrade-gate writes \
+                              it at most once a minute. If a GitOps controller applies spec.desiredUpdate, leave `force` \
+                              out of it. Otherwise stop the other writer, or run upgrade-gate with --mode=bridge or \
+                              --mode=auto beside a cluster-version operator, with --mode=observe beside anything else.";
+/// Why no update is offered where no channel is set.
+pub(super) const NO_CHANNEL_SET: &str =
+    "No channel is set in spec.channel, so no updates are looked up. `oc adm upgrade channel CHANNEL` sets one.";
+/// Why no update is offered where nothing says why.
+pub(super) const RETRIEVAL_UNKNOWN: &str =
+    "No update is listed, and RetrievedUpdates does not say whether updates were looked up.";
+/// Overrides are set, and the CVO doesn't gate on them yet.
+pub(super) const NOT_YET_FALSE: &str = "Overrides are set, but Upgradeable is not False yet. Until it is, which can take 4 minutes up to release 4.22, the \
+     cluster-version operator lets a minor or major update through. These two commands make it publish at once:";
+/// Overrides are gone, and the CVO still gates on them.
+pub(super) const STILL_FALSE: &str = "No override is unmanaged any more, but Upgradeable is still False because of them. This can last 4 minutes up to \
+     release 4.22. These two commands make the cluster-version operator publish at once:";
+/// What a finding begins with that would have blocked, had nobody forced it.
+pub const FORCED: &str = "Forced through: ";
+
+/// Bytes of a whole message. `metav1.Condition` admits no more; the lists of conditions on ClusterVersion and
+/// ClusterOperator set no limit today, and a message of this size is a fiftieth of what etcd takes for an object.
+pub const MESSAGE_LIMIT: usize = 32 << 10;
+/// Bytes of what an entry of the history says of accepted risks: in a hundred entries that is half of what etcd takes.
+pub const RECORD_LIMIT: usize = 8 << 10;
+/// Bytes of one text from the cluster, an operator's message for instance, within a message.
+const QUOTE_LIMIT: usize = 4 << 10;
+/// Bytes of a list of names within a message: some two hundred overrides.
+const LIST_LIMIT: usize = 16 << 10;
+/// Bytes of a name, a version, an image or a reason.
+const NAME_LIMIT: usize = 1 << 10;
+/// Bytes of a link; what is longer is none that anybody follows.
+const URL_LIMIT: usize = 2 << 10;
+/// Bytes that are worth showing of one of several items that don't fit as they are.
+const SHARE: usize = 1 << 10;
+/// Bytes of the count of items that are left out, at most.
+const COUNT: usize = 32;
+
+/// A text from the cluster, fit to be shown: everything hidden but line breaks escaped, long ones cut.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    truncate(escape_lines(text), QUOTE_LIMIT)
+}
+
+/// A name from the cluster, fit to be shown: on one line, everything hidden escaped, long ones cut.
+#[must_use]
+pub fn quote_name(text: &str) -> String {
+    truncate(escape(text), NAME_LIMIT)
+}
+
+/// As many names as fit, and a count of those that don't.
+fn list(names: impl Iterator<Item = String>) -> String {
+    let mut listed = String::new();
+    let mut left_out = 0_usize;
+    for name in names {
+        if left_out > 0 || listed.len() + name.len() > LIST_LIMIT {
+            left_out += 1;
+            continue;
+        }
+        if !listed.is_empty() {
+            listed.push_str(", ");
+        }
+        listed.push_str(&name);
+    }
+    if left_out > 0 {
+        let _ = write!(listed, ", and {left_out} more");
+    }
+    listed
+}
+
+/// Items below each other, within so many bytes: each gets its share, the first ones what the others leave, and
+/// those for which nothing is left are counted.
+#[must_use]
+pub fn lines(items: impl ExactSizeIterator<Item = String>, limit: usize) -> String {
+    let room = limit.saturating_sub(COUNT);
+    let mut joined = String::new();
+    let mut items = items;
+    while items.len() > 0 && (joined.is_empty() || joined.len() + SHARE < room) {
+        let Some(item) = items.next() else { break };
+        if !joined.is_empty() {
+            joined.push('\n');
+        }
+        let left = room.saturating_sub(joined.len());
+        joined.push_str(&truncate(item, left.saturating_sub(items.len() * (SHARE + 1)).max(SHARE.min(left))));
+    }
+    if items.len() > 0 {
+        let _ = write!(joined, "\nand {} more", items.len());
+    }
+    joined
+}
+
+/// An override as `Kind.group namespace/name`.
+fn override_name(entry: &Override) -> String {
+    let mut name = entry.kind.clone();
+    for (separator, part) in [(".", &entry.group), (" ", &entry.namespace)] {
+        if !part.is_empty() {
+            name.push_str(separator);
+            name.push_str(part);
+        }
+    }
+    name.push_str(if entry.namespace.is_empty() { " " } else { "/" });
+    name.push_str(&entry.name);
+    quote_name(&name)
+}
+
+/// The unmanaged overrides, in the order of the spec.
+#[must_use]
+pub fn overrides(cluster_version: &ClusterVersion) -> String {
+    list(cluster_version.unmanaged_overrides().map(override_name))
+}
+
+/// What our ClusterOperator says beside a CVO up to 4.21, whose own text is that overrides prevent all updates.
+#[must_use]
+pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
+    format!(
+        "Overrides prevent minor and major updates, not patch updates: {}. Before a minor or major update, remove these \
+         overrides or set unmanaged: false.",
+        overrides(cluster_version)
+    )
+}
+
+/// What an UpdateRecord says of an update whose entry in the history says nothing of overrides.
+#[must_use]
+pub fn overrides_while_updating(cluster_version: &ClusterVersion) -> String {
+    format!(
+        "Overrides were set while this update was carried out, so it left unmanaged: {}.",
+        overrides(cluster_version)
+    )
+}
+
+pub(super) fn unreadable(what: &str, why: &str) -> String {
+    format!(
+        "Nobody can tell whether a minor or major update is safe, because {what} can't be read. Fix the access, or the \
+         object: {}",
+        quote(why)
+    )
+}
+
+/// The message of a risk or a finding that is named by the condition's reason.
+pub(super) fn message_alone(condition: &Condition) -> String {
+    if condition.message.is_empty() {
+        format!("{} is {}, without a message.", quote_name(&condition.kind), condition.status.as_str())
+    } else {
+        quote(&condition.message)
+    }
+}
+
+/// What a condition of the cluster says, fit to be shown.
+#[must_use]
+pub fn reason_and_message(condition: &Condition) -> String {
+    match (condition.reason.as_str(), condition.message.as_str()) {
+        ("", "") => "it gives no reason.".to_owned(),
+        (reason, "") => format!("{}, without a message.", quote_name(reason)),
+        ("", message) => quote(message),
+        (reason, message) => format!("{}: {}", quote_name(reason), quote(message)),
+    }
+}
+
+/// A CVO's own words on updates that couldn't be looked up.
+pub(super) fn not_retrieved(retrieved: &Condition) -> String {
+    if retrieved.message.is_empty() {
+        return "The updates could not be looked up; RetrievedUpdates=False does not say why.".to_owned();
+    }
+    quote(&retrieved.message)
+}
+
+pub(super) fn nothing_offered(channel: &str) -> String {
+    format!("Channel {} offers no update from this version.", quote_name(channel))
+}
+
+/// A finding as the CVO words one, so that whoever reads the history of either finds the same two names.
+fn finding(finding: &Finding) -> String {
+    format!(
+        "Precondition \"{}\" failed because of \"{}\": {}",
+        finding.name,
+        quote_name(&finding.reason),
+        finding.message
+    )
+}
+
+/// The text of `acceptedRisks` in the history; empty when nothing was accepted.
+#[must_use]
+pub fn accepted_risks(target_verdict: &TargetVerdict) -> String {
+    let risks = target_verdict.accepted_risks.iter().map(|risk| {
+        let forced = if risk.forced { FORCED } else { "" };
+        format!("{forced}{}", finding(risk))
+    });
+    lines(risks, RECORD_LIMIT)
+}
+
+/// The message of `ReleaseAccepted` for a request.
+#[must_use]
+pub fn release_accepted(target_verdict: &TargetVerdict) -> String {
+    let release = &target_verdict.release;
+    match target_verdict.decision() {
+        Decision::Allowed => payload_loaded(release),
+        Decision::Blocked => {
+            let head = format!("{} is not accepted:\n", payload(release));
+            let failures = target_verdict.failures.iter().map(|failure| match target_verdict.failed_step {
+                Some(super::Step::PreconditionChecks) => format!("* {}", finding(failure)),
+                _ => format!("* {}", failure.message),
+            });
+            let failures = lines(failures, MESSAGE_LIMIT - head.len());
+            head + &failures
+        }
+    }
+}
+
+/// The message of `ReleaseAccepted=True`. It stays the same when the updater takes the release up.
+#[must_use]
+pub fn payload_loaded(release: &Release) -> String {
+    format!("{} is accepted.", payload(release))
+}
+
+fn payload(release: &Release) -> String {
+    format!("Release version=\"{}\" image=\"{}\"", quote_name(&release.version), quote_name(&release.image))
+}
+
+/// The message of `ReleaseAccepted` while the record of an accepted risk can't be written.
+#[must_use]
+pub fn not_recorded(release: &Release) -> String {
+    format!("{} waits: its accepted risks couldn't be recorded yet.", payload(release))
+}

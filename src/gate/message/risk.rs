@@ -1,0 +1,99 @@
+//! The sentences of the risks: what stands in the way of a minor or major update, and what removes it.
+
+use crate::{
+    api::{ClusterVersion, Condition, names},
+    escape::is_unprintable,
+    gate::{
+        Risk,
+        message::{MESSAGE_LIMIT, URL_LIMIT, lines, overrides, quote, quote_name, reason_and_message},
+    },
+};
+
+pub(in crate::gate) fn overrides_risk(cluster_version: &ClusterVersion) -> String {
+    format!(
+        "Overrides in spec.overrides keep the cluster-version operator from managing: {}. This prevents minor and \
+         major updates; patch updates stay allowed. Before a minor or major update, remove these overrides or set \
+         unmanaged: false.",
+        overrides(cluster_version)
+    )
+}
+
+pub(in crate::gate) fn cluster_operator(name: &str, condition: &Condition) -> String {
+    format!("ClusterOperator {} prevents minor and major updates: {}", quote_name(name), reason_and_message(condition))
+}
+
+/// The message of a risk that is named by the condition's type.
+pub(in crate::gate) fn veto(condition: &Condition) -> String {
+    reason_and_message(condition)
+}
+
+pub(in crate::gate) fn config_map_missing(namespace: &str, name: &str) -> String {
+    format!(
+        "ConfigMap {namespace}/{name} doesn't exist, so nobody can tell which administrator acknowledgements a minor \
+         update needs. Restore it; empty is enough."
+    )
+}
+
+pub(in crate::gate) fn gates_without_current(current: &str, error: &semver::Error) -> String {
+    format!(
+        "The current version \"{}\" isn't a semantic version ({error}), so nobody can tell which administrator \
+         acknowledgements a minor update needs.",
+        quote_name(current)
+    )
+}
+
+pub(in crate::gate) fn gate_without_minor(key: &str) -> String {
+    let (namespace, name) = names::ADMIN_GATES;
+    format!(
+        "Gate \"{}\" in ConfigMap {namespace}/{name} doesn't say which minor it is for: a key reads ack-4.21-something.",
+        quote_name(key)
+    )
+}
+
+pub(in crate::gate) fn gate_without_text(key: &str) -> String {
+    let (namespace, name) = names::ADMIN_GATES;
+    format!(
+        "Gate \"{}\" in ConfigMap {namespace}/{name} doesn't say what is to be acknowledged: its value is empty.",
+        quote_name(key)
+    )
+}
+
+/// The gate's own text comes last: it may end in a URL.
+pub(in crate::gate) fn gate(key: &str, text: &str, ack: Option<&str>) -> String {
+    let (namespace, name) = names::ADMIN_ACKS;
+    let (key, text) = (quote_name(key), quote(text));
+    match ack {
+        None => format!(
+            "Minor and major updates need an acknowledgement: when the following is settled, set \"{key}\" to \"true\" in \
+             ConfigMap {namespace}/{name}. {text}"
+        ),
+        Some(ack) => format!(
+            "Minor and major updates need an acknowledgement: \"{key}\" is present in ConfigMap {namespace}/{name}, but its \
+             value is \"{}\", which is not exactly \"true\". When the following is settled, set it to \"true\". {text}",
+            quote_name(ack)
+        ),
+    }
+}
+
+/// The first https URL of a text, without the punctuation that ends a sentence.
+pub(in crate::gate) fn first_https_url(text: &str) -> Option<&str> {
+    let start = text.find("https://")?;
+    let url = text[start..].split(|c: char| c.is_whitespace() || is_unprintable(c) || "<>\"'`".contains(c)).next()?;
+    let url = url.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}']);
+    ("https://".len() + 1..=URL_LIMIT).contains(&url.len()).then_some(url)
+}
+
+pub(in crate::gate) fn updating(progressing: &Condition) -> String {
+    let wait = "An update is in progress; wait until it has completed before a minor or major update";
+    if progressing.message.is_empty() {
+        return format!("{wait}.");
+    }
+    format!("{wait}: {}", quote(&progressing.message))
+}
+
+pub(in crate::gate) fn multiple_risks(risks: &[Risk]) -> String {
+    let head = format!("{} reasons prevent minor and major updates:\n", risks.len());
+    let bullets = risks.iter().map(|risk| format!("* {}: {}", risk.name, risk.message));
+    let bullets = lines(bullets, MESSAGE_LIMIT - head.len());
+    head + &bullets
+}

@@ -1,0 +1,221 @@
+//! The sentences about one target: why it is refused or only warned of, and what to ask for instead.
+
+use semver::Version;
+
+use crate::{
+    api::{ClusterVersion, Condition, ConditionStatus, Release},
+    gate::{
+        Target, VersionAlone, meant,
+        message::{list, message_alone, overrides, quote_name, reason_and_message},
+        release::updates,
+    },
+};
+
+pub(in crate::gate) fn overrides_accepted(cluster_version: &ClusterVersion, target: &Release) -> String {
+    format!(
+        "Overrides do not block the update to {}. The cluster-version operator does not manage: {}.",
+        name_of(target),
+        overrides(cluster_version)
+    )
+}
+
+pub(in crate::gate) fn invalid_current(current: &str, error: &semver::Error) -> String {
+    format!(
+        "The current version \"{}\" isn't a semantic version ({error}), so the target can't be compared with it.",
+        quote_name(current)
+    )
+}
+
+pub(in crate::gate) fn invalid_target(
+    cluster_version: &ClusterVersion,
+    target: &Release,
+    error: &semver::Error,
+) -> String {
+    if target.version.is_empty() {
+        if let Some(problem) = meant::digest_problem(&target.image) {
+            return malformed_digest(cluster_version, &target.image, &problem);
+        }
+        return unknown_image(&target.image);
+    }
+    format!(
+        "The requested version \"{}\" isn't a semantic version ({error}), so it can't be compared with the current one{}",
+        quote_name(&target.version),
+        did_you_mean(cluster_version, &target.version)
+    )
+}
+
+/// The end of a sentence: which versions were probably meant, if any.
+fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
+    let meant: Vec<String> = meant::versions(cluster_version, version).into_iter().map(quote_name).collect();
+    match meant.as_slice() {
+        [] => ".".to_owned(),
+        [one] => format!("; did you mean {one}?"),
+        [first @ .., last] => format!("; did you mean {} or {last}? Name one at a time.", first.join(", ")),
+    }
+}
+
+fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
+    let meant = match meant::image(cluster_version, image) {
+        Some(("", image)) => format!(". This cluster knows one that begins with it: {}", quote_name(image)),
+        Some((version, _)) => format!("; did you mean {}?", quote_name(version)),
+        None => ". Copy the whole digest.".to_owned(),
+    };
+    format!("The digest of image \"{}\" is malformed: {problem}{meant}", quote_name(image))
+}
+
+pub(in crate::gate) fn misspelt(target: &Target, meant: &str) -> String {
+    format!("No image is known for version {}; did you mean {}?", quote_name(&target.version), quote_name(meant))
+}
+
+/// What to do about an image whose version nothing tells. The command works for whoever can pull the image.
+fn unknown_image(image: &str) -> String {
+    let image = quote_name(image);
+    if image.contains('@') {
+        return format!(
+            "Nothing on this cluster says which version {image} is: neither a list of updates nor the history nor \
+             ReleaseAccepted names its digest. `oc adm release info {image}` prints its version, and `upgrade-gate \
+             check --to VERSION` judges that."
+        );
+    }
+    let name = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image.as_str(), |(name, _)| name);
+    format!(
+        "{image} has no digest, and a tag can become another release at any time. Use a digest, {name}@sha256:…; \
+         `oc adm release info {image}` prints it."
+    )
+}
+
+pub(in crate::gate) fn low_target(target: &Version, current: &Version, previous: Option<&Version>) -> String {
+    let allowed = match previous {
+        Some(previous) if crate::gate::update::same_minor(previous, current) => {
+            format!("the only way back is to the previous version, {previous}")
+        }
+        Some(previous) => {
+            format!("the previous version, {previous}, is of another minor, to which there is no way back")
+        }
+        None => "the history holds no previous version to go back to".to_owned(),
+    };
+    format!("{target} is below the current version {current}, and {allowed}.")
+}
+
+pub(in crate::gate) fn major_hop(target: &Version, current: &Version) -> String {
+    format!(
+        "{target} is of a higher major than the current version {current}. The only such update is to 5.0, from 4.22 or \
+         later."
+    )
+}
+
+pub(in crate::gate) fn minor_hop(target: &Version, current: &Version) -> String {
+    format!(
+        "{target} is more than one minor ahead of the current version {current}; update to {}.{} first.",
+        current.major,
+        current.minor + 1
+    )
+}
+
+pub(in crate::gate) fn retarget(target: &Version, completed: &Version, current: &Version) -> String {
+    format!("{target} is asked for while the update from {completed} to {current} is still in progress.")
+}
+
+pub(in crate::gate) fn recommendation_missing(target: &str) -> String {
+    format!("Update {} is conditional, and whether it is recommended hasn't been evaluated.", quote_name(target))
+}
+
+pub(in crate::gate) fn not_recommended(target: &str, recommended: &Condition) -> String {
+    let verb = match recommended.status {
+        ConditionStatus::True => "is recommended",
+        ConditionStatus::False => "is not recommended",
+        ConditionStatus::Unknown => "may not be recommended",
+    };
+    format!("Update {} {verb}: {}", quote_name(target), message_alone(recommended))
+}
+
+pub(in crate::gate) fn no_channel(target: &str) -> String {
+    let target = if target.is_empty() { "the requested image".to_owned() } else { quote_name(target) };
+    format!("No channel is set, so nobody can tell whether {target} is recommended.")
+}
+
+pub(in crate::gate) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> String {
+    let target = if target.is_empty() { "The requested image".to_owned() } else { quote_name(target) };
+    match retrieved {
+        Some(retrieved) if retrieved.status == ConditionStatus::True => {
+            format!(
+                "{target} is not among the updates that the channel offers; it is probably neither recommended nor supported."
+            )
+        }
+        Some(retrieved) => format!(
+            "{target} is in no list of updates, and these couldn't be looked up: {}",
+            reason_and_message(retrieved)
+        ),
+        None => format!("{target} is in no list of updates, and whether these were looked up isn't known."),
+    }
+}
+
+fn name_of(release: &Release) -> String {
+    quote_name(if release.version.is_empty() { &release.image } else { &release.version })
+}
+
+/// The version that the image is said to be comes from the request, or from what a CVO has read.
+pub(in crate::gate) fn version_mismatch(release: &Release, target: &Target, known: &str) -> String {
+    if target.version.is_empty() {
+        return format!(
+            "ReleaseAccepted and the lists of updates name different versions for {}: the lists have {}.",
+            quote_name(&release.image),
+            quote_name(known)
+        );
+    }
+    format!(
+        "The request names version {}, but its image {} is known to be {}. Ask for one of the two.",
+        quote_name(&target.version),
+        quote_name(&target.image),
+        quote_name(known)
+    )
+}
+
+/// Why a version without an image isn't enough, and what is.
+pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
+    let version = quote_name(&target.version);
+    match why {
+        VersionAlone::Unknown
+            if Version::parse(&target.version).is_err()
+                && !meant::versions(cluster_version, &target.version).is_empty() =>
+        {
+            format!("No image is known for version {version}{}", did_you_mean(cluster_version, &target.version))
+        }
+        VersionAlone::Unknown => no_image(target, cluster_version),
+        VersionAlone::Conditional => format!(
+            "{version} is a conditional update, and a version alone is looked up in status.availableUpdates only. \
+             `oc adm upgrade --to {version} --allow-not-recommended` asks for its image as well."
+        ),
+        VersionAlone::History(image) => format!(
+            "{version} is in status.history only, and a request for that version alone is ignored. `oc adm upgrade \
+             --to-image {} --allow-explicit-upgrade` asks for its image.",
+            quote_name(image)
+        ),
+        VersionAlone::Several(images) => format!(
+            "status.availableUpdates holds {} releases of version {version}, so the version alone doesn't say which one \
+             is meant. `oc adm upgrade --to-image IMAGE` asks for one of them: {}.",
+            images.len(),
+            list(images.iter().map(|image| quote_name(image)))
+        ),
+    }
+}
+
+/// What the cluster itself has against the request.
+pub(in crate::gate) fn refused(word: &Condition) -> String {
+    let status = word.status.as_str();
+    format!("The cluster says {}={status}: {}", quote_name(&word.kind), reason_and_message(word))
+}
+
+pub(in crate::gate) fn no_image(target: &Target, cluster_version: &ClusterVersion) -> String {
+    let available = list(updates(cluster_version).map(|release| quote_name(&release.version)));
+    let available = if available.is_empty() { "no updates".to_owned() } else { available };
+    let architecture = if target.architecture.is_empty() {
+        String::new()
+    } else {
+        format!(" for architecture {}", quote_name(&target.architecture))
+    };
+    format!(
+        "No image is known for version {}{architecture}: available are {available}. Ask for one of these, or name the image.",
+        quote_name(&target.version)
+    )
+}
