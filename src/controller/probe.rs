@@ -82,7 +82,9 @@ pub async fn policy(client: &Client) -> Option<bool> {
     }
 }
 
-fn is_in_force(policy: &ValidatingAdmissionPolicy, binding: &ValidatingAdmissionPolicyBinding) -> bool {
+/// Whether these two deny every request that they are about.
+#[must_use]
+pub fn is_in_force(policy: &ValidatingAdmissionPolicy, binding: &ValidatingAdmissionPolicyBinding) -> bool {
     let fails_closed = policy.spec.as_ref().is_some_and(|spec| {
         spec.failure_policy.as_deref().is_none_or(|policy| policy == "Fail")
             && spec.validations.as_ref().is_some_and(|validations| !validations.is_empty())

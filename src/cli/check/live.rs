@@ -81,9 +81,12 @@ enum Answer<T> {
     Refused { code: u16, problem: String },
 }
 
-struct Cluster {
-    client: Client,
-    server: String,
+/// A live cluster, read one request at a time.
+pub(crate) struct Cluster {
+    /// The connection.
+    pub(crate) client: Client,
+    /// Its address.
+    pub(crate) server: String,
 }
 
 impl Cluster {
@@ -165,7 +168,7 @@ impl Cluster {
         Surroundings { cvo, running, installed, policy: policy(&self.client).await }
     }
 
-    async fn cluster_operators(&self) -> Result<Source<Vec<ClusterOperator>>, Error> {
+    pub(crate) async fn cluster_operators(&self) -> Result<Source<Vec<ClusterOperator>>, Error> {
         #[derive(serde::Deserialize)]
         struct List {
             items: Vec<ClusterOperator>,
@@ -179,7 +182,7 @@ impl Cluster {
 
     /// Gets it, and where that is forbidden, lists it by name: the operator's account, with which a `check` in its Pod
     /// runs, may list and watch this ConfigMap but not get it.
-    async fn config_map(&self, (namespace, name): (&str, &str)) -> Result<Source<ConfigMapData>, Error> {
+    pub(crate) async fn config_map(&self, (namespace, name): (&str, &str)) -> Result<Source<ConfigMapData>, Error> {
         #[derive(serde::Deserialize)]
         struct ConfigMap {
             data: Option<BTreeMap<String, String>>,

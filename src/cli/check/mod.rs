@@ -13,7 +13,7 @@ mod command;
 pub(crate) mod error;
 pub(crate) mod evidence;
 mod gate;
-mod live;
+pub(crate) mod live;
 mod now;
 pub(crate) mod render;
 mod report;

@@ -71,7 +71,7 @@ async fn operators(client: &Client) -> Source<Vec<ClusterOperator>> {
     }
 }
 
-async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
+pub(crate) async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
     match Api::<UpdateRecord>::all(client.clone()).list(&ListParams::default()).await {
         Ok(list) => Source::Read(list.items),
         Err(kube::Error::Api(status)) if status.code == 404 => Source::NotServed,
@@ -81,7 +81,7 @@ async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
 
 /// The records as they would be if the operator still ran, and what is missing for that: nobody else says any more how
 /// an update ended.
-fn followed(
+pub(crate) fn followed(
     records: Source<Vec<UpdateRecord>>,
     cluster_version: &ClusterVersion,
 ) -> (Source<Vec<UpdateRecord>>, Vec<(String, Value)>) {

@@ -1,7 +1,7 @@
 //! `upgrade-gate cleanup`: takes back what the operator has left on a cluster, and says what stays. A ClusterOperator
 //! left behind at `Upgradeable=False` would block minor updates for ever.
 
-mod force;
+pub(crate) mod force;
 
 use kube::{
     Api, Client,
