@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum, builder::PossibleValue};
 
 use crate::{api::names, client::ClusterArgs, plan::role::Mode};
 
@@ -13,6 +13,25 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl ValueEnum for Mode {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Replace, Self::Bridge, Self::Observe]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => ("auto", "As `bridge` or as `replace`, by what is seen"),
+            Self::Replace => ("replace", "Nothing else gates: write conditions and history"),
+            Self::Bridge => (
+                "bridge",
+                "A stock cluster-version operator gates: let patch updates through that it refuses for overrides alone",
+            ),
+            Self::Observe => ("observe", "Write nothing; say in events and metrics what would be done"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// Flags of `upgrade-gate run`, each also as `UPGRADE_GATE_…` in the environment.

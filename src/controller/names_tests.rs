@@ -3,13 +3,14 @@
 
 use strum::VariantNames;
 
-use super::{apply::ApplyError, events::Reason};
+use super::apply::ApplyError;
 use crate::{
     api::ConditionStatus,
     gate::{Decision, UpdateType},
     plan::{
         Kind,
         bridge::{skip_reason::SkipReason, unforce::KeepReason},
+        events::Reason,
         role::Role,
     },
 };

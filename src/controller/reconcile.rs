@@ -26,6 +26,7 @@ use crate::{
         bridge::{self, Candidate, ClusterChecks, ForcePatch, skip_reason::SkipReason, unforce},
         degraded::{self, Health, Lasting, Problem},
         front::Front,
+        moment::Moment,
         record_wait::{self, RecordWait},
         role::{self, CvoLease, Mode, Role, RoleInput},
     },
@@ -42,6 +43,7 @@ const LEASE_AGE: Duration = Duration::from_secs(10);
 
 /// Everything that the loop owns.
 pub struct Reconciler {
+    start: Instant,
     mode: Mode,
     vacant_after: Duration,
     degraded_after: Duration,
@@ -132,6 +134,7 @@ impl Reconciler {
         publisher: EventPublisher,
     ) -> Self {
         Self {
+            start: Instant::now(),
             mode: config.mode,
             vacant_after: config.vacant_after,
             degraded_after: config.degraded_after,
@@ -309,7 +312,7 @@ impl Reconciler {
         let (snapshot, _, records) = self.cache.all();
         let failed = self.backoff.failed_last();
         let health = Health { snapshot, records, failed: &failed, contended: self.backoff.contends(), force_patch };
-        self.lasting.look(degraded::problems(&health), Instant::now())
+        self.lasting.look(degraded::problems(&health), Moment(self.start.elapsed()))
     }
 
     /// The writes that are made now, none where nothing may be.

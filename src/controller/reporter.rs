@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{ClusterVersion, Release, UpdateRecord, names::condition},
-    controller::{
-        events::{self, EventContent, EventPublisher, Reason},
-        metrics::Metrics,
-    },
+    controller::{events::EventPublisher, metrics::Metrics},
     gate::{Snapshot, Source, Verdict, message},
     plan::{
         self, Conditions, RecordState,
@@ -17,6 +14,7 @@ use crate::{
             unforce::{ForceRemoval, KeepReason},
         },
         decisions::{self, Reported},
+        events::{self, EventContent, Reason},
         front::Began,
         role::Role,
         update_records,

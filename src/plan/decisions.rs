@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use crate::{
     api::{ClusterVersion, ConditionStatus, HistoryState, UpdateRecord, names::condition},
-    controller::events::{EventContent, Reason, blocked, requested_update, update},
     gate::{
         Decision, Snapshot, Source, Step, UpdateType, Verdict, message,
         request::{self, Standing},
@@ -13,6 +12,7 @@ use crate::{
     },
     plan::{
         bridge::{ForcePatch, skip_reason::SkipReason},
+        events::{EventContent, Reason, blocked, requested_update, update},
         front::Began,
         role::owns_force,
         update_records,

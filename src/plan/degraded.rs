@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::{
     api::{Condition, ConditionStatus, UpdateRecord, names::reason},
     gate::{Snapshot, Source, message},
     plan::{
         Kind,
         bridge::{ForcePatch, skip_reason::SkipReason},
+        moment::Moment,
     },
 };
 
@@ -97,16 +96,16 @@ fn unreadable<T>(source: &Source<T>) -> Option<&str> {
 
 /// Since when each problem lasts, by this machine's monotonic clock.
 #[derive(Debug, Default)]
-pub struct Lasting(Vec<((&'static str, &'static str), Instant)>);
+pub struct Lasting(Vec<((&'static str, &'static str), Moment)>);
 
 impl Lasting {
     /// How long each of the problems that there are now has lasted. One that is gone for a moment starts again at zero.
-    pub fn look(&mut self, problems: Vec<Problem>, now: Instant) -> Vec<(Problem, Duration)> {
+    pub fn look(&mut self, problems: Vec<Problem>, now: Moment) -> Vec<(Problem, Duration)> {
         let before = std::mem::take(&mut self.0);
         let since = |key: (&str, &str)| before.iter().find(|(known, _)| *known == key).map_or(now, |(_, since)| *since);
         self.0 =
             problems.iter().map(|problem| (problem.reason, problem.subject)).map(|key| (key, since(key))).collect();
-        problems.into_iter().zip(&self.0).map(|(problem, (_, since))| (problem, now.duration_since(*since))).collect()
+        problems.into_iter().zip(&self.0).map(|(problem, (_, since))| (problem, now.since(*since))).collect()
     }
 }
 
@@ -192,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_problem_that_is_gone_for_a_moment_begins_anew() {
-        let start = Instant::now();
+        let start = Moment::default();
         let mut lasting = Lasting::default();
         let mut ages = |seconds: u64, reasons: &[&'static str]| -> Vec<u64> {
             let problems = reasons.iter().map(|reason| problem(reason)).collect();

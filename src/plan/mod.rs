@@ -2,12 +2,15 @@
 
 pub mod bridge;
 pub mod cluster_operator;
+pub mod conditions;
 pub mod decisions;
 #[cfg(test)]
 mod decisions_tests;
 pub mod degraded;
+pub mod events;
 pub mod front;
 pub mod history;
+pub mod moment;
 mod patch;
 pub mod pending;
 pub mod record_wait;
@@ -24,10 +27,10 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
-        AcceptedBy, Condition, ConditionStatus, UpdateRecord,
-        names::{self, condition, reason},
+        AcceptedBy, Condition, UpdateRecord,
+        names::{self, condition},
     },
-    gate::{Decision, Snapshot, Source, TargetVerdict, Verdict, message, release},
+    gate::{Snapshot, Source, TargetVerdict, Verdict, release},
     plan::{
         bridge::{
             ForcePatch,
@@ -35,6 +38,7 @@ use crate::{
             unforce::{ForceRemoval, KeepReason},
         },
         cluster_operator::OperatorWrite,
+        conditions::rfc3339,
         degraded::Problem,
         front::Began,
         role::{CvoLease, Role, owns},
@@ -43,16 +47,7 @@ use crate::{
     },
 };
 
-/// Whether an accepted risk can be recorded. Where it can't, `Upgradeable` is written all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordState {
-    /// Nothing speaks against it.
-    Possible,
-    /// The last try has failed: the request waits, so that no update goes ahead without its record.
-    Failing,
-    /// It was recorded, and somebody takes the record back each time; the update has gone ahead.
-    TakenBack,
-}
+pub use self::conditions::{Conditions, RecordState, conditions, is_update};
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -287,15 +282,6 @@ pub fn plan(input: &PlanInput<'_>) -> Vec<Write> {
     writes
 }
 
-/// The conditions that this gate owns, as they should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conditions {
-    /// `Upgradeable`.
-    pub upgradeable: Condition,
-    /// `ReleaseAccepted`.
-    pub release_accepted: Condition,
-}
-
 /// What is missing of the gate itself: an accepted risk is recorded before the conditions tell the updater to go.
 #[must_use]
 pub fn gate_writes(snapshot: &Snapshot, verdict: &Verdict, role: Role, record_state: RecordState) -> Vec<Write> {
@@ -331,51 +317,6 @@ pub fn gate_writes(snapshot: &Snapshot, verdict: &Verdict, role: Role, record_st
     writes
 }
 
-/// Both conditions as they should be, with the transition times that they have or get.
-#[must_use]
-pub fn conditions(snapshot: &Snapshot, verdict: &Verdict, record_state: RecordState) -> Conditions {
-    let with_time = |kind: &str, status: ConditionStatus, reason: &str, message: String| {
-        let before = snapshot.cluster_version.condition(kind);
-        let last_transition_time = match before {
-            Some(before) if before.status == status && !before.last_transition_time.is_empty() => {
-                before.last_transition_time.clone()
-            }
-            _ => rfc3339(snapshot.now),
-        };
-        Condition { kind: kind.to_owned(), status, last_transition_time, reason: reason.to_owned(), message }
-    };
-    let upgradeable = &verdict.upgradeable;
-    let (status, reason, message) = release_accepted(snapshot, verdict.request(), record_state);
-    Conditions {
-        upgradeable: with_time(
-            condition::UPGRADEABLE,
-            upgradeable.holds().into(),
-            upgradeable.reason(),
-            upgradeable.message().to_owned(),
-        ),
-        release_accepted: with_time(condition::RELEASE_ACCEPTED, status, reason, message),
-    }
-}
-
-fn release_accepted(
-    snapshot: &Snapshot,
-    request: Option<&TargetVerdict>,
-    record_state: RecordState,
-) -> (ConditionStatus, &'static str, String) {
-    let cluster_version = &snapshot.cluster_version;
-    let Some(request) = request else {
-        // Nothing is asked for: what the cluster runs towards was accepted when it was.
-        return (ConditionStatus::True, reason::PAYLOAD_LOADED, message::payload_loaded(cluster_version.desired()));
-    };
-    if let Some(step) = request.failed_step {
-        return (ConditionStatus::False, step.reason(), message::release_accepted(request));
-    }
-    if record_state == RecordState::Failing {
-        return (ConditionStatus::Unknown, reason::RETRIEVE_PAYLOAD, message::not_recorded(&request.release));
-    }
-    (ConditionStatus::True, reason::PAYLOAD_LOADED, message::release_accepted(request))
-}
-
 /// What server-side apply sends: every condition that is ours, as it drops those that it doesn't name, and the
 /// `resourceVersion` that was read, so that a stale writer loses.
 fn apply_configuration(snapshot: &Snapshot, conditions: &[&Condition]) -> Value {
@@ -388,17 +329,6 @@ fn apply_configuration(snapshot: &Snapshot, conditions: &[&Condition]) -> Value 
         },
         "status": {"conditions": conditions},
     })
-}
-
-/// Whether the request is for an update, rather than for what the cluster runs already.
-#[must_use]
-pub fn is_update(snapshot: &Snapshot, request: &TargetVerdict) -> bool {
-    request.decision() == Decision::Blocked || !release::is_current(&snapshot.cluster_version, &request.release)
-}
-
-/// A time as Kubernetes writes it: whole seconds, UTC.
-fn rfc3339(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

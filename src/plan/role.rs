@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the administrator asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// As `bridge` or as `replace`, by what is seen
     Auto,
