@@ -64,7 +64,10 @@ enum Command {
 fn main() -> ExitCode {
     match parse(std::env::args_os().collect()).command {
         Command::Run(args) => run(&args),
-        Command::Check(args) => answer(&args),
+        Command::Check(mut args) => {
+            args.program = program().unwrap_or(args.program);
+            answer(&args)
+        }
         Command::History(args) => match history::run(&args) {
             Ok(text) => print(text.as_bytes(), ExitCode::SUCCESS),
             Err(error) => fail(NO_ANSWER, &error.to_string()),
@@ -82,11 +85,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// What a person types to get here as a plugin; `None` for the program under its own name.
+fn program() -> Option<String> {
+    std::env::args_os().next().and_then(|program| plugin::name(&program))
+}
+
 /// The arguments, as a plugin of kubectl or oc where that is how we were called. Ends the process where they are wrong,
 /// or ask for help.
 fn parse(arguments: Vec<OsString>) -> Cli {
     let mut command = Cli::command();
-    if let Some(name) = arguments.first().and_then(|program| plugin::name(program)) {
+    if let Some(name) = program() {
         command = command
             .override_usage(format!("{name} [OPTIONS OF check]\n       {name} <COMMAND>"))
             .after_help(format!("Without a command, it checks: see `{name} check --help`."))

@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let input = InputArgs { from, kubeconfig: None, context: None };
     let to = if choice & 16 == 0 { Vec::new() } else { vec!["4.21.2".to_owned(), "r@sha256:a".to_owned()] };
 
-    let checked = check::run(&check::Args { input: input.clone(), to, output });
+    let checked = check::run(&check::Args { input: input.clone(), to, output, program: "upgrade-gate".to_owned() });
     let remembered = history::run(&history::Args { input, output });
     fs::remove_file(path).expect("no file");
     for text in [checked.map(|answer| answer.text), remembered] {

@@ -40,6 +40,16 @@ const SEVERAL: &str = "Multiple precondition checks failed:";
 const ITEM: &str = "Precondition \"";
 const BULLET: &str = "* ";
 
+/// The message by which a CVO refuses this release for overrides alone.
+#[must_use]
+pub fn refusal_for_overrides(version: &str, image: &str) -> String {
+    format!(
+        "{HEAD}version=\"{version}\" image=\"{image}\": {ITEM}{}\" failed because of \"{}\": overrides are set",
+        precondition::UPGRADEABLE,
+        reason::OVERRIDES_SET
+    )
+}
+
 /// Reads a message; `None` where any part of it isn't of the known shape.
 ///
 /// A text within an item may hold lines of its own, even ones with bullets; a line that begins like an item counts

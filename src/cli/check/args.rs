@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::{cli::check::commands::Caller, client::ClusterArgs};
+
 /// Says for each update whether it would go ahead, and why; changes nothing.
 ///
 /// Exit code 0: nothing that is asked for (--to, else spec.desiredUpdate) is blocked. 1: something is. 2: the input
@@ -17,6 +19,18 @@ pub struct Args {
     /// How to print the answer
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,
+    /// What the person who asks types to get here, such as `oc upgrade-gate`.
+    #[arg(skip = "upgrade-gate")]
+    pub program: String,
+}
+
+impl Args {
+    /// How commands have to be written that this person copies.
+    #[must_use]
+    pub(super) fn caller(&self) -> Caller {
+        let cluster = ClusterArgs::of(self.input.kubeconfig.as_ref(), self.input.context.as_ref());
+        Caller::new(&self.program, self.input.from.is_empty().then_some(&cluster))
+    }
 }
 
 /// Where the answer comes from: files, or a live cluster.

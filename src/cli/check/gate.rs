@@ -147,7 +147,9 @@ impl BridgeReport {
             match decide(true) {
                 Ok(force_patch) => {
                     let blocks = blocks(&name(&force_patch));
-                    let message = format!("{blocks}; it would be let through once upgrade-gate is deployed.");
+                    let message = format!(
+                        "{blocks}; it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`."
+                    );
                     return told("onceDeployed", None, message);
                 }
                 Err(skip_reason @ SkipReason::NoRequest) => {
@@ -205,8 +207,8 @@ impl BridgeReport {
 }
 
 /// What a deployed upgrade-gate is for, where nothing is asked for.
-const ONCE_DEPLOYED: &str =
-    "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone and stays within the minor.";
+const ONCE_DEPLOYED: &str = "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone and stays within the minor; \
+     `upgrade-gate update` does so with nothing deployed.";
 
 /// Whether this speaks of a request that the CVO is known to block.
 fn is_about_its_refusal(skip_reason: SkipReason) -> bool {
@@ -350,9 +352,9 @@ mod tests {
 
     #[rstest]
     #[case::through(json!({"version": "4.21.2"}), refused("4.21.2"), Some(false), "onceDeployed", None,
-        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed.")]
+        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`.")]
     #[case::no_right_to_read_the_policy(json!({"version": "4.21.2"}), refused("4.21.2"), None, "onceDeployed", None,
-        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed.")]
+        "The cluster-version operator blocks 4.21.2; it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`.")]
     #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(false), "leavesBlocked", Some("NotPatch"),
         "The cluster-version operator blocks 4.22.0; the bridge would leave it so: ")]
     #[case::nothing(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),

@@ -9,7 +9,7 @@
 //! ```
 
 mod args;
-mod command;
+mod commands;
 pub(crate) mod error;
 pub(crate) mod evidence;
 mod gate;
@@ -70,14 +70,13 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let verdict = evaluate(&snapshot);
     let gate = surroundings.map(|surroundings| GateReport::new(&snapshot, &surroundings));
     let has_a_cvo = gate.as_ref().is_none_or(|gate| gate.mode != Role::Replace.as_str());
-    let mut report = Report::new(&snapshot.cluster_version, &verdict, not_evaluated);
+    let mut report = Report::new(&snapshot, &verdict, not_evaluated, gate, &args.caller());
     if has_a_cvo {
-        let bridge = gate.as_ref().and_then(|gate| gate.bridge.as_ref());
+        let bridge = report.gate.as_ref().and_then(|gate| gate.bridge.as_ref());
         report.now = now::now(&snapshot, &verdict, bridge);
     } else {
         report.upgradeable.behind = None;
     }
-    let report = Report { gate, ..report };
     let text = match args.output {
         Output::Table => render::table(&report, terminal_width()),
         Output::Json => render::json(&report)?,

@@ -3,7 +3,10 @@
 use semver::Version;
 
 use crate::{
-    api::names::{precondition, reason},
+    api::{
+        ClusterVersion,
+        names::{precondition, reason},
+    },
     cli::check::gate::BridgeReport,
     gate::{
         Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict,
@@ -19,8 +22,8 @@ pub fn now(snapshot: &Snapshot, verdict: &Verdict, bridge: Option<&BridgeReport>
     let cluster_version = &snapshot.cluster_version;
     let allowed =
         |target_verdict: &&TargetVerdict| target_verdict.decision() == Decision::Allowed && !target_verdict.is_current;
-    let word = word(cluster_version).filter(|word| standing(word) == Standing::RefusedForOverrides);
-    let is_refused = |target_verdict: &TargetVerdict| word.is_some() && is_requested(snapshot, target_verdict);
+    let is_refused =
+        |target_verdict: &TargetVerdict| is_refused_for_overrides(snapshot) && is_requested(snapshot, target_verdict);
     if verdict.targets.iter().filter(allowed).any(is_refused) {
         return Some(match candidate(snapshot) {
             // On a live cluster more is known than what the ClusterVersion says.
@@ -30,10 +33,21 @@ pub fn now(snapshot: &Snapshot, verdict: &Verdict, bridge: Option<&BridgeReport>
             Err(skip_reason) => format!("{REFUSED} With upgrade-gate: {}", skip_reason.message()),
         });
     }
-    let is_old = Version::parse(&cluster_version.desired().version)
-        .is_ok_and(|current| (current.major, current.minor) <= (4, 21));
     let would_be_refused = |target_verdict: &TargetVerdict| would_be_refused(snapshot, target_verdict);
-    (is_old && verdict.targets.iter().filter(allowed).any(would_be_refused)).then(|| OLD.to_owned())
+    (refuses_patches(cluster_version) && verdict.targets.iter().filter(allowed).any(would_be_refused))
+        .then(|| OLD.to_owned())
+}
+
+/// Whether a CVO of the current release refuses patch updates while overrides are set; the newest 4.21 may not.
+#[must_use]
+pub fn refuses_patches(cluster_version: &ClusterVersion) -> bool {
+    Version::parse(&cluster_version.desired().version).is_ok_and(|current| (current.major, current.minor) <= (4, 21))
+}
+
+/// Whether a CVO has refused what is asked for, for overrides alone.
+#[must_use]
+pub fn is_refused_for_overrides(snapshot: &Snapshot) -> bool {
+    word(&snapshot.cluster_version).is_some_and(|word| standing(word) == Standing::RefusedForOverrides)
 }
 
 const REFUSED: &str = "refused by the CVO, because overrides are set (ClusterVersionOverridesSet).";

@@ -4,9 +4,15 @@ use serde::Serialize;
 
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, names::condition},
-    cli::check::{command::command, gate::GateReport},
+    cli::check::{
+        commands::{
+            Caller,
+            update::{UnderOverrides, command},
+        },
+        gate::GateReport,
+    },
     gate::{
-        Decision, Finding, Origin, Risk, Target, TargetVerdict, UpdateType, Verdict,
+        Decision, Finding, Origin, Risk, Snapshot, Target, TargetVerdict, UpdateType, Verdict,
         availability::availability,
         message,
         publication::{COMMANDS, behind},
@@ -133,8 +139,7 @@ pub struct TargetReport {
     pub failures: Vec<FindingReport>,
     /// What only warns, or was forced past.
     pub accepted_risks: Vec<FindingReport>,
-    /// What asks for it; null where it is blocked, where it is what is asked for or runs already, or where no command is
-    /// known.
+    /// What gets it to go ahead; null where nothing does, and where nothing has to be typed.
     pub command: Option<String>,
     /// It was named, so its command is shown.
     #[serde(skip)]
@@ -175,8 +180,20 @@ pub struct FindingReport {
 impl Report {
     /// What is shown of a verdict.
     #[must_use]
-    pub fn new(cluster_version: &ClusterVersion, verdict: &Verdict, not_evaluated: Vec<&'static str>) -> Self {
+    pub fn new(
+        snapshot: &Snapshot,
+        verdict: &Verdict,
+        not_evaluated: Vec<&'static str>,
+        gate: Option<GateReport>,
+        caller: &Caller,
+    ) -> Self {
+        let cluster_version = &snapshot.cluster_version;
         let upgradeable = &verdict.upgradeable;
+        let under_overrides = UnderOverrides::new(snapshot, verdict, gate.as_ref());
+        let target_report = |target_verdict| {
+            let command = command(caller, cluster_version, target_verdict, under_overrides);
+            TargetReport { command, ..TargetReport::new(cluster_version, target_verdict) }
+        };
         Self {
             cluster: Cluster {
                 version: given(&cluster_version.desired().version),
@@ -198,14 +215,10 @@ impl Report {
             }),
             request: Target::requested(cluster_version)
                 .map(|_| word(cluster_version).map(RequestReport::new).unwrap_or_default()),
-            targets: verdict
-                .targets
-                .iter()
-                .map(|target_verdict| TargetReport::new(cluster_version, target_verdict))
-                .collect(),
+            targets: verdict.targets.iter().map(target_report).collect(),
             not_evaluated,
             now: None,
-            gate: None,
+            gate,
         }
     }
 }
@@ -255,7 +268,7 @@ impl TargetReport {
             decision: target_verdict.decision().as_str(),
             failures: target_verdict.failures.iter().map(FindingReport::new).collect(),
             accepted_risks: target_verdict.accepted_risks.iter().map(FindingReport::new).collect(),
-            command: command(cluster_version, target_verdict),
+            command: None,
             named: target_verdict.target.origin == Origin::Named,
         }
     }

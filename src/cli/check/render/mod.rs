@@ -51,8 +51,8 @@ const AS_ABOVE: &str = "See the risks above.";
 
 /// In place of the message of a condition that is shown above.
 const AS_THE_CLUSTER_SAYS: &str = "The cluster itself refuses it, as shown above.";
-/// Above the commands that ask for the updates that were named.
-const TO_UPDATE: &str = "To ask for it";
+/// Above the commands that get updates to go ahead.
+const TO_UPDATE: &str = "To update";
 /// Above what makes the CVO publish `Upgradeable`.
 const BEHIND: &str = "Upgradeable is behind";
 
@@ -83,10 +83,15 @@ fn skip_reason(report: &Report) -> Option<(&str, &str, &str)> {
     })
 }
 
-/// The commands for the updates that were named, each once.
+/// The commands for the updates that were named or are asked for, each once.
 fn commands(report: &Report) -> Vec<&str> {
     let mut commands: Vec<&str> = Vec::new();
-    for command in report.targets.iter().filter(|target| target.named).filter_map(|target| target.command.as_deref()) {
+    for command in report
+        .targets
+        .iter()
+        .filter(|target| target.named || target.requested)
+        .filter_map(|target| target.command.as_deref())
+    {
         if !commands.contains(&command) {
             commands.push(command);
         }
