@@ -21,7 +21,7 @@ use crate::{
         release::is_pinned,
         request::{Standing, standing, word},
     },
-    plan::{bridge::decide, role::Role},
+    plan::{bridge::candidate, role::Role},
 };
 
 /// What becomes of an update within the minor that is asked for while overrides are set.
@@ -89,7 +89,7 @@ fn would_be_forced(snapshot: &Snapshot, release: &Release) -> bool {
         ..DesiredUpdate::default()
     });
     refused.cluster_version.status = Some(status);
-    decide(&refused, true).is_ok()
+    candidate(&refused).is_ok()
 }
 
 /// `None` where no command gets the update to go ahead: it is blocked, no image is known by digest, or a cluster-version
