@@ -8,15 +8,15 @@ help: ## Show the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 # The last line is for the CRD that we bring to clusters that aren't OpenShift: ours and theirs are interchangeable.
-TESTS := --lib --bins --examples --test cases --test check_connect --test check_errors --test check_large --test check_live --test docs --test hostile \
+TESTS := --lib --bins --test cases --test check_connect --test check_errors --test check_large --test check_live --test docs --test hostile \
 	--test manifests --test policy --test readme --test rights
 .PHONY: test
 test: controlplane ## Check formatting, lints and docs, and run all tests
-	cargo fmt --check
+	cargo fmt --all --check
 	hack/deny
 	hack/release/lint
-	cargo clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --lib --examples --no-deps --document-private-items --locked
 	cargo test --locked $(TESTS)
 	hack/test-controlplane
 	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::

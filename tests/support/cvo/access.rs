@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use serde_json::json;
 
 use super::super::control_plane::{ControlPlane, repository};
-use super::engine::{MANAGER, NAMESPACE};
+use stand_in_cvo::{MANAGER, NAMESPACE};
 
 /// How the audit log names it.
 pub const USER: &str = "system:serviceaccount:openshift-cluster-version:cluster-version-operator";
@@ -17,7 +17,7 @@ pub const USER: &str = "system:serviceaccount:openshift-cluster-version:cluster-
 pub(super) fn kubeconfig(control_plane: &ControlPlane) -> Kubeconfig {
     static TOKEN: OnceLock<String> = OnceLock::new();
     let token = TOKEN.get_or_init(|| {
-        let manifest = repository("tests/support/cvo/access.yaml");
+        let manifest = repository("tests/stand-in-cvo/access.yaml");
         control_plane.kubectl(&["apply", "--server-side", "-f", &manifest.to_string_lossy()]);
         let token = control_plane.kubectl(&["create", "token", MANAGER, "--namespace", NAMESPACE, "--duration=24h"]);
         token.trim().to_owned()

@@ -6,7 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 
 use super::super::cluster::Cluster;
-use super::engine::{LEASE, NAMESPACE, write_lease};
+use stand_in_cvo::{LEASE, NAMESPACE, write_lease};
 
 /// Leaves the Lease of a CVO that renewed it so long ago, and isn't there any more.
 pub async fn leave_lease(cluster: &Cluster, duration: Duration, ago: Duration) {

@@ -34,7 +34,6 @@
 //! It runs in a thread of its own, so a test that blocks doesn't slow it down.
 
 mod access;
-mod engine;
 mod lease;
 
 use std::thread::JoinHandle;
@@ -48,11 +47,11 @@ use tokio::time::timeout;
 
 use super::audit::Write;
 use super::cluster::Cluster;
-use engine::{Command, Engine, Registry, Seen, Wish};
+use stand_in_cvo::{Action, Command, Engine, Registry, Seen};
 
 pub use access::USER;
-pub use engine::{MANAGER, NAMESPACE, Params, Profile};
 pub use lease::{lease, leave_lease};
+pub use stand_in_cvo::{MANAGER, NAMESPACE, Params, Profile};
 
 /// A running stand-in. Dropped, it is killed, and its Lease stays as it was.
 pub struct Cvo {
@@ -87,12 +86,13 @@ impl Cvo {
             list.items.iter().filter_map(version).max().unwrap_or(0)
         };
         let now = Seen {
-            cluster_version: newest(engine::cluster_versions(&self.client), None).await,
-            operators: newest(engine::cluster_operators(&self.client), None).await,
-            gates: newest(engine::config_maps(&self.client, "openshift-config-managed"), Some("admin-gates")).await,
-            acks: newest(engine::config_maps(&self.client, "openshift-config"), Some("admin-acks")).await,
+            cluster_version: newest(stand_in_cvo::cluster_versions(&self.client), None).await,
+            operators: newest(stand_in_cvo::cluster_operators(&self.client), None).await,
+            gates: newest(stand_in_cvo::config_maps(&self.client, "openshift-config-managed"), Some("admin-gates"))
+                .await,
+            acks: newest(stand_in_cvo::config_maps(&self.client, "openshift-config"), Some("admin-acks")).await,
         };
-        self.ask("settle", Wish::Settle(now)).await;
+        self.ask("settle", Action::Settle(now)).await;
     }
 
     /// Puts a release image where it can be pulled, signed; a tag is never verifiable.
@@ -112,40 +112,40 @@ impl Cvo {
 
     /// Waits until an update has begun, then lets the CVO of the new release take over. The entry stays Partial.
     pub async fn hand_over(&self) {
-        self.ask("hand over", Wish::HandOver).await;
+        self.ask("hand over", Action::HandOver).await;
     }
 
     /// Waits until an update has begun, hands over if that hasn't happened, and completes it.
     pub async fn complete(&self) {
-        self.ask("complete an update", Wish::Complete).await;
+        self.ask("complete an update", Action::Complete).await;
     }
 
     /// Makes it compute `Upgradeable` now, whatever [`Params::throttle`] says, and waits until that is published.
     pub async fn catch_up(&self) {
         self.settled().await;
-        self.ask("catch up", Wish::CatchUp).await;
+        self.ask("catch up", Action::CatchUp).await;
         self.settled().await;
     }
 
     /// Restarts its process from the same image: it forgets all that it doesn't read from the cluster.
     pub async fn restart(&self) {
-        self.ask("restart", Wish::Restart).await;
+        self.ask("restart", Action::Restart).await;
         self.settled().await;
     }
 
     /// Stops its clock: it neither works nor renews its Lease. What happens meanwhile it sees afterwards, one by one.
     pub async fn pause(&self) {
-        self.ask("pause", Wish::Pause).await;
+        self.ask("pause", Action::Pause).await;
     }
 
     /// Lets it go on after [`Self::pause`].
     pub async fn resume(&self) {
-        self.ask("resume", Wish::Resume).await;
+        self.ask("resume", Action::Resume).await;
     }
 
     /// Ends it as on SIGTERM: it releases its Lease.
     pub async fn stop(mut self) {
-        self.ask("stop", Wish::Stop).await;
+        self.ask("stop", Action::Stop).await;
         self.end();
     }
 
@@ -161,10 +161,10 @@ impl Cvo {
         writes
     }
 
-    async fn ask(&self, what: &str, wish: Wish) {
+    async fn ask(&self, what: &str, action: Action) {
         let (done, heard) = oneshot::channel();
         let commands = self.commands.as_ref().expect("a running stand-in");
-        commands.send((wish, done)).unwrap_or_else(|_| panic!("the stand-in ended, and can't {what}"));
+        commands.send((action, done)).unwrap_or_else(|_| panic!("the stand-in ended, and can't {what}"));
         let heard = timeout(super::DEADLINE, heard).await;
         let heard = heard.unwrap_or_else(|_| panic!("the stand-in didn't {what} within {:?}", super::DEADLINE));
         heard.unwrap_or_else(|_| panic!("the stand-in ended, and didn't {what}"));

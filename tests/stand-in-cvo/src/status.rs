@@ -5,55 +5,55 @@ use serde_json::{Value, json};
 
 /// A release: what `status.desired` and an entry of the history say about one.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Release {
-    pub(super) version: String,
-    pub(super) image: String,
+pub(crate) struct Release {
+    pub(crate) version: String,
+    pub(crate) image: String,
 }
 
 impl Release {
-    pub(super) fn of(value: &Value) -> Self {
+    pub(crate) fn of(value: &Value) -> Self {
         Self { version: text(&value["version"]).to_owned(), image: text(&value["image"]).to_owned() }
     }
 }
 
 /// A text, empty where there is none.
-pub(super) fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 /// Each on a line of its own, with a bullet, after what comes before.
-pub(super) fn bullets(lines: impl Iterator<Item = String>) -> String {
+pub(crate) fn bullets(lines: impl Iterator<Item = String>) -> String {
     lines.fold(String::new(), |all, line| all + "\n* " + &line)
 }
 
 /// The condition of this type, or null.
-pub(super) fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
+pub(crate) fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
     let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     conditions.find(|condition| condition["type"] == type_).unwrap_or(&Value::Null)
 }
 
 /// Whether an override leaves something unmanaged.
-pub(super) fn overrides_set(object: &Value) -> bool {
+pub(crate) fn overrides_set(object: &Value) -> bool {
     object["spec"]["overrides"].as_array().into_iter().flatten().any(|entry| entry["unmanaged"] == true)
 }
 
 /// A condition as it is to be, but for its transition time.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Condition {
-    pub(super) type_: &'static str,
-    pub(super) status: &'static str,
-    pub(super) reason: String,
-    pub(super) message: String,
+pub(crate) struct Condition {
+    pub(crate) type_: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) reason: String,
+    pub(crate) message: String,
 }
 
 impl Condition {
-    pub(super) fn new(type_: &'static str, status: &'static str, reason: &str, message: &str) -> Self {
+    pub(crate) fn new(type_: &'static str, status: &'static str, reason: &str, message: &str) -> Self {
         Self { type_, status, reason: reason.to_owned(), message: message.to_owned() }
     }
 }
 
 /// Sets this condition in `status`.
-pub(super) fn set_condition(status: &mut Value, wanted: &Condition, now: &str) {
+pub(crate) fn set_condition(status: &mut Value, wanted: &Condition, now: &str) {
     let conditions = list(status, "conditions");
     let position = conditions.iter().position(|condition| condition["type"] == wanted.type_).unwrap_or_else(|| {
         conditions.push(json!({"type": wanted.type_}));
@@ -72,21 +72,21 @@ pub(super) fn set_condition(status: &mut Value, wanted: &Condition, now: &str) {
 }
 
 /// Removes the conditions whose type is `unwanted`.
-pub(super) fn remove_conditions(status: &mut Value, unwanted: impl Fn(&str) -> bool) {
+pub(crate) fn remove_conditions(status: &mut Value, unwanted: impl Fn(&str) -> bool) {
     list(status, "conditions").retain(|condition| !unwanted(text(&condition["type"])));
 }
 
 /// What the first entry of the history says about the release that is worked on.
-pub(super) struct Progress<'a> {
-    pub(super) actual: &'a Release,
-    pub(super) verified: bool,
-    pub(super) completed: bool,
+pub(crate) struct Progress<'a> {
+    pub(crate) actual: &'a Release,
+    pub(crate) verified: bool,
+    pub(crate) completed: bool,
     /// The accepted risks; none leaves alone what is there.
-    pub(super) risks: Option<&'a str>,
+    pub(crate) risks: Option<&'a str>,
 }
 
 /// Brings the history in line, with a new entry in front if need be.
-pub(super) fn merge_history(status: &mut Value, progress: &Progress<'_>, now: &str) {
+pub(crate) fn merge_history(status: &mut Value, progress: &Progress<'_>, now: &str) {
     let Progress { actual, verified, completed, risks } = *progress;
     let history = list(status, "history");
     if !history.first().is_some_and(|front| same_update(front, actual)) {
@@ -129,7 +129,7 @@ fn same_update(entry: &Value, release: &Release) -> bool {
 }
 
 /// What `status.desired` is for this release: what the cluster knows about it already, else its version and image.
-pub(super) fn desired(status: &Value, release: &Release) -> Value {
+pub(crate) fn desired(status: &Value, release: &Release) -> Value {
     let available = status["availableUpdates"].as_array().into_iter().flatten();
     std::iter::once(&status["desired"])
         .chain(available)

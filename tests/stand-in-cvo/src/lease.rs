@@ -7,30 +7,30 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::{LEASE as NAME, MANAGER, NAMESPACE};
+use crate::{LEASE as NAME, MANAGER, NAMESPACE};
 
 /// The Lease as this process renews it.
-pub(super) struct Renewal {
-    pub(super) api: Api<Lease>,
-    pub(super) duration: Duration,
+pub(crate) struct Renewal {
+    pub(crate) api: Api<Lease>,
+    pub(crate) duration: Duration,
 }
 
 impl Renewal {
-    pub(super) fn new(client: kube::Client, duration: Duration) -> Self {
+    pub(crate) fn new(client: kube::Client, duration: Duration) -> Self {
         Self { api: Api::namespaced(client, NAMESPACE), duration }
     }
 
     /// How often: five times while it lasts, as the real one.
-    pub(super) fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         self.duration / 5
     }
 
-    pub(super) async fn renew(&self) {
+    pub(crate) async fn renew(&self) {
         write(&self.api, "stand-in", self.duration, Duration::ZERO).await;
     }
 
     /// What a process leaves behind that has the time to say goodbye: no holder, and a second to run.
-    pub(super) async fn release(&self) {
+    pub(crate) async fn release(&self) {
         write(&self.api, "", Duration::from_secs(1), Duration::ZERO).await;
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Profile;
-use super::status::{Condition, bullets, condition, overrides_set, text};
+use crate::Profile;
+use crate::status::{Condition, bullets, condition, overrides_set, text};
 
 /// The conditions of the single sources, which releases up to 4.22 show where several speak.
 const SOURCES: [&str; 5] = [
@@ -20,22 +20,22 @@ const SOURCES: [&str; 5] = [
 ];
 
 /// What it says of overrides. Up to 4.22 one sentence serves for `Upgradeable` and for a blocked patch update.
-pub(super) const OVERRIDES: &str = "spec.overrides is set, which stands against updates. Empty it first.";
+pub(crate) const OVERRIDES: &str = "spec.overrides is set, which stands against updates. Empty it first.";
 
 /// The ClusterOperator that no release image brings, so no pass waits for it.
 const NOT_IN_THE_PAYLOAD: &str = "upgrade-gate";
 
 /// What it watches besides the ClusterVersion. A missing ConfigMap is `None`.
 #[derive(Default)]
-pub(super) struct Inputs {
-    pub(super) operators: BTreeMap<String, Value>,
-    pub(super) gates: Option<Value>,
-    pub(super) acks: Option<Value>,
+pub(crate) struct Inputs {
+    pub(crate) operators: BTreeMap<String, Value>,
+    pub(crate) gates: Option<Value>,
+    pub(crate) acks: Option<Value>,
 }
 
 impl Inputs {
     /// Whether a ClusterOperator of the payload keeps a pass from ending: it is Degraded, or not Available.
-    pub(super) fn hold_a_pass(&self) -> bool {
+    pub(crate) fn hold_a_pass(&self) -> bool {
         let mut operators = self.operators.iter().filter(|(name, _)| *name != NOT_IN_THE_PAYLOAD);
         operators.any(|(_, operator)| {
             condition(operator, "Degraded")["status"] == "True" || condition(operator, "Available")["status"] == "False"
@@ -44,7 +44,7 @@ impl Inputs {
 }
 
 /// Whether a CVO of this release removes a condition that it doesn't set.
-pub(super) fn is_ours(profile: Profile, type_: &str) -> bool {
+pub(crate) fn is_ours(profile: Profile, type_: &str) -> bool {
     match profile {
         Profile::V4_21 => type_.starts_with("Upgradeable"),
         Profile::V4_22 | Profile::Main => type_ == "Upgradeable" || SOURCES.contains(&type_),
@@ -53,7 +53,7 @@ pub(super) fn is_ours(profile: Profile, type_: &str) -> bool {
 
 /// The conditions as they were when it last computed them.
 #[derive(Default)]
-pub(super) struct Upgradeable {
+pub(crate) struct Upgradeable {
     conditions: Option<Vec<Condition>>,
     computed: Option<Instant>,
     /// They changed since the last sync.
@@ -63,7 +63,7 @@ pub(super) struct Upgradeable {
 
 impl Upgradeable {
     /// The conditions to publish in a sync. `event` says that the ClusterVersion changed or that a resync is due.
-    pub(super) fn at_sync(
+    pub(crate) fn at_sync(
         &mut self,
         profile: Profile,
         seen: &Value,
@@ -88,14 +88,14 @@ impl Upgradeable {
     }
 
     /// Computes them now. The next sync publishes them.
-    pub(super) fn compute(&mut self, profile: Profile, seen: &Value, inputs: &Inputs) {
+    pub(crate) fn compute(&mut self, profile: Profile, seen: &Value, inputs: &Inputs) {
         let conditions = Some(evaluate(profile, seen, inputs));
         self.is_news |= conditions != self.conditions;
         (self.conditions, self.computed) = (conditions, Some(Instant::now()));
     }
 
     /// Computes them if they have not been computed for so long. Returns whether there is something to publish.
-    pub(super) fn resync(&mut self, profile: Profile, seen: &Value, inputs: &Inputs, throttle: Duration) -> bool {
+    pub(crate) fn resync(&mut self, profile: Profile, seen: &Value, inputs: &Inputs, throttle: Duration) -> bool {
         if self.computed.is_some_and(|computed| computed.elapsed() >= throttle) {
             self.compute(profile, seen, inputs);
         }
@@ -103,7 +103,7 @@ impl Upgradeable {
     }
 
     /// Makes the next sync compute them.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.conditions = None;
     }
 }

@@ -2,25 +2,24 @@
 //! the bridge by hand on an API server without a real one.
 //!
 //! ```text
-//! kubectl apply --server-side -f tests/support/cvo/access.yaml
-//! cargo run --example stand-in-cvo -- cvo.kubeconfig 2    # one with a token of its ServiceAccount
+//! kubectl apply --server-side -f tests/stand-in-cvo/access.yaml
+//! cargo run -p stand-in-cvo -- cvo.kubeconfig 2    # one with a token of its ServiceAccount
 //! ```
 //!
 //! It begins the updates that it accepts, and hands over and completes each after so many seconds. SIGTERM ends it.
-#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a part of the tests, for people to look at")]
-#![allow(dead_code, unused_imports, reason = "the tests use more of it")]
-
-#[path = "../tests/support/cvo/engine/mod.rs"]
-mod engine;
+#![allow(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a tool for tests: it ends with a message where it cannot run"
+)]
 
 use std::time::Duration;
 
-use engine::{Engine, Params, Profile};
 use kube::{
     Client, Config,
-    api::{Api, ApiResource, DynamicObject, GroupVersionKind},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use stand_in_cvo::{Engine, Params, Profile, cluster_versions};
 use tokio::{signal::unix, sync::mpsc};
 
 #[tokio::main(flavor = "current_thread")]
@@ -34,10 +33,12 @@ async fn main() {
     let file = Kubeconfig::read_from(kubeconfig).expect("a readable kubeconfig");
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a sound kubeconfig");
     let client = Client::try_from(config).expect("a client");
-    let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "ClusterVersion");
-    let versions = ApiResource::from_gvk_with_plural(&kind, "clusterversions");
-    let versions: Api<DynamicObject> = Api::all_with(client.clone(), &versions);
-    let now = versions.list(&kube::api::ListParams::default()).await.expect("the ClusterVersion").items.pop();
+    let now = cluster_versions(&client)
+        .list(&kube::api::ListParams::default())
+        .await
+        .expect("the ClusterVersion")
+        .items
+        .pop();
     let now = serde_json::to_value(now.expect("a ClusterVersion")).expect("JSON");
 
     let params = Params { complete_after: Some(Duration::from_secs(seconds)), ..Params::default() };

@@ -14,15 +14,15 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::lease::Renewal;
-use super::payload::Registry;
-use super::process::{Outcome, Process};
-use super::status::Release;
-use super::upgradeable::{Inputs, Upgradeable};
-use super::{MANAGER, Params, Profile};
+use crate::lease::Renewal;
+use crate::payload::Registry;
+use crate::process::{Outcome, Process};
+use crate::status::Release;
+use crate::upgradeable::{Inputs, Upgradeable};
+use crate::{MANAGER, Params, Profile};
 
-/// What a test wants of the loop. The sender is told when it is done.
-pub enum Wish {
+/// What a test asks of the loop.
+pub enum Action {
     /// It has seen all of this, and has nothing to write.
     Settle(Seen),
     /// The release that it applies takes over.
@@ -31,11 +31,11 @@ pub enum Wish {
     Complete,
     /// It computes `Upgradeable`.
     CatchUp,
-    /// It starts anew.
+    /// It restarts.
     Restart,
-    /// It stands still.
+    /// It does nothing until `Resume`.
     Pause,
-    /// It goes on.
+    /// It continues.
     Resume,
     /// It ends, and releases its Lease.
     Stop,
@@ -44,9 +44,13 @@ pub enum Wish {
 /// The newest resource version that its watches brought, of the ClusterVersion and of what `Upgradeable` depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
+    /// The ClusterVersion.
     pub cluster_version: u64,
+    /// All ClusterOperators.
     pub operators: u64,
+    /// The ConfigMap admin-gates.
     pub gates: u64,
+    /// The ConfigMap admin-acks.
     pub acks: u64,
 }
 
@@ -68,15 +72,15 @@ impl Seen {
     }
 }
 
-/// A wish, and whom to tell.
-pub type Command = (Wish, oneshot::Sender<()>);
+/// An action, and a sender that is used when it is done.
+pub type Command = (Action, oneshot::Sender<()>);
 
 /// What it needs from the start.
-pub(super) struct Setup {
-    pub(super) profile: Profile,
-    pub(super) params: Params,
-    pub(super) registry: Registry,
-    pub(super) release: Release,
+pub(crate) struct Setup {
+    pub(crate) profile: Profile,
+    pub(crate) params: Params,
+    pub(crate) registry: Registry,
+    pub(crate) release: Release,
 }
 
 #[derive(Clone, Copy)]
@@ -87,7 +91,7 @@ enum Kind {
     Acks,
 }
 
-pub(super) struct Worker {
+pub(crate) struct Worker {
     setup: Setup,
     api: Api<DynamicObject>,
     lease: Option<Renewal>,
@@ -109,14 +113,14 @@ pub(super) struct Worker {
     dropped: Option<u64>,
     tried: Option<Instant>,
     updating_since: Option<Instant>,
-    wishes: Vec<Command>,
+    actiones: Vec<Command>,
 }
 
 impl Worker {
-    pub(super) fn new(client: Client, setup: Setup) -> Self {
+    pub(crate) fn new(client: Client, setup: Setup) -> Self {
         let process = Process::new(setup.profile, setup.registry.clone(), setup.release.clone());
         Self {
-            api: super::cluster_versions(&client),
+            api: crate::cluster_versions(&client),
             lease: setup.params.lease.map(|duration| Renewal::new(client, duration)),
             process,
             upgradeable: Upgradeable::default(),
@@ -131,13 +135,13 @@ impl Worker {
             dropped: None,
             tried: None,
             updating_since: None,
-            wishes: Vec::new(),
+            actiones: Vec::new(),
             setup,
         }
     }
 
     /// Runs until told to stop, or until nobody is left to tell.
-    pub(super) async fn run(mut self, client: Client, mut commands: mpsc::UnboundedReceiver<Command>) {
+    pub(crate) async fn run(mut self, client: Client, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut watches = watches(&client);
         self.renew().await;
         let mut renewals = interval(self.lease.as_ref().map_or(Duration::from_hours(1), Renewal::interval));
@@ -149,20 +153,20 @@ impl Worker {
                 biased;
                 command = commands.recv() => match command {
                     None => return,
-                    Some((Wish::Stop, done)) => {
+                    Some((Action::Stop, done)) => {
                         if let Some(lease) = &self.lease {
                             lease.release().await;
                         }
                         let _ = done.send(()); // a test that ended meanwhile doesn't listen
                         return;
                     }
-                    Some((wish @ (Wish::Pause | Wish::Resume), done)) => {
-                        paused = matches!(wish, Wish::Pause);
+                    Some((action @ (Action::Pause | Action::Resume), done)) => {
+                        paused = matches!(action, Action::Pause);
                         let _ = done.send(());
                         false
                     }
                     Some(command) => {
-                        self.wishes.push(command);
+                        self.actiones.push(command);
                         false
                     }
                 },
@@ -182,12 +186,12 @@ impl Worker {
         }
     }
 
-    /// Does what is wished for if there is nothing to write. Returns whether a sync is due all the same.
+    /// Does what is actioned for if there is nothing to write. Returns whether a sync is due all the same.
     fn has_to_sync(&mut self) -> bool {
         if self.clean {
             return self.fulfil();
         }
-        // A wish is no reason to try again what can't succeed.
+        // A action is no reason to try again what can't succeed.
         self.dropped.is_none() || self.dropped != self.seen.as_ref().map(resource_version)
     }
 
@@ -286,40 +290,40 @@ impl Worker {
         }
     }
 
-    /// Does what is wished for, now that there is nothing to write. Returns whether that calls for another look.
+    /// Does what is actioned for, now that there is nothing to write. Returns whether that calls for another look.
     fn fulfil(&mut self) -> bool {
         let due = self.updating_since.zip(self.setup.params.complete_after);
         let mut again = due.is_some_and(|(since, after)| since.elapsed() >= after) && self.advance(true);
         let seen = self.newest;
-        for (wish, done) in std::mem::take(&mut self.wishes) {
-            let settled = Wish::Settle(seen);
-            let next = match wish {
-                Wish::Settle(wanted) if seen.covers(wanted) && !again => {
+        for (action, done) in std::mem::take(&mut self.actiones) {
+            let settled = Action::Settle(seen);
+            let next = match action {
+                Action::Settle(wanted) if seen.covers(wanted) && !again => {
                     let _ = done.send(());
                     continue;
                 }
-                Wish::Complete if self.process.is_updating() && self.may_advance() => {
+                Action::Complete if self.process.is_updating() && self.may_advance() => {
                     let handed_over = self.process.to_hand_over().is_none();
                     again |= self.advance(true);
-                    if handed_over { settled } else { wish }
+                    if handed_over { settled } else { action }
                 }
-                Wish::HandOver if self.process.to_hand_over().is_some() => {
+                Action::HandOver if self.process.to_hand_over().is_some() => {
                     again |= self.advance(false);
                     settled
                 }
-                Wish::CatchUp => {
+                Action::CatchUp => {
                     self.upgradeable.forget();
                     again = true;
                     settled
                 }
-                Wish::Restart => {
+                Action::Restart => {
                     self.start_anew(self.process.release().clone());
                     again = true;
                     settled
                 }
                 other => other,
             };
-            self.wishes.push((next, done));
+            self.actiones.push((next, done));
         }
         self.updating_since = match self.updating_since {
             _ if !self.process.is_updating() => None,
@@ -355,10 +359,10 @@ impl Worker {
 
 fn watches(client: &Client) -> SelectAll<BoxStream<'static, (Kind, Event<DynamicObject>)>> {
     futures::stream::select_all([
-        watch(super::cluster_versions(client), Some("version"), Kind::ClusterVersion),
-        watch(super::cluster_operators(client), None, Kind::Operator),
-        watch(super::config_maps(client, "openshift-config-managed"), Some("admin-gates"), Kind::Gates),
-        watch(super::config_maps(client, "openshift-config"), Some("admin-acks"), Kind::Acks),
+        watch(crate::cluster_versions(client), Some("version"), Kind::ClusterVersion),
+        watch(crate::cluster_operators(client), None, Kind::Operator),
+        watch(crate::config_maps(client, "openshift-config-managed"), Some("admin-gates"), Kind::Gates),
+        watch(crate::config_maps(client, "openshift-config"), Some("admin-acks"), Kind::Acks),
     ])
 }
 

@@ -4,10 +4,10 @@
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::Profile;
-use super::payload::{Loaded, Registry, Request, load, same_digest};
-use super::status::{Condition, Progress, Release, desired, merge_history, remove_conditions, set_condition, text};
-use super::upgradeable::is_ours;
+use crate::Profile;
+use crate::payload::{Loaded, Registry, Request, load, same_digest};
+use crate::status::{Condition, Progress, Release, desired, merge_history, remove_conditions, set_condition, text};
+use crate::upgradeable::is_ours;
 
 /// The last payload that it tried, which `ReleaseAccepted` and `acceptedRisks` tell about.
 struct Tried {
@@ -35,7 +35,7 @@ struct Work {
 }
 
 /// One process, from its start to its end.
-pub(super) struct Process {
+pub(crate) struct Process {
     profile: Profile,
     registry: Registry,
     /// The release whose image it runs from.
@@ -62,45 +62,45 @@ impl Memory {
 }
 
 /// What is to be done after one look.
-pub(super) struct Outcome {
-    pub(super) status: Value,
+pub(crate) struct Outcome {
+    pub(crate) status: Value,
     /// Look again, even if this status is no news.
-    pub(super) again: bool,
+    pub(crate) again: bool,
 }
 
 impl Process {
-    pub(super) fn new(profile: Profile, registry: Registry, release: Release) -> Self {
+    pub(crate) fn new(profile: Profile, registry: Registry, release: Release) -> Self {
         Self { profile, registry, release, memory: None }
     }
 
     /// The release whose image it runs from.
-    pub(super) fn release(&self) -> &Release {
+    pub(crate) fn release(&self) -> &Release {
         &self.release
     }
 
     /// The release that it applies and that isn't the one that it runs from.
-    pub(super) fn to_hand_over(&self) -> Option<Release> {
+    pub(crate) fn to_hand_over(&self) -> Option<Release> {
         let actual = &self.memory.as_ref()?.actual;
         (actual.image != self.release.image).then(|| actual.clone())
     }
 
     /// Whether it still applies something.
-    pub(super) fn is_updating(&self) -> bool {
+    pub(crate) fn is_updating(&self) -> bool {
         self.memory.as_ref().is_some_and(|memory| !memory.completed)
     }
 
     /// Everything has been applied.
-    pub(super) fn complete(&mut self) {
+    pub(crate) fn complete(&mut self) {
         self.memory.as_mut().expect("a process that has begun").completed = true;
     }
 
     /// Whether the last thing that it tried failed, and so is tried again.
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.memory.as_ref().is_some_and(|memory| memory.tried.step != "PayloadLoaded")
     }
 
     /// One look at the ClusterVersion: what its status should be.
-    pub(super) fn sync(&mut self, seen: &Value, upgradeable: &[Condition], now: &str) -> Outcome {
+    pub(crate) fn sync(&mut self, seen: &Value, upgradeable: &[Condition], now: &str) -> Outcome {
         let resolved = resolve(seen, self.own_release());
         let request = match &resolved {
             Ok(request) => request.clone(),

@@ -3,17 +3,17 @@
 use semver::Version;
 use serde_json::Value;
 
-use super::Profile;
-use super::status::{bullets, condition, overrides_set, text};
-use super::upgradeable::OVERRIDES;
+use crate::Profile;
+use crate::status::{bullets, condition, overrides_set, text};
+use crate::upgradeable::OVERRIDES;
 
 /// What one precondition has against a target.
-pub(super) struct Item {
+pub(crate) struct Item {
     name: &'static str,
     reason: String,
     text: String,
     /// Else it only warns.
-    pub(super) blocks: bool,
+    pub(crate) blocks: bool,
 }
 
 type Check = fn(Profile, &Value, &Version, &Version) -> Option<Found>;
@@ -24,7 +24,7 @@ const CHECKS: [(&str, Check); 3] =
 const UPGRADEABLE: &str = "ClusterVersionUpgradeable";
 
 /// All of them, whatever the others say, on the ClusterVersion as it was seen: `Upgradeable` counts as published.
-pub(super) fn run(profile: Profile, seen: &Value, target: &str) -> Vec<Item> {
+pub(crate) fn run(profile: Profile, seen: &Value, target: &str) -> Vec<Item> {
     let current = text(&seen["status"]["desired"]["version"]);
     let gated = condition(seen, "Upgradeable")["status"] == "False";
     let mut items: Vec<Item> = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn run(profile: Profile, seen: &Value, target: &str) -> Vec<Item> {
 }
 
 /// The sentence about all items; none where there are none.
-pub(super) fn summarize(items: &[Item]) -> Option<String> {
+pub(crate) fn summarize(items: &[Item]) -> Option<String> {
     let line = |item: &Item| format!("Precondition {:?} failed because of {:?}: {}", item.name, item.reason, item.text);
     match items {
         [] => None,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::Profile;
-use super::preconditions::{self, summarize};
+use crate::Profile;
+use crate::preconditions::{self, summarize};
 
 /// The release images that can be pulled, by digest, or by pullspec where a test publishes a tag.
 #[derive(Clone, Default)]
@@ -20,15 +20,18 @@ struct Payload {
 }
 
 impl Registry {
+    /// Puts a release image where it can be pulled, signed; a tag is never verifiable.
     pub fn publish(&self, image: &str, version: &str) {
         let payload = Payload { version: version.to_owned(), verifiable: digest(image).is_some() };
         self.lock().insert(key(image), payload);
     }
 
+    /// Removes a release image.
     pub fn withdraw(&self, image: &str) {
         self.lock().remove(&key(image));
     }
 
+    /// Makes the signature of a published image (un)verifiable.
     pub fn set_verifiable(&self, image: &str, verifiable: bool) {
         let mut payloads = self.lock();
         payloads.get_mut(&key(image)).expect("a published image").verifiable = verifiable;
@@ -49,7 +52,7 @@ fn key(image: &str) -> String {
 }
 
 /// Whether both name the same image, by digest or else by pullspec.
-pub(super) fn same_digest(one: &str, other: &str) -> bool {
+pub(crate) fn same_digest(one: &str, other: &str) -> bool {
     key(one) == key(other)
 }
 
@@ -59,27 +62,27 @@ fn digest(image: &str) -> Option<&str> {
 
 /// A release that is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Request {
-    pub(super) version: String,
-    pub(super) image: String,
-    pub(super) force: bool,
+pub(crate) struct Request {
+    pub(crate) version: String,
+    pub(crate) image: String,
+    pub(crate) force: bool,
 }
 
 /// A release that was taken in.
-pub(super) struct Loaded {
-    pub(super) version: String,
-    pub(super) verified: bool,
-    pub(super) risks: String,
+pub(crate) struct Loaded {
+    pub(crate) version: String,
+    pub(crate) verified: bool,
+    pub(crate) risks: String,
 }
 
 /// Why one wasn't: the reason and the message of `ReleaseAccepted`.
-pub(super) struct Failure {
-    pub(super) step: &'static str,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) step: &'static str,
+    pub(crate) message: String,
 }
 
 /// Takes in what is asked for, as the ClusterVersion `seen` and the registry are now.
-pub(super) fn load(profile: Profile, registry: &Registry, seen: &Value, request: &Request) -> Result<Loaded, Failure> {
+pub(crate) fn load(profile: Profile, registry: &Registry, seen: &Value, request: &Request) -> Result<Loaded, Failure> {
     let Request { version, image, force } = request;
     let retrieval = |why: &str| Failure {
         step: "RetrievePayload",

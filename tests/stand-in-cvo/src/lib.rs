@@ -1,5 +1,11 @@
-//! The stand-in without the harness of the tests: a client and a few parameters are all that it needs, so the demo runs
-//! it as a program of its own (`examples/stand-in-cvo.rs`).
+//! A stand-in for the stock cluster-version operator (CVO), on a real API server: it does what `openshift-facts` says of
+//! three releases of the CVO, and nothing else. It shares no code with the operator under test, so that a mistake in one
+//! does not hide the same mistake in the other.
+//!
+//! [`Engine`] needs a client and a few [`Params`]. The tests run it in a thread (`tests/support/cvo`), the demo runs the
+//! program `stand-in-cvo`.
+#![allow(clippy::disallowed_methods, reason = "it has a clock, as the CVO has")]
+#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 mod lease;
 mod payload;
@@ -18,7 +24,7 @@ use tokio::sync::mpsc;
 
 pub use lease::write as write_lease;
 pub use payload::Registry;
-pub use worker::{Command, Seen, Wish};
+pub use worker::{Action, Command, Seen};
 
 /// Its ServiceAccount, and its field manager.
 pub const MANAGER: &str = "cluster-version-operator";
@@ -38,7 +44,7 @@ pub enum Profile {
     Main,
 }
 
-/// What a test may turn.
+/// What a test may set.
 #[derive(Clone, Copy, Debug)]
 pub struct Params {
     /// How long until it tries again what failed.
@@ -96,6 +102,7 @@ impl Engine {
     }
 
     /// Where its release images come from.
+    #[must_use]
     pub fn registry(&self) -> Registry {
         self.setup.registry.clone()
     }
@@ -107,16 +114,19 @@ impl Engine {
 }
 
 /// The API of ClusterVersion.
+#[must_use]
 pub fn cluster_versions(client: &Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterVersion", "clusterversions"))
 }
 
 /// The API of ClusterOperator.
+#[must_use]
 pub fn cluster_operators(client: &Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &resource("config.openshift.io", "ClusterOperator", "clusteroperators"))
 }
 
 /// The API of ConfigMap in this namespace.
+#[must_use]
 pub fn config_maps(client: &Client, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &resource("", "ConfigMap", "configmaps"))
 }
