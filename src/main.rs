@@ -178,8 +178,12 @@ fn on_cluster<C>(
 fn answer(args: &check::Args) -> ExitCode {
     match check::run(args) {
         Ok(answer) => {
-            let code = if answer.blocked { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS };
-            print(answer.text.as_bytes(), code)
+            let code = match answer.outcome {
+                check::Outcome::Allowed => 0,
+                check::Outcome::Blocked => BLOCKED,
+                check::Outcome::NoAnswer => NO_ANSWER,
+            };
+            print(answer.text.as_bytes(), ExitCode::from(code))
         }
         Err(error) => fail(NO_ANSWER, &error.to_string()),
     }

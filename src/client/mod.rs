@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response, Uri, header::USER_AGENT};
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     client::{AuthError, Body, ClientBuilder, DynBody},
-    config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext},
 };
 use tower::util::{BoxService, MapErr, MapErrLayer};
 
@@ -66,6 +66,9 @@ pub enum ClusterError {
     /// Neither a kubeconfig nor a Pod's account.
     #[error("no cluster is configured; use --kubeconfig or KUBECONFIG")]
     None,
+    /// A kubeconfig without a context.
+    #[error("the kubeconfig names no cluster: it has no context; `kubectl config get-contexts` lists what there is")]
+    NoContext,
     /// The proxy on the way, whose URL may hold a password.
     #[error(
         "the proxy can't be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
@@ -121,17 +124,44 @@ impl ClusterArgs {
         Ok(config)
     }
 
-    async fn connection(&self) -> Result<Config, ClusterError> {
-        // Set to nothing, a variable is as good as not set.
-        let path = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty());
-        let context = self.context.as_ref().filter(|context| !context.is_empty());
-        let kubeconfig = match path {
+    /// The contexts of the kubeconfig in its order, of those that differ in the namespace alone the first: they name the
+    /// same cluster as the same user.
+    ///
+    /// # Errors
+    /// The kubeconfig can't be read, or has no context.
+    pub fn contexts(&self) -> Result<Vec<String>, ClusterError> {
+        let mut seen: Vec<(String, Option<String>)> = Vec::new();
+        let is_new = |context: &NamedContext| {
+            // What is no context is one of its own: an error, which is shown.
+            let Some(context) = &context.context else { return true };
+            let known = (context.cluster.clone(), context.user.clone());
+            let is_new = !seen.contains(&known);
+            seen.push(known);
+            is_new
+        };
+        let contexts: Vec<String> =
+            self.read()?.contexts.into_iter().filter(is_new).map(|context| context.name).collect();
+        if contexts.is_empty() { Err(ClusterError::NoContext) } else { Ok(contexts) }
+    }
+
+    /// Set to nothing, a variable is as good as not set.
+    fn path(&self) -> Option<&PathBuf> {
+        self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    fn read(&self) -> Result<Kubeconfig, ClusterError> {
+        match self.path() {
             Some(path) => {
                 Kubeconfig::read_from(path).map_err(|source| ClusterError::Kubeconfig { path: path.clone(), source })
             }
             None => Kubeconfig::read().map_err(of_the_environment),
-        };
-        let config = match kubeconfig {
+        }
+    }
+
+    async fn connection(&self) -> Result<Config, ClusterError> {
+        let path = self.path();
+        let context = self.context.as_ref().filter(|context| !context.is_empty());
+        let config = match self.read() {
             Ok(kubeconfig) => of_kubeconfig(kubeconfig, path, context).await,
             Err(error) => Err(error),
         };

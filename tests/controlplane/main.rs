@@ -13,6 +13,7 @@ mod bridge_history;
 mod bridge_records;
 mod bridge_reports;
 mod bridge_restarts;
+mod check_clusters;
 mod check_gate;
 mod cleanup;
 mod conditions;

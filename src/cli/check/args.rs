@@ -2,17 +2,23 @@
 
 use std::path::PathBuf;
 
-use crate::{cli::check::commands::Caller, client::ClusterArgs};
-
 /// Says for each update whether it would go ahead, and why; changes nothing.
 ///
 /// Exit code 0: nothing that is asked for (--to, else spec.desiredUpdate) is blocked. 1: something is. 2: the input
-/// or the arguments don't allow an answer.
+/// or the arguments don't allow an answer. With several clusters, the highest of their codes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// What to judge.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one. Given more than once, prints a row
+    /// for each cluster
+    #[arg(long, value_name = "NAME", conflicts_with = "from",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub context: Vec<String>,
+    /// Check every cluster of the kubeconfig, and print a row for each
+    #[arg(long, conflicts_with_all = ["from", "context"])]
+    pub all_contexts: bool,
     /// Version or image to judge, instead of what is asked for and available. May be repeated
     #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
     pub to: Vec<String>,
@@ -24,28 +30,16 @@ pub struct Args {
     pub program: String,
 }
 
-impl Args {
-    /// How commands have to be written that this person copies.
-    #[must_use]
-    pub(super) fn caller(&self) -> Caller {
-        let cluster = ClusterArgs::of(self.input.kubeconfig.as_ref(), self.input.context.as_ref());
-        Caller::new(&self.program, self.input.from.is_empty().then_some(&cluster))
-    }
-}
-
 /// Where the answer comes from: files, or a live cluster.
 #[derive(Debug, Clone, clap::Args)]
 pub struct InputArgs {
     /// File or folder to read instead of the live cluster, - for standard input: YAML or JSON, one or many objects,
     /// Lists, a must-gather. May be repeated
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
+    #[arg(long, value_name = "PATH", conflicts_with = "kubeconfig")]
     pub from: Vec<PathBuf>,
     /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, KUBECONFIG, ~/.kube/config or the Pod's own account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub context: Option<String>,
 }
 
 /// The formats of the answer.

@@ -15,7 +15,7 @@ use crate::{
         names::{self, ADMIN_ACKS, ADMIN_GATES},
     },
     cli::{
-        check::{args::InputArgs, error::Error, evidence::with_current, gate::Surroundings},
+        check::{error::Error, evidence::with_current, gate::Surroundings},
         input::{Inputs, Past},
     },
     client::{self, ClusterArgs, ClusterError},
@@ -32,16 +32,16 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// No usable configuration, a cluster that doesn't answer, or one that doesn't show its ClusterVersion.
-pub fn read(args: &InputArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundings), Error> {
-    on_cluster(args, "check", async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
+pub fn read(cluster: &ClusterArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundings), Error> {
+    on_cluster(cluster, "check", async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
 }
 
 /// Reads what tells of a cluster's past.
 ///
 /// # Errors
 /// As for [`read`], or the UpdateRecords are there and may not be listed.
-pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
-    on_cluster(args, "history", async |cluster| {
+pub fn read_past(cluster: &ClusterArgs) -> Result<Past, Error> {
+    on_cluster(cluster, "history", async |cluster| {
         Ok(Past {
             cluster_version: Some(cluster.cluster_version().await?),
             records: cluster.records().await?,
@@ -51,16 +51,15 @@ pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
 }
 
 fn on_cluster<T>(
-    args: &InputArgs,
+    cluster: &ClusterArgs,
     command: &str,
     read: impl AsyncFnOnce(Cluster) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let cluster = ClusterArgs::of(args.kubeconfig.as_ref(), args.context.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Unreachable { server: "the cluster".to_owned(), problem: error.to_string() })?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut config = cluster.resolve(command).await?;
         config.connect_timeout = Some(TIME_LIMIT);
         config.read_timeout = Some(TIME_LIMIT);
@@ -71,7 +70,10 @@ fn on_cluster<T>(
             .map_err(|source| ClusterError::Client { server: server.clone(), source: Box::new(source) })?
             .build();
         read(Cluster { client, server }).await
-    })
+    });
+    // A name server that doesn't answer would keep a thread of the runtime beyond the time limit.
+    runtime.shutdown_background();
+    result
 }
 
 /// What a read came to.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! inputs, live   what was seen: the only I/O
+//! clusters       the same for several clusters at once
 //! evaluate       the same as in the operator
 //! gate           who gates a live cluster, and what the bridge would do
 //! report         the shape of the answer
@@ -9,6 +10,7 @@
 //! ```
 
 mod args;
+mod clusters;
 mod commands;
 pub(crate) mod error;
 pub(crate) mod evidence;
@@ -20,12 +22,15 @@ mod report;
 
 pub use crate::cli::input::{Inputs, Past, read as read_files};
 pub use args::{Args, InputArgs, Output};
+use commands::Caller;
 pub use error::{Error, Location};
+use gate::Surroundings;
 pub use gate::{BridgeReport, GateReport};
 pub use report::Report;
 
 use crate::{
     api::ClusterVersion,
+    client::ClusterArgs,
     gate::{Authority, Snapshot, Target, evaluate, release, request},
     plan::role::Role,
 };
@@ -35,27 +40,76 @@ use crate::{
 pub struct Answer {
     /// To be printed; may be coloured where the format is [`Output::Table`].
     pub text: String,
+    /// What the exit code is to say.
+    pub outcome: Outcome,
+}
+
+/// What the exit code says, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Nothing that was asked for is blocked.
+    Allowed,
     /// Something that was asked for is blocked.
-    pub blocked: bool,
+    Blocked,
+    /// One of several clusters gave no answer.
+    NoAnswer,
 }
 
 /// Reads what the arguments name, judges it, and renders the verdict.
 ///
 /// # Errors
-/// The input doesn't allow an answer.
+/// The input doesn't allow an answer, or the kubeconfig of several clusters can't be read.
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    let now = now();
-    let (inputs, surroundings) = if args.input.from.is_empty() {
-        let (inputs, surroundings) = live::read(&args.input, now)?;
-        (inputs, Some(surroundings))
+    let width = terminal_width();
+    if args.all_contexts || args.context.len() > 1 {
+        let answers = clusters::check(args)?;
+        let kubeconfig = ClusterArgs { kubeconfig: args.input.kubeconfig.clone(), context: None };
+        let hint = Caller::new(&args.program, Some(&kubeconfig)).upgrade_gate("check --context NAME");
+        let text = match args.output {
+            Output::Table => render::clusters_table(&answers, &hint, width),
+            Output::Json => render::json(&clusters::entries(&answers))?,
+            Output::Yaml => render::yaml(&clusters::entries(&answers))?,
+            Output::Markdown => render::clusters_markdown(&answers, &hint),
+        };
+        return Ok(Answer { text, outcome: clusters::worst(&answers) });
+    }
+    let (report, outcome) = if args.input.from.is_empty() {
+        let cluster = ClusterArgs::of(args.input.kubeconfig.as_ref(), args.context.first());
+        judge_cluster(&cluster, &args.program, &args.to)?
     } else {
-        (crate::cli::input::read(&args.input.from)?, None)
+        let caller = Caller::new(&args.program, None);
+        judge(crate::cli::input::read(&args.input.from)?, None, &caller, &args.to, now())
     };
+    let text = match args.output {
+        Output::Table => render::table(&report, width),
+        Output::Json => render::json(&report)?,
+        Output::Yaml => render::yaml(&report)?,
+        Output::Markdown => render::markdown(&report),
+    };
+    Ok(Answer { text, outcome })
+}
+
+/// Reads a cluster, and judges it.
+fn judge_cluster(cluster: &ClusterArgs, program: &str, to: &[String]) -> Result<(Report, Outcome), Error> {
+    let now = now();
+    let (inputs, surroundings) = live::read(cluster, now)?;
+    let caller = Caller::new(program, Some(cluster));
+    Ok(judge(inputs, Some(&surroundings), &caller, to, now))
+}
+
+/// The report on what was read, and what it says of the updates that are asked for.
+fn judge(
+    inputs: Inputs,
+    surroundings: Option<&Surroundings>,
+    caller: &Caller,
+    to: &[String],
+    now: jiff::Timestamp,
+) -> (Report, Outcome) {
     let not_evaluated = inputs.not_evaluated();
-    let targets = if args.to.is_empty() {
+    let targets = if to.is_empty() {
         targets(&inputs.cluster_version)
     } else {
-        args.to.iter().map(|argument| Target::named(argument)).collect()
+        to.iter().map(|argument| Target::named(argument)).collect()
     };
     let snapshot = Snapshot {
         now,
@@ -68,30 +122,29 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         targets,
     };
     let verdict = evaluate(&snapshot);
-    let gate = surroundings.map(|surroundings| GateReport::new(&snapshot, &surroundings));
+    let gate = surroundings.map(|surroundings| GateReport::new(&snapshot, surroundings));
     let has_a_cvo = gate.as_ref().is_none_or(|gate| gate.mode != Role::Replace.as_str());
-    let mut report = Report::new(&snapshot, &verdict, not_evaluated, gate, &args.caller());
+    let mut report = Report::new(&snapshot, &verdict, not_evaluated, gate, caller);
     if has_a_cvo {
         let bridge = report.gate.as_ref().and_then(|gate| gate.bridge.as_ref());
         report.now = now::now(&snapshot, &verdict, bridge);
     } else {
         report.upgradeable.behind = None;
     }
-    let text = match args.output {
-        Output::Table => render::table(&report, terminal_width()),
-        Output::Json => render::json(&report)?,
-        Output::Yaml => render::yaml(&report)?,
-        Output::Markdown => render::markdown(&report),
-    };
-    Ok(Answer { text, blocked: report::blocks_a_request(&verdict) })
+    let outcome = if report::blocks_a_request(&verdict) { Outcome::Blocked } else { Outcome::Allowed };
+    (report, outcome)
 }
 
 /// Reads what tells of updates that were let through.
 ///
 /// # Errors
 /// The input doesn't allow an answer.
-pub fn read_past(args: &InputArgs) -> Result<Past, Error> {
-    if args.from.is_empty() { live::read_past(args) } else { crate::cli::input::read_past(&args.from) }
+pub fn read_past(args: &InputArgs, context: Option<&String>) -> Result<Past, Error> {
+    if args.from.is_empty() {
+        live::read_past(&ClusterArgs::of(args.kubeconfig.as_ref(), context))
+    } else {
+        crate::cli::input::read_past(&args.from)
+    }
 }
 
 /// What is asked for, then what is available and conditional, each release once.

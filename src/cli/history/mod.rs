@@ -22,6 +22,10 @@ pub struct Args {
     /// Where to look.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one
+    #[arg(long, value_name = "NAME", conflicts_with = "from",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub context: Option<String>,
     /// How to print the answer
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,
@@ -32,7 +36,7 @@ pub struct Args {
 /// # Errors
 /// The input doesn't allow an answer.
 pub fn run(args: &Args) -> Result<String, Error> {
-    let history = merge(&check::read_past(&args.input)?);
+    let history = merge(&check::read_past(&args.input, args.context.as_ref())?);
     Ok(match args.output {
         Output::Table => render::table(&history, check::terminal_width()),
         Output::Json => check::render::json(&history)?,

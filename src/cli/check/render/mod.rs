@@ -1,10 +1,12 @@
 //! From a report to text in each of the formats. Nothing here decides anything, and nothing from the input reaches
 //! a terminal or a ticket without being escaped.
 
+mod clusters;
 mod markdown;
 mod table;
 mod wrap;
 
+pub use clusters::{markdown as clusters_markdown, table as clusters_table};
 pub use markdown::{escape as escape_markdown, markdown};
 pub use table::{BOLD, paragraph, table};
 pub use wrap::pad;
@@ -60,11 +62,7 @@ const BEHIND: &str = "Upgradeable is behind";
 fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if let Some(target) = report.targets.iter().find(|target| target.requested) {
-        let outcome = match target.current {
-            Some(current) if target.failures.is_empty() => current.as_str(),
-            _ => target.decision,
-        };
-        rows.push(("Asked for", format!("{}, {outcome}", name(target))));
+        rows.push(("Asked for", format!("{}, {}", name(target), outcome(target))));
     }
     rows.extend(report.now.iter().map(|now| ("Now", now.clone())));
     if let Some(availability) = &report.availability {
@@ -153,6 +151,14 @@ fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a s
         (if names == [finding.reason.as_str()] { title } else { format!("{title}: {}", finding.reason) }, message)
     };
     merged.into_iter().map(told).collect()
+}
+
+/// What becomes of a target that was asked for, in a few words.
+fn outcome(target: &TargetReport) -> &'static str {
+    match target.current {
+        Some(current) if target.failures.is_empty() => current.as_str(),
+        _ => target.decision,
+    }
 }
 
 /// What a target is called: its version, else its image.

@@ -20,8 +20,8 @@ use crate::{
 
 /// Titles.
 pub const BOLD: Style = Style::new().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default();
 /// The widest that the column of versions gets, a nightly build's; what is wider stands above its row.
 const MAX_VERSION: usize = 34;
@@ -170,7 +170,7 @@ pub fn paragraph(text: &mut String, indent: &str, content: &str, width: usize) {
     }
 }
 
-fn style(target: &TargetReport) -> Style {
+pub(super) fn style(target: &TargetReport) -> Style {
     match (target.failures.is_empty(), target.accepted_risks.is_empty()) {
         (false, _) => BAD,
         (true, false) => NOTE,
@@ -179,7 +179,7 @@ fn style(target: &TargetReport) -> Style {
 }
 
 /// A version, or the beginning of the digest where only an image is known.
-fn short_name(target: &TargetReport) -> String {
+pub(super) fn short_name(target: &TargetReport) -> String {
     match (&target.version, target.image.as_deref().and_then(digest)) {
         (None, Some(digest)) if digest.chars().count() > SHORT_DIGEST => {
             escape(&digest.chars().take(SHORT_DIGEST).collect::<String>()) + "…"
