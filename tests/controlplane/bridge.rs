@@ -7,31 +7,12 @@ use serde_json::{Value, json};
 use crate::support::{
     self, Cluster, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
-    entries, eventually, fixtures,
+    entries, eventually, fixtures, is_forced,
 };
-
-/// A 4.21 cluster under overrides with its CVO, which tries again every second.
-async fn start(cluster_version: Value) -> (Cluster, Cvo) {
-    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
-    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
-    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    (cluster, cvo)
-}
 
 /// Waits until the CVO has refused that version.
 async fn refused(cluster: &Cluster, version: &str) {
     cluster.refused(version, "PreconditionChecks", &[]).await;
-}
-
-/// Waits until an update to that version has begun.
-async fn begun(cluster: &Cluster, version: &str) -> Value {
-    let begun = |cv: &Value| cv["status"]["history"][0]["version"] == version;
-    cluster
-        .poking_until(&format!("the update to {version}"), async || {
-            let seen = cluster.cluster_version().await;
-            if begun(&seen) { Ok(seen) } else { Err(format!("{seen:#}")) }
-        })
-        .await
 }
 
 /// Waits until the bridge says why it doesn't force.
@@ -43,20 +24,16 @@ async fn holds_back(operator: &Operator, reason: &str) {
     .await;
 }
 
-fn is_forced(cluster_version: &Value) -> bool {
-    cluster_version["spec"]["desiredUpdate"]["force"] == true
-}
-
 #[tokio::test]
 async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_recorded() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     cluster.guard_the_door().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
 
     let version = "4.21.2";
     cluster.request(version, &fixtures::image(version)).await;
-    let seen = begun(&cluster, version).await;
+    let seen = cluster.begun(version).await;
     assert!(is_forced(&seen));
     assert_eq!(seen["spec"]["desiredUpdate"]["image"], fixtures::image(version));
     cvo.complete().await;
@@ -117,7 +94,7 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
     };
     cluster_version["status"]["conditionalUpdates"] =
         json!([issue("4.21.3", "it may hurt:\n* here\n* Preconditions are no items")]);
-    let (cluster, cvo) = start(cluster_version).await;
+    let (cluster, cvo) = support::beside_4_21(cluster_version).await;
     cluster.guard_the_door().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let mirror =
@@ -137,7 +114,7 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
         ("4.21.5", ("4.21.5", mirror("4.21.5")), mirror("4.21.5")),
     ] {
         cluster.request(asked.0, &asked.1).await;
-        let seen = begun(&cluster, version).await;
+        let seen = cluster.begun(version).await;
         let expected = json!({"version": asked.0, "image": image, "architecture": "", "force": true});
         assert_eq!(seen["spec"]["desiredUpdate"], expected, "{version}");
         cvo.complete().await;
@@ -165,7 +142,7 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cvo.publish(&fixtures::image("4.22.1"), "4.22.1");
@@ -190,7 +167,7 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
 
 #[tokio::test]
 async fn an_image_that_cannot_be_verified_waits_until_it_can() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     cluster.guard_the_door().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let image = fixtures::image("4.21.2");
@@ -201,12 +178,12 @@ async fn an_image_that_cannot_be_verified_waits_until_it_can() {
     cluster.operator_rests_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     cvo.set_verifiable(&image, true);
-    assert!(is_forced(&begun(&cluster, "4.21.2").await));
+    assert!(is_forced(&cluster.begun("4.21.2").await));
 }
 
 #[tokio::test]
 async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -218,7 +195,7 @@ async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
     cluster.own_condition("Upgradeable", "True", "AsExpected").await;
     cluster.operator_settles().await;
     cvo.resume().await;
-    let seen = begun(&cluster, "4.21.2").await;
+    let seen = cluster.begun("4.21.2").await;
     assert_eq!(seen["spec"]["desiredUpdate"]["force"], false);
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(cluster.records().await, Vec::<Value>::new(), "nothing was accepted");
@@ -226,14 +203,14 @@ async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
 
 #[tokio::test]
 async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     let image = fixtures::image("4.21.2");
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
     let forced = json!({"version": "4.21.2", "image": image, "force": true});
     cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
-    begun(&cluster, "4.21.2").await;
+    cluster.begun("4.21.2").await;
     cvo.complete().await;
     let record = cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
     let spec = &record["spec"];
@@ -247,7 +224,7 @@ async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
 
 #[tokio::test]
 async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -288,7 +265,7 @@ async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
 
 #[tokio::test]
 async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -316,14 +293,14 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
     assert_eq!(cluster.records().await, Vec::<Value>::new());
 
     cluster.guard_the_door().await;
-    assert!(is_forced(&begun(&cluster, "4.21.2").await));
+    assert!(is_forced(&cluster.begun("4.21.2").await));
     cluster.own_condition("Degraded", "False", "AsExpected").await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
 }
 
 #[tokio::test]
 async fn while_the_cvo_is_down_nothing_is_written() {
-    let (cluster, cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     cvo.scale_to_zero();
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
     cluster.guard_the_door().await;
@@ -348,7 +325,7 @@ async fn while_the_cvo_is_down_nothing_is_written() {
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(cluster.records().await, Vec::<Value>::new());
     let _cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    assert!(is_forced(&begun(&cluster, "4.21.2").await));
+    assert!(is_forced(&cluster.begun("4.21.2").await));
 }
 
 #[tokio::test]
@@ -373,7 +350,7 @@ async fn beside_a_fixed_cvo_nothing_is_written_on_cluster_version() {
 
 #[tokio::test]
 async fn our_cluster_operator_says_what_overrides_prevent() {
-    let (cluster, _cvo) = start(fixtures::cluster_with_override()).await;
+    let (cluster, _cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let seen = cluster
         .wait_for("the CVO hears our ClusterOperator", |cv| {

@@ -9,43 +9,14 @@ use upgrade_gate::gate::Source;
 use upgrade_gate::plan::{bridge::unforce::decide as decide_unforce, front::Began};
 
 use crate::bridge_conditions::refused;
-use crate::support::{
-    self, Cluster, Operator, Options, condition,
-    cvo::{self, Cvo, Params, Profile},
-    entries, eventually, fixtures, says,
-};
-
-/// A 4.21 cluster under overrides that knows the patches 4.21.2 to 4.21.4, its CVO, and the policy.
-async fn start() -> (Cluster, Cvo) {
-    let mut cluster_version = fixtures::cluster_with_override();
-    let patches: Vec<Value> = (2..5).map(|patch| fixtures::release(&format!("4.21.{patch}"))).collect();
-    cluster_version["status"]["availableUpdates"] = json!(patches);
-    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
-    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
-    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    cluster.guard_the_door().await;
-    (cluster, cvo)
-}
+use crate::support::{self, Cluster, Operator, Options, condition, cvo, entries, eventually, fixtures, says};
 
 fn request(cluster_version: &Value) -> &Value {
     &cluster_version["spec"]["desiredUpdate"]
 }
 
-async fn poked_until(cluster: &Cluster, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    cluster
-        .poking_until(what, async || {
-            let seen = cluster.cluster_version().await;
-            if wanted(&seen) { Ok(seen) } else { Err(format!("{seen:#}")) }
-        })
-        .await
-}
-
-async fn forced(cluster: &Cluster) -> Value {
-    poked_until(cluster, "force", |cv| request(cv)["force"] == true).await
-}
-
 async fn unforced(cluster: &Cluster) -> Value {
-    poked_until(cluster, "no force", |cv| request(cv)["force"] != true).await
+    cluster.poked_until("no force", |cv| request(cv)["force"] != true).await
 }
 
 /// Asks as `oc` and `kubectl` do, the whole value by a merge patch.
@@ -67,7 +38,7 @@ type Change = Box<dyn Fn(&mut Value)>;
 
 #[tokio::test]
 async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_heard() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     let two = fixtures::image("4.21.2");
@@ -85,7 +56,7 @@ async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_h
         ("4.21.4", json!({"image": four, "force": false}), json!({"image": four}), vec!["f:force"]),
     ] {
         ask(&cluster, wanted).await;
-        let seen = forced(&cluster).await;
+        let seen = cluster.forced().await;
         assert_eq!(owned(&seen), ours, "{version}");
         // Until then, the CVO may still be in the pass that the removal of the force before cost.
         cluster.wait_for("the update begins", |cv| cv["status"]["history"][0]["version"] == version).await;
@@ -124,17 +95,17 @@ async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_h
     cluster.put_status(cvo::MANAGER, |status| status["availableUpdates"] = json!([fixtures::release("4.21.5")])).await;
     cvo.publish(&fixtures::image("4.21.5"), "4.21.5");
     cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.5"}}})).await;
-    let seen = forced(&cluster).await;
+    let seen = cluster.forced().await;
     assert_eq!(request(&seen)["image"], fixtures::image("4.21.5"));
 }
 
 #[tokio::test]
 async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     ask(&cluster, json!({"version": "4.21.2"})).await;
-    forced(&cluster).await;
+    cluster.forced().await;
     cvo.complete().await;
     unforced(&cluster).await;
     cvo.complete().await;
@@ -153,7 +124,7 @@ async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
 
     let back = json!({"architecture": "", "version": "4.21.1", "image": fixtures::image("4.21.1"), "force": false});
     ask(&cluster, back).await;
-    forced(&cluster).await;
+    cluster.forced().await;
     cvo.complete().await;
     let seen = unforced(&cluster).await;
     let left = json!({"architecture": "", "version": "4.21.1", "image": fixtures::image("4.21.1")});
@@ -172,7 +143,7 @@ async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
 
 #[tokio::test]
 async fn a_force_or_an_image_of_a_persons_stays() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     let applied = async |wanted: Value| {
@@ -183,7 +154,7 @@ async fn a_force_or_an_image_of_a_persons_stays() {
     };
     // Forced by the bridge, then applied by somebody who wants just that: it has two owners.
     ask(&cluster, json!({"version": "4.21.2"})).await;
-    forced(&cluster).await;
+    cluster.forced().await;
     applied(json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true})).await;
     cvo.complete().await;
     cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
@@ -204,7 +175,7 @@ async fn a_force_or_an_image_of_a_persons_stays() {
     let forced = json!({"version": "4.21.3", "image": fixtures::image("4.21.3"), "force": true});
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
-    poked_until(&cluster, "the update", |cv| cv["status"]["history"][0]["version"] == "4.21.3").await;
+    cluster.poked_until("the update", |cv| cv["status"]["history"][0]["version"] == "4.21.3").await;
     cvo.complete().await;
     cluster
         .records_are("its record", |records| {
@@ -239,7 +210,7 @@ async fn each_condition_keeps_the_force_and_is_named() {
     cluster.guard_the_door().await;
     let mut operator = Operator::start(&cluster, Options::mode("bridge")).await;
     operator.ready().await;
-    forced(&cluster).await;
+    cluster.forced().await;
     kept(&cluster, &operator, "NotBegun").await;
     cluster.put_cluster_operator("etcd", healthy()).await;
 
@@ -316,10 +287,10 @@ async fn each_condition_keeps_the_force_and_is_named() {
 
 #[tokio::test]
 async fn stopped_before_or_after_the_removal_it_ends_the_same() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, json!({"version": "4.21.2"})).await;
-    forced(&cluster).await;
+    cluster.forced().await;
     let access =
         json!({"group": "config.openshift.io", "resource": "clusterversions", "name": "version", "verb": "patch"});
     let withheld = cluster.withhold(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
@@ -351,10 +322,10 @@ async fn stopped_before_or_after_the_removal_it_ends_the_same() {
 
 #[tokio::test]
 async fn a_removal_of_what_has_changed_since_it_was_read_is_refused() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, json!({"version": "4.21.2", "force": false})).await;
-    forced(&cluster).await;
+    cluster.forced().await;
     operator.kill();
     cvo.complete().await;
     cluster.open_the_door().await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     self, Cluster, Operator, Options, Write,
-    cvo::{self, Cvo, Params, Profile},
+    cvo::{self, Cvo},
     fixtures, says,
 };
 
@@ -23,16 +23,7 @@ fn recorded(cluster_version: &Value) -> Option<&str> {
 
 /// A cluster that the bridge has let go to 4.21.2, its CVO and the operator.
 async fn updated() -> (Cluster, Cvo, Operator) {
-    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let params = Params { retry: Duration::from_millis(300), ..Params::default() };
-    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    cluster.guard_the_door().await;
-    let operator = Operator::start(&cluster, Options::default()).await;
-    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
-    cvo.complete().await;
-    cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
-    cluster.wait_for("no force", |cv| cv["spec"]["desiredUpdate"]["force"].is_null()).await;
-    cvo.complete().await;
+    let (cluster, cvo, operator) = support::updated().await;
     let seen = cluster.cluster_version().await;
     assert!(recorded(&seen).unwrap().starts_with("Forced through blocking failures: "));
     assert_eq!(put_back(&cluster).await, 0, "nothing was lost");

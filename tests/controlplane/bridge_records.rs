@@ -5,19 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{
-    self, Cluster, Operator, Options, Withheld, condition,
-    cvo::{self, Cvo, Params, Profile},
-    eventually, fixtures,
-};
-
-async fn start() -> (Cluster, Cvo) {
-    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
-    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    cluster.guard_the_door().await;
-    (cluster, cvo)
-}
+use crate::support::{self, Cluster, Operator, Options, Withheld, condition, eventually, fixtures, is_forced};
 
 /// Takes these verbs on UpdateRecords away from the operator.
 async fn without<'a>(cluster: &'a Cluster, verbs: &[&str]) -> Withheld<'a> {
@@ -32,16 +20,6 @@ async fn waits_for_its_record(operator: &Operator) {
     .await;
 }
 
-async fn is_forced(cluster: &Cluster) -> bool {
-    cluster.cluster_version().await["spec"]["desiredUpdate"]["force"] == true
-}
-
-async fn forced(cluster: &Cluster) {
-    cluster
-        .poking_until("force", async || if is_forced(cluster).await { Ok(()) } else { Err("no force".to_owned()) })
-        .await;
-}
-
 async fn available(cluster: &Cluster) -> String {
     condition(&cluster.own_operator().await, "Available")["message"].as_str().unwrap_or_default().to_owned()
 }
@@ -53,7 +31,7 @@ async fn event_reasons(cluster: &Cluster) -> Vec<Value> {
 #[tokio::test]
 async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
     for verbs in [&["create"][..], &["list", "watch"]] {
-        let (cluster, cvo) = start().await;
+        let (cluster, cvo) = support::locked_out().await;
         let withheld = without(&cluster, verbs).await;
         let mut operator = Operator::start(&cluster, Options::default()).await;
         operator.ready().await;
@@ -65,10 +43,10 @@ async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
             if says { Ok(()) } else { Err(message) }
         })
         .await;
-        assert!(!is_forced(&cluster).await);
+        assert!(!is_forced(&cluster.cluster_version().await));
         assert_eq!(cluster.operator_writes().await.len(), 0);
         withheld.give_back().await;
-        forced(&cluster).await;
+        cluster.forced().await;
         cvo.complete().await;
         let record = cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
         assert_eq!(record["spec"]["by"], "Bridge");
@@ -78,14 +56,14 @@ async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
 
 #[tokio::test]
 async fn without_a_record_an_update_goes_ahead_after_a_minute_and_that_is_said() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let withheld = without(&cluster, &["create"]).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     let since = Instant::now();
     waits_for_its_record(&operator).await;
-    while !is_forced(&cluster).await {
+    while !is_forced(&cluster.cluster_version().await) {
         assert!(since.elapsed() < Duration::from_secs(90), "it waits for ever");
         sleep(Duration::from_millis(100)).await;
     }

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    self, Cluster, Operator, Options,
-    cvo::{self, Cvo, Params, Profile},
-    fixtures, versions_of_history,
-};
+use crate::support::{self, Cluster, Operator, Options, fixtures, is_forced, versions_of_history};
 
 const FORCING: (&str, &str) = ("clusterversions", "patch");
 const LINKING: (&str, &str) = ("updaterecords/status", "patch");
@@ -28,35 +24,10 @@ async fn withhold<'a>(cluster: &'a Cluster, right: (&str, &str)) -> support::Wit
     cluster.withhold(access(right), right_of).await
 }
 
-/// A 4.21 cluster under overrides that knows the patches 4.21.2 to 4.21.9, its CVO, and the admission policy.
-async fn start() -> (Cluster, Cvo) {
-    let mut cluster_version = fixtures::cluster_with_override();
-    let patches: Vec<Value> = (2..10).map(|patch| fixtures::release(&format!("4.21.{patch}"))).collect();
-    cluster_version["status"]["availableUpdates"] = json!(patches);
-    let cluster = support::cluster_as(cvo::MANAGER, cluster_version).await;
-    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
-    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    cluster.guard_the_door().await;
-    (cluster, cvo)
-}
-
 /// Times have whole seconds: a force of one update and the beginning of the one before it must not fall into the same.
 async fn ask(cluster: &Cluster, version: &str) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     cluster.request(version, &fixtures::image(version)).await;
-}
-
-fn is_forced(cluster_version: &Value) -> bool {
-    cluster_version["spec"]["desiredUpdate"]["force"] == true
-}
-
-async fn forced(cluster: &Cluster) {
-    cluster
-        .poking_until("force", async || {
-            let seen = cluster.cluster_version().await;
-            if is_forced(&seen) { Ok(()) } else { Err(format!("{seen:#}")) }
-        })
-        .await;
 }
 
 /// The one record, once its update has completed.
@@ -70,7 +41,7 @@ async fn the_record(cluster: &Cluster) -> Value {
 
 #[tokio::test]
 async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let withheld = withhold(&cluster, FORCING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
@@ -82,7 +53,7 @@ async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
     withheld.give_back().await;
 
     let _operator = Operator::start(&cluster, Options::default()).await;
-    forced(&cluster).await;
+    cluster.forced().await;
     cvo.complete().await;
     let record = the_record(&cluster).await;
     assert_eq!((&record["metadata"]["uid"], &record["spec"]["by"]), (&before["metadata"]["uid"], &json!("Bridge")));
@@ -91,7 +62,7 @@ async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
 
 #[tokio::test]
 async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_came_of_it() {
-    let (cluster, _cvo) = start().await;
+    let (cluster, _cvo) = support::locked_out().await;
     let withheld = withhold(&cluster, FORCING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
@@ -104,7 +75,7 @@ async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_cam
     assert_eq!(record["status"], json!({"outcome": "Abandoned"}));
     // Asked for once more it is another update, with a record of its own.
     ask(&cluster, "4.21.2").await;
-    forced(&cluster).await;
+    cluster.forced().await;
     let records = cluster.records_are("two records", |records| records.len() == 2).await;
     assert_eq!(records[0]["status"]["outcome"], "Abandoned");
     assert_eq!(records[1]["metadata"]["name"], "4.21.2-000000000000-2");
@@ -112,11 +83,11 @@ async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_cam
 
 #[tokio::test]
 async fn stopped_after_the_force_it_follows_the_update_later() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let withheld = withhold(&cluster, LINKING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
-    forced(&cluster).await;
+    cluster.forced().await;
     operator.kill();
     let left = cluster.records().await;
     assert_eq!((left.len(), &left[0]["status"]), (1, &Value::Null));
@@ -129,11 +100,11 @@ async fn stopped_after_the_force_it_follows_the_update_later() {
 
 #[tokio::test]
 async fn stopped_after_the_force_for_so_long_that_another_update_came_it_still_finds_its_own() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let withheld = withhold(&cluster, LINKING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
-    forced(&cluster).await;
+    cluster.forced().await;
     operator.kill();
     withheld.give_back().await;
     cvo.complete().await;
@@ -146,10 +117,10 @@ async fn stopped_after_the_force_for_so_long_that_another_update_came_it_still_f
 
 #[tokio::test]
 async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
-    forced(&cluster).await;
+    cluster.forced().await;
     cluster.record_is("a record", |record| record["status"]["outcome"] == "Pending").await;
     operator.kill();
     cluster.control_plane.kubectl(&["delete", "updaterecords", "--all"]);
@@ -162,7 +133,7 @@ async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
 
 #[tokio::test]
 async fn where_somebody_else_was_quicker_the_record_says_so() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let withheld = withhold(&cluster, FORCING).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
@@ -180,7 +151,7 @@ async fn where_somebody_else_was_quicker_the_record_says_so() {
 
 #[tokio::test]
 async fn killed_at_any_moment_it_leaves_one_record_an_update() {
-    let (cluster, cvo) = start().await;
+    let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
     for patch in 2..8 {
@@ -190,7 +161,7 @@ async fn killed_at_any_moment_it_leaves_one_record_an_update() {
         tokio::time::sleep(Duration::from_millis(12 * (patch - 1))).await;
         operator.kill();
         operator = Operator::start(&cluster, Options::default()).await;
-        forced(&cluster).await;
+        cluster.forced().await;
         // Until then, the CVO may still be in the pass that the removal of the force before cost.
         cluster.wait_for("the update begins", |cv| cv["status"]["history"][0]["version"] == *version).await;
         cvo.complete().await;

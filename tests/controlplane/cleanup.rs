@@ -24,16 +24,7 @@ fn ours(cluster_version: &Value) -> Vec<&Value> {
 
 #[tokio::test]
 async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
-    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
-    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
-    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
-    cluster.guard_the_door().await;
-    let operator = Operator::start(&cluster, Options::default()).await;
-    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
-    cvo.complete().await;
-    cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
-    cluster.wait_for("no force", |cv| cv["spec"]["desiredUpdate"]["force"].is_null()).await;
-    cvo.complete().await;
+    let (cluster, cvo, operator) = support::updated().await;
 
     // Not while the operator runs; a look is allowed.
     let refused = clean_up(&cluster.client, true, jiff::Timestamp::now()).await.unwrap_err();

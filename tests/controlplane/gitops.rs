@@ -35,17 +35,6 @@ async fn start(retry: Duration) -> (Cluster, Cvo) {
     (cluster, cvo)
 }
 
-/// Waits until the update to 4.21.2 has begun.
-async fn begun(cluster: &Cluster) -> Value {
-    cluster
-        .poking_until("the update to 4.21.2", async || {
-            let seen = cluster.cluster_version().await;
-            let begun = versions_of_history(&seen).first() == Some(&"4.21.2");
-            if begun { Ok(seen) } else { Err(format!("{seen:#}")) }
-        })
-        .await
-}
-
 /// How often the operator has set a force.
 async fn forces(cluster: &Cluster) -> usize {
     let writes = cluster.operator_writes().await;
@@ -59,7 +48,7 @@ async fn git_that_names_no_force_leaves_the_bridges_alone() {
         cluster.guard_the_door().await;
         let _operator = Operator::start(&cluster, Options::default()).await;
         assert!(reconcile_git(&cluster, &desired_update).await, "it asks for the update");
-        let seen = begun(&cluster).await;
+        let seen = cluster.begun("4.21.2").await;
         assert_eq!(seen["spec"]["desiredUpdate"]["force"], true);
         assert_eq!(seen["spec"]["desiredUpdate"]["image"], fixtures::image("4.21.2"));
         for _ in 0..3 {
@@ -83,7 +72,7 @@ async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand
     let _operator = Operator::start(&cluster, Options::default()).await;
     let git = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
     reconcile_git(&cluster, &git).await;
-    begun(&cluster).await;
+    cluster.begun("4.21.2").await;
 
     // Taken away while the update runs: the CVO goes on, so nothing is refused, and nothing is forced again.
     assert!(reconcile_git(&cluster, &git).await);

@@ -1,7 +1,5 @@
 //! The main job: patch updates go ahead under overrides and leave their record, minor and major updates don't.
 
-use serde_json::json;
-
 use crate::support::{self, Operator, Options, condition, fixtures, says};
 
 #[tokio::test]
@@ -44,13 +42,7 @@ async fn the_three_rows_of_the_mission() {
     assert!(record.contains("ClusterImagePolicy.config.openshift.io openshift"), "{record}");
 
     // The updater takes over, and completes.
-    cluster
-        .put_status("updater", |status| {
-            status["desired"] = fixtures::release("4.21.2");
-            status["history"][0]["state"] = json!("Completed");
-            status["history"][0]["completionTime"] = json!(fixtures::LONG_AGO);
-        })
-        .await;
+    cluster.updater_completes("4.21.2").await;
     cluster.rests_for(std::time::Duration::from_secs(2)).await;
     let seen = cluster.cluster_version().await;
     assert_eq!(seen["status"]["history"][0]["acceptedRisks"], record.as_str());

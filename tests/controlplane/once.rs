@@ -180,13 +180,7 @@ async fn a_request_that_is_cleared_and_asked_again_keeps_its_record() {
     assert_eq!(again["status"]["history"], first["status"]["history"]);
 
     // The same once it has been carried out.
-    cluster
-        .put_status("updater", |status| {
-            status["desired"] = fixtures::release("4.21.2");
-            status["history"][0]["state"] = json!("Completed");
-            status["history"][0]["completionTime"] = json!(fixtures::LONG_AGO);
-        })
-        .await;
+    cluster.updater_completes("4.21.2").await;
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     ask(&cluster, "4.21.2").await;
     cluster.set_overrides(json!([])).await;

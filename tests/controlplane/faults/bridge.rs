@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Scene, TROUBLES, Trouble, all, seed};
 use crate::support::{
     self, Options,
@@ -31,22 +33,14 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     // An operator that sees nothing has nothing to force.
     scene.end_of_silence(trouble);
-    cluster
-        .poking_until(&format!("{context}: the update"), async || {
-            let seen = cluster.cluster_version().await;
-            if seen["status"]["history"][0]["version"] == "4.21.2" { Ok(()) } else { Err(format!("{seen:#}")) }
-        })
-        .await;
+    let begun = |cv: &Value| cv["status"]["history"][0]["version"] == "4.21.2";
+    cluster.poked_until(&format!("{context}: the update"), begun).await;
     scene.trouble(trouble);
     cvo.complete().await;
     scene.proxy.heal();
     cluster.record_is(&context, |record| record["status"]["outcome"] == "Completed").await;
-    cluster
-        .poking_until(&format!("{context}: the force to be removed"), async || {
-            let seen = cluster.cluster_version().await;
-            if seen["spec"]["desiredUpdate"]["force"].is_null() { Ok(()) } else { Err(format!("{seen:#}")) }
-        })
-        .await;
+    let removed = |cv: &Value| cv["spec"]["desiredUpdate"]["force"].is_null();
+    cluster.poked_until(&format!("{context}: the force to be removed"), removed).await;
     cluster.operator_settles().await;
     cluster.operator_rests_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.records().await.len(), 1, "{context}");

@@ -1,0 +1,79 @@
+//! A 4.21 cluster under overrides beside its CVO, which refuses every update: what most tests of the bridge begin with.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, cluster_as};
+use super::cvo::{self, Cvo, Params, Profile};
+use super::fixtures;
+use super::operator::{Operator, Options};
+
+/// This cluster, and its CVO of 4.21, which tries again every second.
+pub async fn beside_4_21(cluster_version: Value) -> (Cluster, Cvo) {
+    let cluster = cluster_as(cvo::MANAGER, cluster_version).await;
+    let params = Params { retry: Duration::from_secs(1), ..Params::default() };
+    let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
+    (cluster, cvo)
+}
+
+/// A cluster under an override that knows 5.0.0, 4.22.0 and the patches 4.21.2 to 4.21.9, its CVO of 4.21, and the admission policy.
+pub async fn locked_out() -> (Cluster, Cvo) {
+    let mut cluster_version = fixtures::cluster_with_override();
+    let updates = ["5.0.0", "4.22.0"].map(str::to_owned).into_iter();
+    let updates = updates.chain((2..10).rev().map(|patch| format!("4.21.{patch}")));
+    let updates: Vec<Value> = updates.map(|version| fixtures::release(&version)).collect();
+    cluster_version["status"]["availableUpdates"] = json!(updates);
+    let (cluster, cvo) = beside_4_21(cluster_version).await;
+    cluster.guard_the_door().await;
+    (cluster, cvo)
+}
+
+/// A cluster that the bridge has let go to 4.21.2, with its force removed again, its CVO and the operator.
+pub async fn updated() -> (Cluster, Cvo, Operator) {
+    let (cluster, cvo) = locked_out().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cvo.complete().await;
+    cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
+    cluster.wait_for("no force", |cv| cv["spec"]["desiredUpdate"]["force"].is_null()).await;
+    cvo.complete().await;
+    (cluster, cvo, operator)
+}
+
+/// Whether the request is forced.
+pub fn is_forced(cluster_version: &Value) -> bool {
+    cluster_version["spec"]["desiredUpdate"]["force"] == true
+}
+
+impl Cluster {
+    /// Waits until the ClusterVersion is as `wanted`, and returns it. The operator looks again meanwhile.
+    pub async fn poked_until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.poking_until(what, async || {
+            let seen = self.cluster_version().await;
+            if wanted(&seen) { Ok(seen) } else { Err(format!("{seen:#}")) }
+        })
+        .await
+    }
+
+    /// Waits until the request is forced.
+    pub async fn forced(&self) -> Value {
+        self.poked_until("force", is_forced).await
+    }
+
+    /// Waits until an update to that version has begun.
+    pub async fn begun(&self, version: &str) -> Value {
+        let begun = |cv: &Value| cv["status"]["history"][0]["version"] == version;
+        self.poked_until(&format!("the update to {version}"), begun).await
+    }
+
+    /// Completes an accepted update in the status, as the updater does where no CVO runs.
+    pub async fn updater_completes(&self, version: &str) {
+        self.put_status("updater", |status| {
+            status["desired"] = fixtures::release(version);
+            status["history"][0]["state"] = json!("Completed");
+            status["history"][0]["completionTime"] = json!(fixtures::LONG_AGO);
+        })
+        .await;
+    }
+}
