@@ -34,6 +34,12 @@ pub fn snapshot(cluster_version: ClusterVersion) -> Snapshot {
     }
 }
 
+/// [`snapshot`] of an object as the API server stores it, in which the request is the one target.
+pub fn requested(object: &Value) -> Snapshot {
+    let cluster_version = cluster_version_from(object.clone());
+    Snapshot { targets: Target::requested(&cluster_version).into_iter().collect(), ..snapshot(cluster_version) }
+}
+
 pub fn evaluate_to(cluster_version: &ClusterVersion, target: &str) -> TargetVerdict {
     let mut snapshot = snapshot(cluster_version.clone());
     snapshot.targets.push(Target::named(target));

@@ -4,8 +4,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{ClusterVersion, UpdateRecord},
-    gate::{Authority, Snapshot, Source, Target, evaluate, testing},
+    api::UpdateRecord,
+    gate::{Source, evaluate, testing::requested},
     plan::{
         bridge::{self, ClusterChecks, skip_reason::SkipReason, testing::CONFIRMED},
         decisions::{Decided, Reported, Subject, of_cvo},
@@ -53,18 +53,9 @@ fn asked(request: &Value, condition: &Value) -> Value {
     })
 }
 
-fn snapshot(object: &Value) -> Snapshot {
-    let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
-    Snapshot {
-        targets: Target::requested(&cluster_version).into_iter().collect(),
-        authority: Authority::Shared,
-        ..testing::snapshot(cluster_version)
-    }
-}
-
 /// What is decided there, with the admission policy installed or not.
 fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], began: Began) -> Vec<Decided> {
-    let snapshot = snapshot(object);
+    let snapshot = requested(object);
     let force_patch = {
         let checks = ClusterChecks { policy_installed: policy, ..CONFIRMED };
         bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &checks))
@@ -132,7 +123,7 @@ fn a_patch_that_the_bridge_holds_back_is_blocked_for_its_reason() {
     let decided = reported(&decided_with(&object, false, &[], Began::default()));
     assert_eq!(decided, [("patch blocked".to_owned(), vec![note])]);
     // What passes within moments is no decision.
-    let snapshot = snapshot(&object);
+    let snapshot = requested(&object);
     for skip_reason in [SkipReason::NoCvo, SkipReason::NoRecords, SkipReason::Forced] {
         let decided =
             of_cvo(&snapshot, &evaluate(&snapshot), Some(&Err(skip_reason)), &Source::NotServed, Began::default());
@@ -215,7 +206,7 @@ fn its_record() -> UpdateRecord {
 /// How many decisions are news, look by look.
 fn news(reported: &mut Reported, looks: &[(&Value, &[UpdateRecord])]) -> Vec<usize> {
     let count = |(object, records): &(&Value, &[UpdateRecord])| {
-        reported.news(&snapshot(object), decided_with(object, false, records, Began::default())).len()
+        reported.news(&requested(object), decided_with(object, false, records, Began::default())).len()
     };
     looks.iter().map(count).collect()
 }

@@ -165,26 +165,13 @@ fn decision(cluster_version: &ClusterVersion, request: &TargetVerdict) -> Vec<Ev
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::{
-        gate::{Authority, Source, Target, evaluate},
+        gate::{evaluate, testing::requested},
         plan::conditions::{RecordState, conditions},
     };
-
-    fn snapshot(object: Value) -> Snapshot {
-        let cluster_version = ClusterVersion::from_value(object).unwrap();
-        Snapshot {
-            now: jiff::Timestamp::UNIX_EPOCH,
-            targets: Target::requested(&cluster_version).into_iter().collect(),
-            cluster_version,
-            cluster_operators: Source::Read(Vec::new()),
-            admin_gates: Source::Read(Some([].into())),
-            admin_acks: Source::Read(Some([].into())),
-            authority: Authority::Shared,
-        }
-    }
 
     #[rstest]
     #[case::the_word_of_a_cvo(
@@ -216,7 +203,7 @@ mod tests {
         #[case] blocked: &str,
     ) {
         let release = json!({"version": "4.22.0", "image": "three"});
-        let snapshot = snapshot(json!({
+        let snapshot = requested(&json!({
             "spec": {"desiredUpdate": release},
             "status": {
                 "desired": {"version": "4.21.1", "image": "one"},

@@ -191,7 +191,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::gate::{Authority, Snapshot, Source, Target, evaluate};
+    use crate::gate::{Authority, Snapshot, evaluate, testing};
 
     const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -213,16 +213,7 @@ mod tests {
 
     /// Records the request of `object`, and returns the object as the API server would store it.
     fn recorded(object: &Value, limit: usize) -> Option<Value> {
-        let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
-        let snapshot = Snapshot {
-            now: jiff::Timestamp::UNIX_EPOCH,
-            targets: Target::requested(&cluster_version).into_iter().collect(),
-            cluster_version,
-            cluster_operators: Source::NotServed,
-            admin_gates: Source::Read(Some([].into())),
-            admin_acks: Source::Read(Some([].into())),
-            authority: Authority::Sole,
-        };
+        let snapshot = Snapshot { authority: Authority::Sole, ..testing::requested(object) };
         let verdict = evaluate(&snapshot);
         let patch = record(&snapshot.cluster_version, verdict.request().unwrap(), NOW, limit)?;
         let mut patched = object.clone();

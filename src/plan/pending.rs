@@ -128,8 +128,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::ClusterVersion,
-        gate::{Snapshot, Source, Target, evaluate, testing},
+        gate::{Snapshot, Source, evaluate, testing},
         plan::{bridge, front::Began},
     };
 
@@ -155,10 +154,7 @@ mod tests {
     }
 
     fn said(object: &Value, role: Role, cvo: CvoLease) -> String {
-        let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
-        let authority = role.authority();
-        let targets = Target::requested(&cluster_version).into_iter().collect();
-        let snapshot = Snapshot { authority, targets, ..testing::snapshot(cluster_version) };
+        let snapshot = Snapshot { authority: role.authority(), ..testing::requested(object) };
         let verdict = evaluate(&snapshot);
         let force_patch = (role == Role::Bridge).then(|| {
             bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &bridge::testing::CONFIRMED))

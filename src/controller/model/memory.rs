@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    api::{ClusterVersion, UpdateRecord},
+    api::UpdateRecord,
     controller::{
         apply::ApplyError,
         model::{
@@ -15,7 +15,7 @@ use crate::{
             server::Stored,
         },
     },
-    gate::{Snapshot, Source, Target, evaluate, testing},
+    gate::{Snapshot, Source, evaluate, testing},
     plan::{
         Kind, PlanInput, RecordState, Write,
         bridge::{self, skip_reason::SkipReason, testing::CONFIRMED, unforce},
@@ -227,13 +227,11 @@ impl Memory {
     }
 
     fn plan(&self, replica: &Replica, clock: u8) -> Vec<Write> {
-        let cluster_version = ClusterVersion::from_value((*self.object(replica.object)).clone()).unwrap();
         let snapshot = Snapshot {
             now: time(clock).parse().unwrap(),
-            targets: Target::requested(&cluster_version).into_iter().collect(),
             authority: self.role.authority(),
             cluster_operators: Source::NotServed,
-            ..testing::snapshot(cluster_version)
+            ..testing::requested(&self.object(replica.object))
         };
         let Outlook { failing, forced, restored } = replica.outlook;
         let forced_already = forced == Some(snapshot.cluster_version.metadata.generation);

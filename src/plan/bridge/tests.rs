@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::ClusterVersion,
-    gate::{Authority, Snapshot, Source, Target, UpdateType},
+    gate::{Snapshot, UpdateType, testing::requested},
     plan::{
         bridge::{skip_reason::SkipReason, testing::CONFIRMED},
         patch::pointer,
@@ -58,19 +57,6 @@ fn refused() -> Value {
     })
 }
 
-fn snapshot(object: &Value) -> Snapshot {
-    let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
-    Snapshot {
-        now: jiff::Timestamp::UNIX_EPOCH,
-        targets: Target::requested(&cluster_version).into_iter().collect(),
-        cluster_version,
-        cluster_operators: Source::Read(Vec::new()),
-        admin_gates: Source::Read(Some([].into())),
-        admin_acks: Source::Read(Some([].into())),
-        authority: Authority::Shared,
-    }
-}
-
 /// What is decided after `changes`, each a JSON pointer and a value; `None` when it is forced.
 fn skip_reason(changes: &[(&str, Value)]) -> Option<SkipReason> {
     let mut object = refused();
@@ -78,7 +64,7 @@ fn skip_reason(changes: &[(&str, Value)]) -> Option<SkipReason> {
         let patch = Patch(vec![PatchOperation::Add(AddOperation { path: pointer(path), value: value.clone() })]);
         json_patch::patch(&mut object, &patch).unwrap();
     }
-    decide(&snapshot(&object), CONFIRMED).err()
+    decide(&requested(&object), CONFIRMED).err()
 }
 
 const REQUEST: &str = "/spec/desiredUpdate";
@@ -179,7 +165,7 @@ fn a_rollback_is_judged_and_recorded_as_one() {
     object["status"]["history"] = before().1;
     object["spec"]["desiredUpdate"] = json!({"version": "4.21.0"});
     object["status"]["conditions"][1]["message"] = json!(message("4.21.0", THREE, &[OVERRIDES]));
-    assert_eq!(decide(&snapshot(&object), CONFIRMED).unwrap().target_verdict.update_type, UpdateType::Rollback);
+    assert_eq!(decide(&requested(&object), CONFIRMED).unwrap().target_verdict.update_type, UpdateType::Rollback);
 }
 
 #[rstest]
@@ -198,14 +184,14 @@ fn a_rollback_is_judged_and_recorded_as_one() {
     ClusterChecks { record: RecordWait::Unreadable, record_missing_for: Duration::from_secs(59), ..CONFIRMED },
     Some(SkipReason::NoRecords))]
 fn the_cluster_confirms_a_candidate(#[case] checks: ClusterChecks, #[case] expected: Option<SkipReason>) {
-    assert_eq!(decide(&snapshot(&refused()), checks).err(), expected);
+    assert_eq!(decide(&requested(&refused()), checks).err(), expected);
 }
 
 #[test]
 fn the_patch_sets_force_and_pins_the_image_of_the_request_as_it_was_read() {
     let mut object = refused();
     object["spec"]["desiredUpdate"] = json!({"version": "4.21.2"});
-    let patch = decide(&snapshot(&object), CONFIRMED).unwrap().patch();
+    let patch = decide(&requested(&object), CONFIRMED).unwrap().patch();
     let mut patched = object.clone();
     json_patch::patch(&mut patched, &patch).unwrap();
     assert_eq!(patched["spec"]["desiredUpdate"], json!({"version": "4.21.2", "image": TWO, "force": true}));

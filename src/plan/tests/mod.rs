@@ -8,8 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    api::ClusterVersion,
-    gate::{Authority, Source, Target, evaluate},
+    gate::{Authority, Source, evaluate, testing},
     plan::*,
 };
 
@@ -17,15 +16,11 @@ const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
 /// A Snapshot of this object in which no other source says anything.
 fn snapshot(object: &Value) -> Snapshot {
-    let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
     Snapshot {
         now: "2026-02-03T04:05:06.789Z".parse().unwrap(),
-        targets: Target::requested(&cluster_version).into_iter().collect(),
-        cluster_version,
         cluster_operators: Source::NotServed,
-        admin_gates: Source::Read(Some([].into())),
-        admin_acks: Source::Read(Some([].into())),
         authority: Authority::Sole,
+        ..testing::requested(object)
     }
 }
 
