@@ -94,7 +94,7 @@ async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
     both["spec"]["overrides"] = json!([fixtures::policy_override()]);
     let reply = cluster.dry_run(&both).await;
     assert_eq!(verdict(&reply), "denied", "both in one request");
-    assert!(reply.message.contains("Write spec.overrides without this request"), "{}", reply.message);
+    assert!(reply.message.contains("Set spec.overrides without this request"), "{}", reply.message);
     both["spec"]["desiredUpdate"]["force"] = json!(true);
     assert_eq!(verdict(&cluster.dry_run(&both).await), "passed", "forced on purpose");
 
@@ -103,7 +103,7 @@ async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
     assert_eq!(verdict(&reply), "denied");
     assert!(
         reply.message.ends_with(
-            "Ask again once oc adm upgrade shows Upgradeable=False; CVOs up to 4.22 take up to 4 minutes to publish it."
+            "Request it again once oc adm upgrade shows Upgradeable=False; CVOs up to 4.22 take up to 4 minutes to publish it."
         ),
         "{}",
         reply.message
@@ -226,7 +226,7 @@ async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Va
     let carried = cluster.dry_run(&json!({"spec": {"desiredUpdate": target}})).await;
     assert_eq!(verdict(&carried), "denied");
     assert!(carried.message.contains("oc adm upgrade --clear"), "{}", carried.message);
-    assert_eq!(verdict(&cluster.dry_run(&forced).await), "denied", "said once more, it still may be left over");
+    assert_eq!(verdict(&cluster.dry_run(&forced).await), "denied", "repeated, it may still be that of an earlier request");
 
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     assert!(!cluster.dry_run(&forced).await.is_denied());
@@ -266,8 +266,8 @@ async fn a_denial_is_one_line_and_says_what_to_do() {
         "clusterversions.config.openshift.io \"version\" is forbidden: ValidatingAdmissionPolicy 'upgrade-gate' with \
          binding 'upgrade-gate' denied request: The minor update from 4.21.1 to 4.22.0 is not allowed. Overrides prevent \
          minor and major updates: ClusterImagePolicy.config.openshift.io openshift. Remove them from spec.overrides or \
-         set unmanaged: false, then ask again; patch updates stay allowed. Upgradeable is False for other reasons as \
-         well: Two of them: * first * second"
+         set unmanaged: false, then request the update again; patch updates stay allowed. Upgradeable is False for other \
+         reasons as well: Two of them: * first * second"
     );
 }
 
@@ -323,9 +323,10 @@ async fn warnings_tell_what_was_let_through() {
     assert_eq!(
         patch,
         ["299 - \"Validation failed for ValidatingAdmissionPolicy 'upgrade-gate-warnings' with binding \
-          'upgrade-gate-warnings': Overrides don't stop this patch update from 4.21.1 to 4.21.2. It is applied without \
-          what they name: ClusterImagePolicy.config.openshift.io openshift. Minor and major updates stay prevented until \
-          they are removed. With a cluster-version operator up to 4.21, the upgrade-gate operator must be running.\""]
+          'upgrade-gate-warnings': Overrides do not block this patch update from 4.21.1 to 4.21.2. It does not \
+          change what they name: ClusterImagePolicy.config.openshift.io openshift. They block minor and major updates until \
+          they are removed. With a cluster-version operator up to 4.21, upgrade-gate must be running, the operator or its \
+          command update.\""]
     );
     let published = |status: &mut Value| {
         status["conditions"] = json!([fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", "")]);
@@ -336,8 +337,8 @@ async fn warnings_tell_what_was_let_through() {
     assert_eq!(
         unknown.warnings,
         ["299 - \"Validation failed for ValidatingAdmissionPolicy 'upgrade-gate-warnings' with binding \
-          'upgrade-gate-warnings': Nothing on this cluster knows yet which version registry.example.com/a@sha256:01 is, so \
-          it isn't known whether this is a patch, a minor or a major update. The gate decides once it is known: see the \
+          'upgrade-gate-warnings': This cluster does not know yet which version registry.example.com/a@sha256:01 is, so \
+          the type of this update (patch, minor or major) is not known. upgrade-gate decides once it is known: see the \
           condition ReleaseAccepted, for instance with oc adm upgrade.\""]
     );
 }

@@ -19,7 +19,7 @@ fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
 
 const MINOR: &str = "The minor update from 4.21.1 to 4.22.0 is not allowed. Overrides prevent minor and major updates: \
                      ClusterImagePolicy.config.openshift.io openshift. Remove them from spec.overrides or set unmanaged: \
-                     false, then ask again; patch updates stay allowed.";
+                     false, then request the update again; patch updates stay allowed.";
 
 /// As releases up to 4.22 write `Upgradeable` beside our ClusterOperator and, here, one more.
 fn with_parts(others: &str) -> Value {
@@ -108,10 +108,11 @@ fn a_denied_minor_without_overrides_says_how_late_upgradeable_can_be(#[case] con
     let mut edit = asking(&status, &json!({"version": "4.22.0"}));
     edit.after["spec"]["overrides"] = json!([]);
     let start = "The minor update from 4.21.1 to 4.22.0 is not allowed while Upgradeable is False.";
-    let separately = format!("{start} Write the change of spec.overrides without this request, and ask {LATE}{others}");
+    let separately =
+        format!("{start} Change spec.overrides without this request, and request the update {LATE}{others}");
     assert_eq!(answer(&edit).1, [separately]);
     edit.before["spec"]["overrides"] = json!([]);
-    assert_eq!(answer(&edit).1, [format!("{start} Ask {LATE}{others}")]);
+    assert_eq!(answer(&edit).1, [format!("{start} Request it {LATE}{others}")]);
 }
 
 #[test]
@@ -127,17 +128,17 @@ const UNTIL: &str =
     "again once oc adm upgrade shows Upgradeable=False; CVOs up to 4.22 take up to 4 minutes to publish it.";
 
 #[rstest]
-#[case::image(status(), json!({"image": "r:1"}), "Nothing on this cluster knows yet which version r:1 is")]
+#[case::image(status(), json!({"image": "r:1"}), "This cluster does not know yet which version r:1 is")]
 #[case::version(
     status(),
     json!({"version": "4.22"}),
-    "Version \"4.22\" can't be compared with the current version \"4.21.1\""
+    "Version \"4.22\" cannot be compared with the current version \"4.21.1\""
 )]
-#[case::no_status(json!({}), json!({"version": "4.22.0"}), "The status doesn't say which version this cluster runs")]
+#[case::no_status(json!({}), json!({"version": "4.22.0"}), "The status does not contain the version that this cluster runs")]
 #[case::current(
     json!({"desired": {"version": "latest"}}),
     json!({"version": "4.22.0"}),
-    "Version \"4.22.0\" can't be compared with the current version \"latest\""
+    "Version \"4.22.0\" cannot be compared with the current version \"latest\""
 )]
 fn a_denied_unknown_update_says_when_to_ask_again(#[case] status: Value, #[case] request: Value, #[case] what: &str) {
     let mut edit = asking(&status, &request);
@@ -145,18 +146,21 @@ fn a_denied_unknown_update_says_when_to_ask_again(#[case] status: Value, #[case]
         "{what}, so this may be a minor or major update, which overrides prevent: ClusterImagePolicy.config.openshift.io \
          openshift."
     );
-    assert_eq!(answer(&edit).1, [format!("{start} Ask {UNTIL}")]);
+    assert_eq!(answer(&edit).1, [format!("{start} Request it {UNTIL}")]);
     edit.before["spec"]["overrides"] = json!([{"kind": "A", "unmanaged": false}]);
-    assert_eq!(answer(&edit).1, [format!("{start} Write spec.overrides without this request, and ask {UNTIL}")]);
+    assert_eq!(
+        answer(&edit).1,
+        [format!("{start} Set spec.overrides without this request, and request the update {UNTIL}")]
+    );
 }
 
 #[rstest]
-#[case::image("4.21.1", json!({"image": "r:1"}), "Nothing on this cluster knows yet which version r:1 is, so it isn't \
-    known whether this is a patch, a minor or a major update. The gate decides once it is known: see the condition \
+#[case::image("4.21.1", json!({"image": "r:1"}), "This cluster does not know yet which version r:1 is, so the \
+    type of this update (patch, minor or major) is not known. upgrade-gate decides once it is known: see the condition \
     ReleaseAccepted, for instance with oc adm upgrade.")]
-#[case::current("latest", json!({"version": "4.22.0"}), "Version \"4.22.0\" can't be compared with the current version \
-    \"latest\", so it isn't known whether this is a patch, a minor or a major update. The current version isn't SemVer, so \
-    neither upgrade-gate nor the cluster-version operator blocks it for that.")]
+#[case::current("latest", json!({"version": "4.22.0"}), "Version \"4.22.0\" cannot be compared with the current version \
+    \"latest\", so the type of this update (patch, minor or major) is not known. The current version is not SemVer, \
+    so neither upgrade-gate nor the cluster-version operator blocks the update for that.")]
 fn an_unknown_update_is_warned_of_once_upgradeable_is_false(
     #[case] current: &str,
     #[case] request: Value,
@@ -171,34 +175,35 @@ fn an_unknown_update_is_warned_of_once_upgradeable_is_false(
 #[case::minor("4.22.0", "the minor update from 4.21.1 to 4.22.0")]
 #[case::patch("4.21.3", "the update from 4.21.1 to 4.21.3")]
 #[case::older("4.20.0", "the update from 4.21.1 to 4.20.0")]
-#[case::unknown("latest", "one of which nothing tells whether it is a minor or major update: latest")]
+#[case::unknown("latest", "an update that may be minor or major: latest")]
 fn a_left_over_force_is_told_how_to_clear(#[case] version: &str, #[case] what: &str) {
     let mut edit = asking(&status(), &json!({"version": version, "force": true}));
     edit.before["spec"]["desiredUpdate"] = json!({"version": "4.21.2", "force": true});
     let expected = format!(
-        "force: true is left over from an earlier request and would force {what}. Once the earlier update has completed, \
-         clear the request (oc adm upgrade --clear), then ask again, with force only if you mean it for this one."
+        "force: true of an earlier request is still set and would force {what}. Once the earlier update has completed, \
+         clear the request (oc adm upgrade --clear), then request the update again, with force only if it is meant for this one."
     );
     assert_eq!(answer(&edit).1, [expected]);
 }
 
 #[rstest]
 #[case::new(json!(null), "")]
-#[case::pinned(json!({"version": "4.21.2", "image": "r@sha256:dd"}), "The image is left over from an earlier request. ")]
+#[case::pinned(json!({"version": "4.21.2", "image": "r@sha256:dd"}), "The image is that of an earlier request. ")]
 fn a_version_under_another_ones_image_is_told_apart(#[case] before: Value, #[case] left_over: &str) {
     let mut edit = asking(&status(), &json!({"version": "4.21.3", "image": "r@sha256:dd"}));
     edit.before["spec"]["desiredUpdate"] = before;
     let expected = format!(
         "The request names version 4.21.3, but this cluster knows its image as version 4.21.2: r@sha256:dd. {left_over}No \
-         cluster-version operator takes that, forced or not. Ask for the version without this image, for instance with oc \
-         adm upgrade --to, or for the image without a version."
+         cluster-version operator accepts that, forced or not. Request the version without this image, for instance with \
+         oc adm upgrade --to, or the image without a version."
     );
     assert_eq!(answer(&edit).1, [expected]);
 }
 
-const PATCH: &str = "Overrides don't stop this patch update from 4.21.1 to 4.21.2. It is applied without what they name: \
-                     ClusterImagePolicy.config.openshift.io openshift. Minor and major updates stay prevented until they are \
-                     removed. With a cluster-version operator up to 4.21, the upgrade-gate operator must be running";
+const PATCH: &str = "Overrides do not block this patch update from 4.21.1 to 4.21.2. It does not change what they name: \
+                     ClusterImagePolicy.config.openshift.io openshift. They block minor and major updates until they are \
+                     removed. With a cluster-version operator up to 4.21, upgrade-gate must be running, the operator or its \
+                     command update";
 
 #[rstest]
 #[case::completed(json!([["Completed", "4.21.1"], ["Completed", "4.20.9"]]), false)]
@@ -223,10 +228,10 @@ fn of_many_overrides_five_are_named() {
         json!({"kind": "Deployment", "group": "apps", "namespace": "ns", "name": name, "unmanaged": n != 2})
     };
     edit.after["spec"]["overrides"] = (0..9).map(entry).collect();
-    let expected = "Overrides don't stop this patch update from 4.21.1 to 4.21.2. It is applied without what they name: \
+    let expected = "Overrides do not block this patch update from 4.21.1 to 4.21.2. It does not change what they name: \
         Deployment.apps ns/d0, Deployment.apps ns/d1, Deployment.apps ns/d3, Deployment.apps ns/d4, Deployment.apps ns/d5 \
-        and 3 more. Minor and major updates stay prevented until they are removed. With a cluster-version operator up to \
-        4.21, the upgrade-gate operator must be running.";
+        and 3 more. They block minor and major updates until they are removed. With a cluster-version operator up to 4.21, \
+        upgrade-gate must be running, the operator or its command update.";
     assert_eq!(answer(&edit).1, [expected]);
 }
 

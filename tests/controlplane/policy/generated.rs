@@ -47,8 +47,8 @@ fn answer(reply: &Reply) -> Answer {
     let warned = |text: &str| reply.warnings.iter().any(|warning| warning.contains(text));
     Answer {
         denied: reply.is_denied(),
-        warned_as_unknown: warned("it isn't known whether this is a patch"),
-        warned_as_patch: warned("Overrides don't stop this patch update"),
+        warned_as_unknown: warned("the type of this update (patch, minor or major) is not known"),
+        warned_as_patch: warned("Overrides do not block this patch update"),
     }
 }
 

@@ -101,7 +101,7 @@ async fn however_a_patch_is_asked_for_it_goes_through_with_a_warning(#[values(tr
         let said = said(&output);
         assert!(output.status.success(), "{way:?}: {said}");
         assert!(said.starts_with("Warning: Validation failed for ValidatingAdmissionPolicy"), "{way:?}: {said}");
-        assert!(said.contains("Overrides don't stop this patch update from 4.21.1 to 4.21.2."), "{way:?}: {said}");
+        assert!(said.contains("Overrides do not block this patch update from 4.21.1 to 4.21.2."), "{way:?}: {said}");
         cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     }
 }
