@@ -8,7 +8,7 @@ ARG BUILDER=docker.io/library/rust:1.95.0-alpine
 FROM ${BUILDER} AS build
 ARG COMMIT=unknown
 ARG SOURCE_DATE_EPOCH=0
-# The builder's own toolchain: rust-toolchain.toml names the same, with parts that only developers need.
+# The builder's own toolchain: rust-toolchain.toml names the same one, with components that only developers need.
 ENV RUSTUP_TOOLCHAIN=1.95.0 \
     RUSTFLAGS="-C target-feature=+crt-static" \
     UPGRADE_GATE_COMMIT=${COMMIT} \
@@ -30,6 +30,6 @@ LABEL org.opencontainers.image.title="upgrade-gate" \
       org.opencontainers.image.revision="${COMMIT}"
 COPY --from=build /src/LICENSE /licenses/LICENSE
 COPY --from=build /upgrade-gate /upgrade-gate
-# A number, so that the kubelet can tell that it isn't root.
+# A number, so that the kubelet can see that it is not root.
 USER 65532:65532
 ENTRYPOINT ["/upgrade-gate"]

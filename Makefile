@@ -1,4 +1,4 @@
-# Everything runs from a fresh clone on a machine with Rust, Go, make and openssl; each target does its own set-up.
+# Every target runs from a fresh clone on a machine with Rust, Go, make and openssl, and does its own set-up.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 help: ## Show the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-# The last line is for the CRD that we bring to clusters that aren't OpenShift: ours and theirs are interchangeable.
+# The last line tests our own CRD of ClusterVersion, for clusters that are not OpenShift.
 TESTS := --lib --bins --test cases --test check_connect --test check_errors --test check_large --test check_live --test docs --test hostile \
 	--test manifests --test policy --test readme --test rights
 .PHONY: test
@@ -26,14 +26,14 @@ docs: ## Build the manual as a book: target/docs/index.html (builds mdBook once,
 	"$$(hack/tool mdbook 0.5.4)/mdbook" build docs
 
 .PHONY: deny
-deny: ## Check licences, bans and sources of what we depend on; advisories where their database is here
+deny: ## Check licences, bans and sources of dependencies; advisories if their database is on this machine
 	@hack/deny
 
 .PHONY: sbom
-sbom: ## Write what the image's binary is made of to target/upgrade-gate.cdx.json (CycloneDX)
+sbom: ## Write a bill of materials of the binary to target/upgrade-gate.cdx.json (CycloneDX)
 	@hack/sbom
 
-# As far as this machine can: the rest is made by .github/workflows/release.yaml. See docs/releases.md.
+# Builds what this machine can; .github/workflows/release.yaml builds the rest. See docs/releases.md.
 .PHONY: dist
 dist: ## Write a release to target/dist: binaries, SBOM, checksums; IMAGE=…@sha256:… install files; URL=… krew manifest
 	@KUBECTL='$(KUBECTL)' hack/dist all '$(IMAGE)' '$(URL)'
@@ -42,30 +42,30 @@ dist: ## Write a release to target/dist: binaries, SBOM, checksums; IMAGE=…@sh
 check-release: ## Check the workflows with actionlint, and the plugin's manifest with krew
 	@hack/release/lint
 
-# A minute for each target, or FUZZ_SECONDS; it builds what it needs, which takes some minutes the first time.
+# A minute for each target, or FUZZ_SECONDS. The first run builds its tools, which takes some minutes.
 .PHONY: fuzz
-fuzz: ## Fuzz what reads input, a minute for each target (FUZZ_SECONDS=60)
+fuzz: ## Fuzz the parsers of input, a minute for each target (FUZZ_SECONDS=60)
 	@hack/fuzz
 
-# Those that tell what must come, and not in how many writes: a write whose answer is lost may be made once more.
+# The tests that check results, not numbers of writes: after a lost answer, a write may be repeated.
 IN_BAD_WEATHER := mission:: gates:: requests:: sources:: versions:: conditions:: conflicts:: records:: history:: once:: bridge \
 	$(patsubst %,--skip %,bridge_conditions::a_force_is_set bridge_history::what_a_blocked history::an_entry_that_is \
 	once::the_same_request once::two_replicas)
-# Each seed is another one: UPGRADE_GATE_SEED=7 make faults.
+# Another seed: UPGRADE_GATE_SEED=7 make faults.
 .PHONY: faults
-faults: controlplane ## Play every scenario under every fault, from 1,000 states, and all tests in bad weather (an hour)
+faults: controlplane ## Run every scenario under every fault, from 1,000 states, and all tests with random faults (an hour)
 	UPGRADE_GATE_FAULTS=all UPGRADE_GATE_STATES=1000 cargo test --locked --test controlplane -- faults:: level::
 	UPGRADE_GATE_WEATHER=$${UPGRADE_GATE_SEED:-1} cargo test --locked --test controlplane -- $(IN_BAD_WEATHER)
 
 .PHONY: soak
-soak: controlplane ## Keep an operator busy for an hour, and see its memory stay flat (UPGRADE_GATE_SOAK_MINUTES=60)
+soak: controlplane ## Run an operator under load for an hour, and check its memory (UPGRADE_GATE_SOAK_MINUTES=60)
 	cargo build --locked --release --bin upgrade-gate
 	UPGRADE_GATE_BINARY="$$PWD/target/release/upgrade-gate" \
 		cargo test --locked --test controlplane -- --ignored --nocapture soak::
 
-# ROUNDS says how often each reaction is timed. The other benches leave their figures for the last one's table.
+# ROUNDS sets how often each reaction is timed. The last bench prints the figures of all of them.
 .PHONY: bench
-bench: controlplane ## Measure what a judgement costs, and what an administrator waits for (10 minutes)
+bench: controlplane ## Measure the cost of an evaluation, and reaction times (10 minutes)
 	cargo bench --locked --bench core --bench check
 	cargo bench --locked --bench end_to_end
 
@@ -83,7 +83,7 @@ demo: ## Show on a real API server what the operator does
 	@hack/demo
 
 .PHONY: cluster
-cluster: ## Run the image in Pods on a one-node cluster, as root on Linux (2 minutes; SLOW=1 12 minutes; KUBECONFIG=… IMAGE=… on another cluster)
+cluster: ## Run the image in Pods on a one-node cluster, as root on Linux (2 minutes; SLOW=1: 12; KUBECONFIG=… IMAGE=…: on another cluster)
 	@hack/cluster/run
 
 .PHONY: controlplane
@@ -91,7 +91,7 @@ controlplane: ## Provide kube-apiserver, etcd and kubectl (built once, into the 
 	@hack/controlplane/provide >/dev/null
 	@hack/controlplane/provide crds >/dev/null
 
-# ~/.local/bin is on the PATH of most; a plugin of kubectl or oc is found by its name, wherever on the PATH it is.
+# kubectl and oc find a plugin by its name, anywhere on the PATH; ~/.local/bin is on most.
 PREFIX ?= $(HOME)/.local
 .PHONY: install
 install: ## Install upgrade-gate, also as `kubectl upgrade-gate` and `oc upgrade-gate`, into PREFIX/bin (~/.local)
@@ -100,27 +100,27 @@ install: ## Install upgrade-gate, also as `kubectl upgrade-gate` and `oc upgrade
 	install -m 755 target/release/upgrade-gate '$(DESTDIR)$(PREFIX)/bin/upgrade-gate'
 	ln -sf upgrade-gate '$(DESTDIR)$(PREFIX)/bin/kubectl-upgrade_gate'
 	ln -sf upgrade-gate '$(DESTDIR)$(PREFIX)/bin/oc-upgrade_gate'
-	@[[ ":$$PATH:" == *':$(PREFIX)/bin:'* ]] || echo 'Put $(PREFIX)/bin on your PATH, so that it is found.'
+	@[[ ":$$PATH:" == *':$(PREFIX)/bin:'* ]] || echo 'Add $(PREFIX)/bin to your PATH.'
 
-# The same sources, arguments and builder give the same binary, see Dockerfile. CONTAINER=docker works as well, and
-# BUILDER=registry.example.com/rust@sha256:… names another image to build with.
+# The same sources, arguments and builder give the same binary, see Dockerfile. CONTAINER=docker uses docker, and
+# BUILDER=registry.example.com/rust@sha256:… another image to build with.
 CONTAINER ?= podman
 .PHONY: image
 image: ## Build and push IMAGE=registry.example.com/upgrade-gate:TAG
-	@[[ -n '$(IMAGE)' ]] || { echo 'image: say which: make image IMAGE=registry.example.com/upgrade-gate:0.1.0' >&2; exit 2; }
+	@[[ -n '$(IMAGE)' ]] || { echo 'image: IMAGE is not set: make image IMAGE=registry.example.com/upgrade-gate:0.1.0' >&2; exit 2; }
 	$(CONTAINER) build --build-arg COMMIT="$$(git rev-parse HEAD)" \
 		--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" \
 		$(if $(BUILDER),--build-arg BUILDER='$(BUILDER)') --tag '$(IMAGE)' .
 	$(CONTAINER) push '$(IMAGE)'
 
-# The cluster of the current context; KUBECTL=oc, or KUBECTL='kubectl --context NAME', for another way to reach it.
+# Uses the cluster of the current context; KUBECTL=oc, or KUBECTL='kubectl --context NAME', changes that.
 KUBECTL ?= $(if $(shell command -v kubectl),kubectl,oc)
 .PHONY: deploy
 deploy: ## Deploy: OVERLAY=openshift or OVERLAY=kubernetes, IMAGE=registry.example.com/upgrade-gate:TAG
 	@KUBECTL='$(KUBECTL)' hack/deploy '$(OVERLAY)' '$(IMAGE)'
 
 .PHONY: undeploy
-undeploy: ## Remove it from the cluster, in the order that leaves nothing behind that blocks
+undeploy: ## Remove it from the cluster, in an order that leaves nothing that blocks updates
 	@KUBECTL='$(KUBECTL)' hack/undeploy
 
 .PHONY: clean

@@ -226,7 +226,11 @@ async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Va
     let carried = cluster.dry_run(&json!({"spec": {"desiredUpdate": target}})).await;
     assert_eq!(verdict(&carried), "denied");
     assert!(carried.message.contains("oc adm upgrade --clear"), "{}", carried.message);
-    assert_eq!(verdict(&cluster.dry_run(&forced).await), "denied", "repeated, it may still be that of an earlier request");
+    assert_eq!(
+        verdict(&cluster.dry_run(&forced).await),
+        "denied",
+        "repeated, it may still be that of an earlier request"
+    );
 
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     assert!(!cluster.dry_run(&forced).await.is_denied());
