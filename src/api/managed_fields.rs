@@ -1,9 +1,9 @@
 //! Who wrote a condition or a part of the request last, as the API server keeps it in `metadata.managedFields`.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::api::null_as_default;
+use crate::api::{Override, null_as_default};
 
 /// One entry of `metadata.managedFields`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -38,4 +38,20 @@ pub fn owners_of_request<'a>(fields: &'a [ManagedField], field: &str) -> impl It
         .iter()
         .filter(move |entry| entry.fields_v1["f:spec"]["f:desiredUpdate"].get(&key).is_some())
         .map(|entry| entry.manager.as_str())
+}
+
+/// The managers that own `unmanaged` of that override; an older CRD, whose list has no keys, names none.
+pub fn owners_of_override<'a>(fields: &'a [ManagedField], entry: &Override) -> impl Iterator<Item = &'a str> {
+    let wanted = json!({"group": entry.group, "kind": entry.kind, "namespace": entry.namespace, "name": entry.name});
+    let is_wanted = move |(key, owned): (&String, &Value)| {
+        let key = key.strip_prefix("k:").and_then(|key| serde_json::from_str::<Value>(key).ok());
+        key.is_some_and(|key| key == wanted) && owned.get("f:unmanaged").is_some()
+    };
+    fields
+        .iter()
+        .filter(move |field| {
+            let overrides = field.fields_v1["f:spec"]["f:overrides"].as_object();
+            overrides.is_some_and(|overrides| overrides.iter().any(&is_wanted))
+        })
+        .map(|field| field.manager.as_str())
 }

@@ -18,7 +18,7 @@ pub use cluster_version::{
     Spec, Status, UnreadableClusterVersion,
 };
 pub use condition::{Condition, ConditionStatus, find};
-pub use managed_fields::{ManagedField, owners_of_condition, owners_of_request};
+pub use managed_fields::{ManagedField, owners_of_condition, owners_of_override, owners_of_request};
 pub use update_record::{AcceptedBy, Outcome, RecordedOverride, UpdateRecord, UpdateRecordSpec, UpdateRecordStatus};
 
 /// Reads `null` as the type's default, as Go's decoder does for every field of these kinds.

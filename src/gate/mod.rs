@@ -25,7 +25,7 @@ use crate::api::{
     owners_of_condition,
 };
 pub use release::{Origin, Target, VersionAlone};
-pub use risks::{Risk, Upgradeable};
+pub use risks::{Remedy, Risk, Upgradeable};
 pub use update::{UpdateType, would_leave_minor};
 
 /// What was seen of one source, and if not, why: only [`Source::Read`] can ever be a pass.

@@ -14,6 +14,7 @@ mod bridge_records;
 mod bridge_reports;
 mod bridge_restarts;
 mod check_clusters;
+mod check_commands;
 mod check_gate;
 mod cleanup;
 mod conditions;

@@ -7,6 +7,7 @@ use crate::{
     cli::check::{
         commands::{
             Caller,
+            risk::{self, RiskCommand},
             update::{UnderOverrides, command},
         },
         gate::GateReport,
@@ -115,6 +116,8 @@ pub struct RiskReport {
     pub message: String,
     /// Where to read on.
     pub url: Option<String>,
+    /// What ends it, or says more about it.
+    pub commands: Vec<RiskCommand>,
 }
 
 /// What the gate says of one target.
@@ -190,6 +193,7 @@ impl Report {
         let cluster_version = &snapshot.cluster_version;
         let upgradeable = &verdict.upgradeable;
         let under_overrides = UnderOverrides::new(snapshot, verdict, gate.as_ref());
+        let risk_report = |risk: &Risk| RiskReport::new(risk, risk::commands(caller, cluster_version, risk));
         let target_report = |target_verdict| {
             let command = command(caller, cluster_version, target_verdict, under_overrides);
             TargetReport { command, ..TargetReport::new(cluster_version, target_verdict) }
@@ -206,7 +210,7 @@ impl Report {
                 published: cluster_version.condition(condition::UPGRADEABLE).map(|found| found.status.as_str()),
                 behind: behind(cluster_version)
                     .map(|behind| BehindReport { message: behind.message(), commands: COMMANDS }),
-                risks: verdict.risks.iter().map(RiskReport::new).collect(),
+                risks: verdict.risks.iter().map(risk_report).collect(),
             },
             availability: availability(cluster_version).map(|found| AvailabilityReport {
                 reason: found.reason,
@@ -224,8 +228,8 @@ impl Report {
 }
 
 impl RiskReport {
-    fn new(risk: &Risk) -> Self {
-        Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone() }
+    fn new(risk: &Risk, commands: Vec<RiskCommand>) -> Self {
+        Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone(), commands }
     }
 
     /// A link that says more about this risk, other than where all documentation starts and the end of its message.

@@ -108,7 +108,8 @@ pub fn lines(items: impl ExactSizeIterator<Item = String>, limit: usize) -> Stri
 }
 
 /// An override as `Kind.group namespace/name`.
-fn override_name(entry: &Override) -> String {
+#[must_use]
+pub fn override_name(entry: &Override) -> String {
     let mut name = entry.kind.clone();
     for (separator, part) in [(".", &entry.group), (" ", &entry.namespace)] {
         if !part.is_empty() {

@@ -22,22 +22,32 @@ use semver::Version;
 
 use crate::{
     api::names::{ADMIN_ACKS, ADMIN_GATES, risk},
-    gate::{ConfigMapData, Snapshot, Source, message, risks::Risk},
+    gate::{
+        ConfigMapData, Snapshot, Source, message,
+        risks::{Remedy, Risk},
+    },
 };
+
+const READ_GATES: Remedy = Remedy::ReadConfigMap(ADMIN_GATES.0, ADMIN_GATES.1);
+const READ_ACKS: Remedy = Remedy::ReadConfigMap(ADMIN_ACKS.0, ADMIN_ACKS.1);
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     // `check` holds both as soon as it holds one: a dump of only one of them lacks the other for real.
     if matches!((&snapshot.admin_gates, &snapshot.admin_acks), (Source::NotGiven, Source::NotGiven)) {
         return Vec::new();
     }
-    let unknown = |message| vec![Risk::new(risk::ADMIN_ACK_UNKNOWN, message)];
+    let unknown = |message, remedy| vec![Risk::new(risk::ADMIN_ACK_UNKNOWN, message, remedy)];
     let gates = match data(&snapshot.admin_gates, ADMIN_GATES) {
         Ok(gates) => gates,
-        Err(message) => return unknown(message),
+        // An empty one would say that there is nothing to acknowledge, which only the release knows.
+        Err(message) => return unknown(message, READ_GATES),
     };
     let acks = match data(&snapshot.admin_acks, ADMIN_ACKS) {
         Ok(acks) => acks,
-        Err(message) => return unknown(message),
+        Err(message) => {
+            let is_missing = matches!(snapshot.admin_acks, Source::Read(None));
+            return unknown(message, if is_missing { Remedy::CreateAcks } else { READ_ACKS });
+        }
     };
     if gates.is_empty() {
         return Vec::new();
@@ -45,27 +55,30 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     let current = &snapshot.cluster_version.desired().version;
     let current = match Version::parse(current) {
         Ok(version) => version,
-        Err(error) => return unknown(message::risk::gates_without_current(current, &error)),
+        Err(error) => {
+            return unknown(message::risk::gates_without_current(current, &error), Remedy::ReadClusterVersion);
+        }
     };
     gates
         .iter()
         .filter_map(|(key, text)| {
             let name = || format!("{}-{key}", risk::ADMIN_ACK);
             let Some(minor) = minor_of_gate(key) else {
-                return Some(Risk::new(&name(), message::risk::gate_without_minor(key)));
+                return Some(Risk::new(&name(), message::risk::gate_without_minor(key), READ_GATES));
             };
             if minor != (current.major, current.minor) {
                 return None;
             }
             if text.is_empty() {
-                return Some(Risk::new(&name(), message::risk::gate_without_text(key)));
+                return Some(Risk::new(&name(), message::risk::gate_without_text(key), READ_GATES));
             }
             let ack = acks.get(key).map(String::as_str);
             if ack == Some("true") {
                 return None;
             }
             let url = message::risk::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
-            Some(Risk { url: Some(url), ..Risk::new(&name(), message::risk::gate(key, text, ack)) })
+            let remedy = Remedy::Acknowledge(key.clone());
+            Some(Risk { url: Some(url), ..Risk::new(&name(), message::risk::gate(key, text, ack), remedy) })
         })
         .collect()
 }
@@ -84,7 +97,7 @@ fn data<'a>(source: &'a Source<ConfigMapData>, (namespace, name): (&str, &str)) 
 }
 
 /// The minor that a gate is for: keys match `^ack-([4-5][.][0-9]{1,})-[^-]`.
-fn minor_of_gate(key: &str) -> Option<(u64, u64)> {
+pub(super) fn minor_of_gate(key: &str) -> Option<(u64, u64)> {
     let (version, rest) = key.strip_prefix("ack-")?.split_once('-')?;
     let (major, minor) = version.split_once('.')?;
     let well_formed = matches!(major, "4" | "5")

@@ -19,7 +19,10 @@
 
 use crate::{
     api::names::{self, risk},
-    gate::{Snapshot, Source, message, risks::Risk},
+    gate::{
+        Snapshot, Source, message,
+        risks::{Remedy, Risk},
+    },
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
@@ -27,7 +30,11 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         Source::Read(operators) => operators,
         Source::NotServed | Source::NotGiven => return Vec::new(),
         Source::Unreadable(why) => {
-            return vec![Risk::new(risk::CLUSTER_OPERATOR_UNKNOWN, message::unreadable("ClusterOperators", why))];
+            return vec![Risk::new(
+                risk::CLUSTER_OPERATOR_UNKNOWN,
+                message::unreadable("ClusterOperators", why),
+                Remedy::ReadClusterOperators,
+            )];
         }
     };
     let mut blocking: Vec<Risk> = operators
@@ -36,7 +43,8 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         .filter_map(|operator| {
             let condition = operator.blocks()?;
             let name = format!("{}-{}", risk::CLUSTER_OPERATOR, operator.name);
-            Some(Risk::new(&name, message::risk::cluster_operator(&operator.name, condition)))
+            let remedy = Remedy::ReadClusterOperator(operator.name.clone());
+            Some(Risk::new(&name, message::risk::cluster_operator(&operator.name, condition), remedy))
         })
         .collect();
     blocking.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -48,7 +56,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     if !unreadable.is_empty() {
         unreadable.sort_unstable();
         let message = message::unreadable("ClusterOperators", &unreadable.join("; "));
-        blocking.push(Risk::new(risk::CLUSTER_OPERATOR_UNKNOWN, message));
+        blocking.push(Risk::new(risk::CLUSTER_OPERATOR_UNKNOWN, message, Remedy::ReadClusterOperators));
     }
     blocking
 }

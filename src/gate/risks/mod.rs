@@ -4,9 +4,12 @@
 mod admin_acks;
 mod cluster_operators;
 mod overrides;
+mod remedy;
 mod reported;
 mod updating;
 mod vetoes;
+
+pub use remedy::Remedy;
 
 use crate::{
     api::names::reason,
@@ -22,13 +25,15 @@ pub struct Risk {
     pub message: String,
     /// Where to read on.
     pub url: Option<String>,
+    /// What ends it, or says more about it.
+    pub remedy: Remedy,
 }
 
 impl Risk {
     /// A risk that only OpenShift's own documentation says more about.
     /// Its name may come from the cluster, and goes into reasons and labels.
-    fn new(name: &str, message: String) -> Self {
-        Self { name: message::quote_name(name), message, url: Some(message::DOCUMENTATION.to_owned()) }
+    fn new(name: &str, message: String, remedy: Remedy) -> Self {
+        Self { name: message::quote_name(name), message, url: Some(message::DOCUMENTATION.to_owned()), remedy }
     }
 }
 

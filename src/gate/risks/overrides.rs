@@ -21,7 +21,10 @@
 
 use crate::{
     api::names::risk,
-    gate::{Snapshot, message, risks::Risk},
+    gate::{
+        Snapshot, message,
+        risks::{Remedy, Risk},
+    },
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
@@ -29,7 +32,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     if cluster_version.unmanaged_overrides().next().is_none() {
         return Vec::new();
     }
-    vec![Risk::new(risk::OVERRIDES, message::risk::overrides_risk(cluster_version))]
+    vec![Risk::new(risk::OVERRIDES, message::risk::overrides_risk(cluster_version), Remedy::ManageOverrides)]
 }
 
 #[cfg(test)]

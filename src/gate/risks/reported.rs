@@ -21,9 +21,12 @@
 use crate::{
     api::{
         ClusterOperator, Condition, ConditionStatus,
-        names::{condition, reason, reported, risk},
+        names::{ADMIN_GATES, condition, reason, reported, risk},
     },
-    gate::{Authority, Snapshot, Source, foreign_upgradeable, message, risks::Risk},
+    gate::{
+        Authority, Snapshot, Source, foreign_upgradeable, message,
+        risks::{Remedy, Risk, admin_acks::minor_of_gate},
+    },
 };
 
 /// What the published condition adds to `ours`. Where the gate is ours alone, the condition is our own or one that we
@@ -55,7 +58,29 @@ pub(super) fn risks(snapshot: &Snapshot, ours: &[Risk]) -> Vec<Risk> {
 /// The condition as one risk, named by its reason.
 fn whole(published: &Condition) -> Risk {
     let name = if published.reason.is_empty() { condition::UPGRADEABLE } else { &published.reason };
-    Risk::new(name, message::message_alone(published))
+    Risk::new(name, message::message_alone(published), remedy(name))
+}
+
+/// Newer releases name the operator or the key in the reason.
+fn remedy(name: &str) -> Remedy {
+    let of = |source: &str| name.strip_prefix(source).and_then(|rest| rest.strip_prefix('-'));
+    if let Some(operator) = of(risk::CLUSTER_OPERATOR) {
+        return Remedy::ReadClusterOperator(operator.to_owned());
+    }
+    if let Some(key) = of(risk::ADMIN_ACK).filter(|key| minor_of_gate(key).is_some()) {
+        return Remedy::Acknowledge(key.to_owned());
+    }
+    if name.starts_with(risk::ADMIN_ACK) || reported::ADMIN_CONFIG_MAPS.contains(&name) {
+        let (namespace, name) = ADMIN_GATES;
+        return Remedy::ReadConfigMap(namespace, name);
+    }
+    if name == reported::CLUSTER_OPERATORS {
+        return Remedy::ReadClusterOperators;
+    }
+    if reported::UPDATING.contains(&name) {
+        return Remedy::ReadProgress;
+    }
+    Remedy::ReadClusterVersion
 }
 
 /// One reason of a condition; without a text where the message doesn't say which text is its.

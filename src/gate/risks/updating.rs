@@ -19,13 +19,16 @@ use crate::{
         ConditionStatus,
         names::{condition, risk},
     },
-    gate::{Snapshot, message, risks::Risk},
+    gate::{
+        Snapshot, message,
+        risks::{Remedy, Risk},
+    },
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     match snapshot.cluster_version.condition(condition::PROGRESSING) {
         Some(progressing) if progressing.status == ConditionStatus::True => {
-            vec![Risk::new(risk::UPDATING, message::risk::updating(progressing))]
+            vec![Risk::new(risk::UPDATING, message::risk::updating(progressing), Remedy::ReadProgress)]
         }
         _ => Vec::new(),
     }

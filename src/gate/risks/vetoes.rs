@@ -18,7 +18,10 @@
 
 use crate::{
     api::{ConditionStatus, names::condition},
-    gate::{Snapshot, Source, message, risks::Risk},
+    gate::{
+        Snapshot, Source, message,
+        risks::{Remedy, Risk},
+    },
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
@@ -28,7 +31,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         .iter()
         .filter(|entry| entry.kind.starts_with(condition::UPGRADEABLE) && entry.status == ConditionStatus::False)
         .filter(|entry| !is_told_by_our_own_sources(snapshot, &entry.kind))
-        .map(|entry| Risk::new(&entry.kind, message::risk::veto(entry)))
+        .map(|entry| Risk::new(&entry.kind, message::risk::veto(entry), Remedy::ReadClusterVersion))
         .collect();
     vetoes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     vetoes

@@ -1,5 +1,6 @@
 //! Commands that a person copies into a shell: complete, for this cluster, and safe whatever the cluster's objects hold.
 
+pub mod risk;
 pub mod update;
 
 use crate::client::ClusterArgs;

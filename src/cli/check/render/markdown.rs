@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use crate::{
     cli::check::{
         render::{
-            NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, rows, skip_reason,
-            why,
+            NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, remedies, rows,
+            skip_reason, why,
         },
         report::Report,
     },
@@ -40,6 +40,15 @@ pub fn markdown(report: &Report) -> String {
         for risk in &upgradeable.risks {
             let link = risk.own_url().map(|url| format!("<br>{}", link(url))).unwrap_or_default();
             let _ = writeln!(text, "| {} | {}{link} |", escape(&risk.name), escape(&risk.message));
+        }
+        for risk in &upgradeable.risks {
+            let (remedies, left_out) = remedies(risk);
+            for (above, command) in remedies {
+                let _ = writeln!(text, "\n{}: {}\n\n```sh\n{command}\n```", escape(&risk.name), escape(&above));
+            }
+            if left_out > 0 {
+                let _ = writeln!(text, "\n{left_out} more of these are in the output of `-o json`.");
+            }
         }
     }
     if report.targets.is_empty() {

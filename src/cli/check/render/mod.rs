@@ -16,7 +16,8 @@ use serde::Serialize;
 use crate::{
     cli::check::{
         Error, Report,
-        report::{Current, FindingReport, TargetReport},
+        commands::risk::{INSTALLER, RiskCommand},
+        report::{Current, FindingReport, RiskReport, TargetReport},
     },
     escape,
 };
@@ -102,6 +103,30 @@ fn repeats_the_refusal(report: &Report, finding: &FindingReport) -> bool {
     skip_reason(report).is_some_and(|(condition, _, message)| {
         !message.is_empty() && finding.message.contains(condition) && finding.message.ends_with(message)
     })
+}
+
+/// The policy that most overrides are about.
+const SIGNATURE_POLICY: &str = "ClusterImagePolicy.config.openshift.io openshift";
+/// More commands for one risk than these are no reading; JSON has all of them.
+const MOST_COMMANDS: usize = 10;
+
+/// The commands of a risk, each with what is said above it, and how many are left out.
+fn remedies(risk: &RiskReport) -> (Vec<(String, &str)>, usize) {
+    let shown = risk.commands.iter().take(MOST_COMMANDS).map(|command| (above(command), command.command.as_str()));
+    (shown.collect(), risk.commands.len().saturating_sub(MOST_COMMANDS))
+}
+
+fn above(command: &RiskCommand) -> String {
+    let Some(name) = &command.of_override else {
+        return if command.removes { "When that is settled:" } else { "To read more:" }.to_owned();
+    };
+    let by = match command.set_by.as_slice() {
+        [] => String::new(),
+        [one] if one == INSTALLER => format!(", set by the installer ({one})"),
+        managers => format!(", set by {}", managers.join(", ")),
+    };
+    let then = if name == SIGNATURE_POLICY { "; release signatures are verified again from then on" } else { "" };
+    format!("To end the override of {name}{by}{then}:")
 }
 
 /// The findings of a target in few words: the reasons for which it is blocked, else what was accepted.

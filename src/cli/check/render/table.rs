@@ -8,8 +8,8 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     cli::check::{
         render::{
-            BEHIND, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, rows,
-            skip_reason, why,
+            BEHIND, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, remedies,
+            rows, skip_reason, why,
             wrap::{pad, wrap},
         },
         report::{Report, TargetReport},
@@ -111,6 +111,14 @@ fn header(text: &mut String, report: &Report, width: usize) {
         paragraph(text, "  ", &risk.message, width);
         if let Some(url) = risk.own_url() {
             paragraph(text, "  ", &escape(url), width);
+        }
+        let (remedies, left_out) = remedies(risk);
+        for (above, command) in remedies {
+            paragraph(text, "  ", &escape(&above), width);
+            let _ = writeln!(text, "    {}", escape(command));
+        }
+        if left_out > 0 {
+            paragraph(text, "  ", &format!("{left_out} more of these are in the output of -o json."), width);
         }
     }
     text.push('\n');
