@@ -8,7 +8,7 @@ use std::{
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use upgrade_gate::{
-    cli::{check, cleanup, crd, history, plugin},
+    cli::{check, cleanup, crd, history, plugin, update},
     client,
     controller::{self, config, telemetry},
     escape,
@@ -34,6 +34,7 @@ enum Command {
     /// Runs the operator.
     Run(Box<config::RunArgs>),
     Check(check::Args),
+    Update(Box<update::Args>),
     History(history::Args),
     /// Withdraws what the operator has left on a cluster, and says what stays.
     ///
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
             args.program = program().unwrap_or(args.program);
             answer(&args)
         }
+        Command::Update(args) => apply_update(&args),
         Command::History(args) => match history::run(&args) {
             Ok(text) => print(text.as_bytes(), ExitCode::SUCCESS),
             Err(error) => fail(NO_ANSWER, &error.to_string()),
@@ -142,6 +144,13 @@ fn clean_up(yes: bool, cluster: &client::ClusterArgs) -> ExitCode {
     on_cluster(cluster, "cleanup", connect, async |client, server| match cleanup::clean_up(&client, yes, now()).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
         Err(error) => fail(NO_ANSWER, &format!("{server}: {error}")),
+    })
+}
+
+fn apply_update(args: &update::Args) -> ExitCode {
+    on_cluster(&args.cluster, "update", update::connect, async |client, server| {
+        let ended = update::run(args, client, server).await;
+        ended.error.map_or(ExitCode::from(ended.code), |error| fail(ended.code, &error))
     })
 }
 

@@ -7,3 +7,4 @@ pub mod crd;
 pub mod history;
 pub mod input;
 pub mod plugin;
+pub mod update;

@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use self::{events::EventPublisher, lease::Leader, reconcile::Reconciler, signals::Signals};
+use self::{events::EventPublisher, lease::Leader, reconcile::Reconciler};
 use crate::client::rate_limit::Clients;
 use crate::controller::{
     config::Config,
@@ -35,6 +35,7 @@ use crate::controller::{
 pub use self::{
     lease::LeaderError,
     probe::{cvo_lease, is_in_force, policy, policy_is_installed, self_lease},
+    signals::Signals,
     watch::{cluster_operators, cluster_versions},
 };
 

@@ -20,25 +20,28 @@ use crate::{
     },
 };
 
-/// Removes it, or says why it stays; with `confirmed` false, only looks.
-pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {
+/// Removes it, or says why it stays; with `confirmed` false, only looks. Returns whether it stays.
+pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Result<bool, CleanupError> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
     let found =
         api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
-    let Some(object) = found else { return Ok(()) };
+    let Some(object) = found else { return Ok(false) };
     let cluster_version = read(&object)?;
     if !owns_force(&cluster_version) {
-        return Ok(());
+        return Ok(false);
     }
     let operators = operators(client).await;
     let (records, endings) = followed(records(client).await, &cluster_version);
     match decide_unforce(&cluster_version, &operators, &records, Began::default()) {
         None => {}
-        Some(Err(reason)) => report.stays.push(format!(
-            "spec.desiredUpdate.force, which upgrade-gate set: {} Leave it while the update runs, and run `upgrade-gate \
-             cleanup --yes` again afterwards.",
-            reason.message()
-        )),
+        Some(Err(reason)) => {
+            report.stays.push(format!(
+                "spec.desiredUpdate.force, which upgrade-gate set: {} Leave it while the update runs, and run \
+                 `upgrade-gate cleanup --yes` again afterwards.",
+                reason.message()
+            ));
+            return Ok(true);
+        }
         Some(Ok(removal)) => {
             report.withdrawn.push("force of spec.desiredUpdate, as its update has completed".to_owned());
             if confirmed {
@@ -53,7 +56,7 @@ pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Re
             }
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The ClusterOperators of others. Any that can't be read leaves the source unreadable.

@@ -10,6 +10,7 @@ use kube::{
 
 use crate::{
     api::{ClusterVersion, UnreadableClusterVersion, UpdateRecord, names},
+    cli::update::policy,
     client,
     controller::{cluster_operators, cluster_versions, self_lease},
     plan::{
@@ -95,7 +96,8 @@ pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) ->
         CvoLease::Stale | CvoLease::Absent => {}
     }
     conditions(client, confirmed, &mut report).await?;
-    force::remove(client, confirmed, &mut report).await?;
+    let is_forced = force::remove(client, confirmed, &mut report).await?;
+    admission_policy(client, confirmed, is_forced, &mut report).await?;
     cluster_operator(client, confirmed, &mut report).await?;
     records(client, &mut report).await?;
     Ok(report)
@@ -125,6 +127,28 @@ async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Re
 
 fn read(object: &DynamicObject) -> Result<ClusterVersion, UnreadableClusterVersion> {
     ClusterVersion::from_value(serde_json::to_value(object)?)
+}
+
+/// The policy that `upgrade-gate update` created and was kept from removing. A deployed one goes with its manifests.
+async fn admission_policy(
+    client: &Client,
+    confirmed: bool,
+    is_forced: bool,
+    report: &mut Report,
+) -> Result<(), CleanupError> {
+    let what = "ValidatingAdmissionPolicy upgrade-gate and its binding, which `upgrade-gate update` created";
+    if !policy::is_left(client).await.map_err(failed("reading the ValidatingAdmissionPolicy"))? {
+        return Ok(());
+    }
+    if is_forced {
+        report.stays.push(format!("{what}: it guards the force as long as that stays."));
+        return Ok(());
+    }
+    report.withdrawn.push(what.to_owned());
+    if confirmed {
+        policy::remove(client).await.map_err(failed("removing the ValidatingAdmissionPolicy"))?;
+    }
+    Ok(())
 }
 
 async fn cluster_operator(client: &Client, confirmed: bool, report: &mut Report) -> Result<(), CleanupError> {

@@ -1,0 +1,234 @@
+//! The admission policy that guards a force while it is set: whether it is there, and its creation and removal where this
+//! command brought it.
+//!
+//! What was created here carries a label. It counts as created here only as long as nobody else has written to it: once
+//! `kubectl apply` or an operator's manifests have, it is theirs and stays.
+
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{
+    api::{ClusterVersion, names},
+    cli::update::MANAGER,
+    controller::{cluster_versions, is_in_force},
+};
+
+/// The policy and the binding that denies, as they are deployed.
+const MANIFESTS: &str = include_str!("../../../deploy/base/policy/deny.yaml");
+/// The label of what this command creates.
+pub const LABEL: (&str, &str) = ("upgrade-gate.openshift.io/created-by", "update");
+
+/// Whether the policy guards a force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyState {
+    /// It is installed and denies.
+    InForce {
+        /// This command created it or a part of it, which nobody else has written to since.
+        created_here: bool,
+    },
+    /// This command created it, and the API server doesn't enforce it yet.
+    Settling,
+    /// It isn't installed, or a part of it is missing.
+    Missing {
+        /// A part that is there was created by this command before it was interrupted.
+        leftover: bool,
+    },
+    /// Somebody else's is there, and doesn't deny every such request.
+    Foreign,
+    /// It can't be read.
+    Unreadable(String),
+}
+
+impl PolicyState {
+    /// Whether it is this command's to remove.
+    #[must_use]
+    pub fn is_created_here(&self) -> bool {
+        match self {
+            Self::InForce { created_here: here } | Self::Missing { leftover: here } => *here,
+            Self::Settling => true,
+            Self::Foreign | Self::Unreadable(_) => false,
+        }
+    }
+}
+
+fn policies(client: &Client) -> Api<ValidatingAdmissionPolicy> {
+    Api::all(client.clone())
+}
+
+fn bindings(client: &Client) -> Api<ValidatingAdmissionPolicyBinding> {
+    Api::all(client.clone())
+}
+
+/// Both as they are in the cluster.
+async fn found(
+    client: &Client,
+) -> kube::Result<(Option<ValidatingAdmissionPolicy>, Option<ValidatingAdmissionPolicyBinding>)> {
+    let policy = policies(client).get_opt(names::POLICY).await?;
+    Ok((policy, bindings(client).get_opt(names::POLICY).await?))
+}
+
+/// Looks for it.
+pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyState {
+    let unreadable = |error: &kube::Error| PolicyState::Unreadable(crate::client::problem(error));
+    let (policy, binding) = match found(client).await {
+        Ok(found) => found,
+        Err(error) => return unreadable(&error),
+    };
+    let (own_policy, own_binding) = match manifests() {
+        Ok(manifests) => manifests,
+        Err(error) => return unreadable(&error),
+    };
+    let created_here = policy.as_ref().is_some_and(is_created_here) || binding.as_ref().is_some_and(is_created_here);
+    // What is missing can be added to what is there, if both together deny.
+    if !is_in_force(policy.as_ref().unwrap_or(&own_policy), binding.as_ref().unwrap_or(&own_binding)) {
+        return PolicyState::Foreign;
+    }
+    if policy.is_none() || binding.is_none() {
+        return PolicyState::Missing { leftover: created_here };
+    }
+    // What somebody else has installed has been there for longer than the API server takes.
+    if !created_here || denies(client, cluster_version).await {
+        PolicyState::InForce { created_here }
+    } else {
+        PolicyState::Settling
+    }
+}
+
+/// Whether an object is this command's alone.
+fn is_created_here(object: &impl ResourceExt) -> bool {
+    let is_labelled = object.labels().get(LABEL.0).is_some_and(|value| value == LABEL.1);
+    let mut writers =
+        object.managed_fields().iter().filter(|entry| entry.subresource.as_deref().unwrap_or("").is_empty());
+    is_labelled && writers.all(|entry| entry.manager.as_deref() == Some(MANAGER))
+}
+
+/// Whether the API server enforces it already, which takes it about a second: a minor update under overrides is denied,
+/// which a dry run shows.
+async fn denies(client: &Client, cluster_version: &ClusterVersion) -> bool {
+    let Ok(current) = semver::Version::parse(&cluster_version.desired().version) else { return false };
+    let minor = format!("{}.{}.0", current.major, current.minor.saturating_add(1));
+    let patch = json!({"spec": {
+        "desiredUpdate": {"version": minor, "image": "", "architecture": "", "force": false},
+        "overrides": [{"kind": "ClusterImagePolicy", "group": "config.openshift.io", "name": "openshift",
+                       "namespace": "", "unmanaged": true}],
+    }});
+    let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
+    match api.patch(names::CLUSTER_VERSION, &params, &Patch::Merge(patch)).await {
+        Err(kube::Error::Api(status)) => {
+            let by_policy = format!("ValidatingAdmissionPolicy '{}'", names::POLICY);
+            matches!(status.code, 403 | 422) && status.message.contains(&by_policy)
+        }
+        Ok(_) | Err(_) => false,
+    }
+}
+
+/// Creates what is missing of it.
+///
+/// # Errors
+/// The API server refuses, or doesn't answer.
+pub async fn install(client: &Client) -> kube::Result<()> {
+    let (policy, binding) = manifests()?;
+    create(&policies(client), &policy).await?;
+    create(&bindings(client), &binding).await
+}
+
+/// Policy and binding as this command creates them.
+fn manifests() -> kube::Result<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
+    let (policy, binding) = MANIFESTS.split_once("\n---\n").unwrap_or((MANIFESTS, ""));
+    Ok((labelled(policy)?, labelled(binding)?))
+}
+
+fn labelled<K: DeserializeOwned + ResourceExt>(manifest: &str) -> kube::Result<K> {
+    let unreadable = |error| kube::Error::Service(Box::new(error));
+    let mut object: K = serde_saphyr::from_str(manifest).map_err(unreadable)?;
+    object.labels_mut().insert(LABEL.0.to_owned(), LABEL.1.to_owned());
+    Ok(object)
+}
+
+async fn create<K: Clone + DeserializeOwned + Serialize + std::fmt::Debug>(
+    api: &Api<K>,
+    object: &K,
+) -> kube::Result<()> {
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    match api.create(&params, object).await {
+        Ok(_) => Ok(()),
+        // It is there: from a run that was interrupted, or somebody was quicker. The next look tells which.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether anything is there that this command created, and nobody else has written to.
+///
+/// # Errors
+/// The API server refuses, or doesn't answer.
+pub async fn is_left(client: &Client) -> kube::Result<bool> {
+    let (policy, binding) = found(client).await?;
+    Ok(policy.as_ref().is_some_and(is_created_here) || binding.as_ref().is_some_and(is_created_here))
+}
+
+/// Deletes what this command created of it, the binding first.
+///
+/// # Errors
+/// The API server refuses, or doesn't answer.
+pub async fn remove(client: &Client) -> kube::Result<()> {
+    let (policy, binding) = found(client).await?;
+    delete(&bindings(client), binding).await?;
+    delete(&policies(client), policy).await
+}
+
+/// Only as it was seen: somebody may have taken it over since.
+async fn delete<K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt>(
+    api: &Api<K>,
+    object: Option<K>,
+) -> kube::Result<()> {
+    let Some(object) = object.filter(is_created_here) else { return Ok(()) };
+    let seen = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+    let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+    match api.delete(names::POLICY, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn policy(label: &str, managers: &[(&str, &str)]) -> ValidatingAdmissionPolicy {
+        let fields: Vec<Value> = managers
+            .iter()
+            .map(
+                |(manager, subresource)| json!({"manager": manager, "operation": "Update", "subresource": subresource}),
+            )
+            .collect();
+        serde_json::from_value(json!({"metadata": {"name": "upgrade-gate", "managedFields": fields,
+            "labels": {"upgrade-gate.openshift.io/created-by": label}}, "spec": {}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_somebody_else_has_written_to_is_theirs() {
+        let ours = ("upgrade-gate-update", "");
+        assert!(is_created_here(&policy("update", &[ours])));
+        assert!(is_created_here(&policy("update", &[ours, ("kube-controller-manager", "status")])));
+        assert!(!is_created_here(&policy("update", &[ours, ("kubectl-client-side-apply", "")])));
+        assert!(!is_created_here(&policy("other", &[ours])));
+    }
+
+    #[test]
+    fn the_manifests_are_those_that_are_deployed_with_a_label() {
+        let (policy, binding) = manifests().unwrap();
+        assert!(is_in_force(&policy, &binding));
+        assert_eq!(policy.labels().get("upgrade-gate.openshift.io/created-by").unwrap(), "update");
+    }
+}

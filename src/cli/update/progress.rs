@@ -1,0 +1,162 @@
+//! How far an update is, from the CVO's own message, and how that is shown: a bar where a person looks at a terminal, a line
+//! for each change where the output goes elsewhere.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::oneshot::error::RecvError;
+
+use crate::escape::escape;
+
+/// What the message of `Progressing` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// In percent, where it says so.
+    pub percent: Option<u64>,
+    /// What it says, with the count and what it waits for.
+    pub message: String,
+}
+
+/// Reads a message such as `Working towards 4.21.2: 106 of 901 done (11% complete), waiting on etcd`. The percentage is the
+/// CVO's own, else that of its counts.
+#[must_use]
+pub fn parse(message: &str) -> Progress {
+    let message = escape(message.trim());
+    let percent = complete(&message).or_else(|| done(&message)).filter(|percent| *percent <= 100);
+    Progress { percent, message }
+}
+
+fn complete(message: &str) -> Option<u64> {
+    let (before, _) = message.split_once("% complete)")?;
+    before.rsplit_once('(')?.1.parse().ok()
+}
+
+fn done(message: &str) -> Option<u64> {
+    let (before, _) = message.split_once(" done")?;
+    let (before, total) = before.rsplit_once(" of ")?;
+    let total: u64 = total.parse().ok()?;
+    let done: u64 = before.rsplit(' ').next()?.parse().ok()?;
+    done.checked_mul(100)?.checked_div(total)
+}
+
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Shows what goes on.
+pub struct Display {
+    bar: Option<ProgressBar>,
+    last: String,
+}
+
+impl Display {
+    /// A bar on standard error where that is a terminal, else lines on standard output.
+    #[must_use]
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr_with_hz(5));
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        if let Some(bar) = &bar {
+            bar.set_style(spinner());
+        }
+        Self { bar, last: String::new() }
+    }
+
+    /// What goes on now. In lines, only what is new.
+    pub fn update(&mut self, progress: &Progress) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_style(if progress.percent.is_some() { filled() } else { spinner() });
+                bar.set_position(progress.percent.unwrap_or_default());
+                bar.set_message(progress.message.clone());
+            }
+            None if self.last != progress.message => print(&progress.message),
+            None => {}
+        }
+        self.last.clone_from(&progress.message);
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| print(text)),
+            None => print(text),
+        }
+    }
+
+    /// Asks a question on standard error: true for yes.
+    pub async fn ask(&self, question: &str, answer: impl Future<Output = Result<String, RecvError>>) -> bool {
+        let draws = self.bar.as_ref().map(|bar| {
+            bar.disable_steady_tick();
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            bar
+        });
+        let _ = write!(anstream::stderr(), "\n{question}").and_then(|()| std::io::stderr().flush());
+        let answer = answer.await.unwrap_or_default();
+        if let Some(bar) = draws {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+            bar.enable_steady_tick(TICK);
+        }
+        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Default for Display {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whoever has read enough may close the pipe; the work goes on.
+fn print(text: &str) {
+    let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+fn filled() -> ProgressStyle {
+    style("{bar:20} {percent:>3}% {elapsed} {wide_msg}")
+}
+
+fn spinner() -> ProgressStyle {
+    style("{spinner} {elapsed} {wide_msg}")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::as_it_is("Working towards 4.21.2: 106 of 901 done (11% complete), waiting on etcd", Some(11))]
+    #[case::without_a_percentage("Working towards 4.21.2: 450 of 900 done", Some(50))]
+    #[case::begins("Working towards 4.21.2", None)]
+    #[case::nothing("", None)]
+    #[case::of_none("Working towards 4.21.2: 0 of 0 done", None)]
+    #[case::too_much("Working towards 4.21.2: 9 of 4 done (225% complete)", None)]
+    #[case::huge("1 of 99999999999999999999999 done (99999999999999999999999% complete)", None)]
+    #[case::overflow("18446744073709551615 of 1 done", None)]
+    #[case::no_number("a of b done (c% complete)", None)]
+    fn percentages(#[case] message: &str, #[case] expected: Option<u64>) {
+        assert_eq!(parse(message).percent, expected);
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_shown() {
+        assert_eq!(parse("Working \u{1b}[2J\ntowards ").message, "Working \\u{1b}[2J\\ntowards");
+    }
+}

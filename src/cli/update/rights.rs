@@ -1,0 +1,83 @@
+//! What the user may do, asked before anything is written: a right that is missing halfway would leave the work half done.
+
+use std::fmt;
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::{Api, Client, api::PostParams};
+
+use crate::api::names::{self, CVO_LEASE, RECORD_GROUP};
+
+const CONFIG_GROUP: &str = "config.openshift.io";
+const ADMISSION_GROUP: &str = "admissionregistration.k8s.io";
+
+/// A verb on a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    subresource: &'static str,
+    namespace: &'static str,
+    name: &'static str,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.subresource.is_empty() { "" } else { "/" };
+        write!(f, "{} {}{slash}{}.{}", self.verb, self.resource, self.subresource, self.group)?;
+        if self.namespace.is_empty() { Ok(()) } else { write!(f, " in {}", self.namespace) }
+    }
+}
+
+const fn right(verb: &'static str, group: &'static str, resource: &'static str, name: &'static str) -> Right {
+    Right { verb, group, resource, subresource: "", namespace: "", name }
+}
+
+/// To ask for an update.
+pub const ASK: [Right; 1] = [right("patch", CONFIG_GROUP, "clusterversions", names::CLUSTER_VERSION)];
+/// To force it, and to take the force back.
+pub const FORCE: [Right; 2] = [
+    Right { namespace: CVO_LEASE.0, ..right("get", "coordination.k8s.io", "leases", CVO_LEASE.1) },
+    right("list", CONFIG_GROUP, "clusteroperators", ""),
+];
+/// To record it.
+pub const RECORD: [Right; 3] = [
+    right("list", RECORD_GROUP, "updaterecords", ""),
+    right("create", RECORD_GROUP, "updaterecords", ""),
+    Right { subresource: "status", ..right("patch", RECORD_GROUP, "updaterecords", "") },
+];
+/// To install the policy and to remove it.
+pub const POLICY: [Right; 6] = [
+    right("get", ADMISSION_GROUP, "validatingadmissionpolicies", names::POLICY),
+    right("create", ADMISSION_GROUP, "validatingadmissionpolicies", ""),
+    right("delete", ADMISSION_GROUP, "validatingadmissionpolicies", names::POLICY),
+    right("get", ADMISSION_GROUP, "validatingadmissionpolicybindings", names::POLICY),
+    right("create", ADMISSION_GROUP, "validatingadmissionpolicybindings", ""),
+    right("delete", ADMISSION_GROUP, "validatingadmissionpolicybindings", names::POLICY),
+];
+
+/// Those that the user doesn't have. What the API server doesn't say is no reason to stop: the request itself will tell.
+pub async fn missing(client: &Client, rights: &[Right]) -> Vec<Right> {
+    let asked = rights.iter().map(async |right| is_denied(client, *right).await.then_some(*right));
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
+}
+
+async fn is_denied(client: &Client, right: Right) -> bool {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let attributes = ResourceAttributes {
+        verb: some(right.verb),
+        group: some(right.group),
+        resource: some(right.resource),
+        subresource: some(right.subresource),
+        namespace: some(right.namespace),
+        name: some(right.name),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    match api.create(&PostParams::default(), &review).await {
+        Ok(answer) => answer.status.is_some_and(|status| !status.allowed),
+        Err(_) => false,
+    }
+}

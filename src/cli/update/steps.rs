@@ -1,0 +1,406 @@
+//! What the command does next, from what it sees: pure. It remembers little and reads the rest from the cluster, so a
+//! second run goes on where the first one was killed.
+//!
+//! ```text
+//! Ask -> the CVO's answer -> [ InstallPolicy -> Record -> Force ] -> Completed -> Close -> Unforce -> RemovePolicy -> End
+//! ```
+//!
+//! Whether a request is forced, and when the force is removed, is decided by [`crate::plan::bridge`], as for the operator.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    api::{
+        AcceptedBy, ClusterOperator, ClusterVersion, Condition, ConditionStatus, HistoryState, UpdateRecord,
+        names::{self, condition},
+    },
+    cli::update::{policy::PolicyState, request::Request},
+    gate::{
+        Snapshot, Source, TargetVerdict,
+        request::{Standing, standing, word},
+    },
+    plan::{
+        bridge::{
+            ClusterChecks, ForcePatch, candidate, confirm,
+            skip_reason::SkipReason,
+            unforce::{self, ForceRemoval, KeepReason},
+        },
+        front::Began,
+        record_wait::{self, RecordWait},
+        role::{CvoLease, owns_force},
+        update_records::{self, RecordWrite},
+    },
+};
+
+/// How long an answer of the CVO is waited for that may only be late: a refusal from before this run, one that isn't about
+/// this request yet. A CVO tries again every 15 seconds.
+pub const PATIENCE: Duration = Duration::from_secs(45);
+/// How long a running operator has to force the request: it waits up to a minute for its record.
+pub const OPERATOR: Duration = Duration::from_mins(2);
+/// How long `Failing=True` lasts before the command gives up.
+pub const FAILING: Duration = Duration::from_mins(10);
+
+/// What the arguments ask for.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// The request.
+    pub request: Request,
+    /// Wait until the update is over, and remove the force.
+    pub wait: bool,
+    /// `--without-policy`.
+    pub without_policy: bool,
+}
+
+/// What this run remembers.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The request was there once, written by this run or found.
+    pub asked: bool,
+    /// The refusal that was there before this run asked.
+    pub old_word: Option<Condition>,
+    /// The record was printed, as the cluster has no place for it.
+    pub shown: bool,
+    /// What was seen of the newest entry of the history.
+    pub began: Began,
+    /// How long the same step has been waited for.
+    pub waited: Duration,
+    /// How long `Failing` has been `True`.
+    pub failing_for: Duration,
+    /// How long the record has been missing.
+    pub record_missing_for: Duration,
+    /// The last try to write the record has failed.
+    pub record_fails: bool,
+}
+
+/// What a full look shows beside the ClusterVersion, all read after it.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The sources of the verdict, with the ClusterVersion.
+    pub snapshot: Snapshot,
+    /// The UpdateRecords, as they will be once `endings` are written.
+    pub records: Source<Vec<UpdateRecord>>,
+    /// What is missing in their status: names and patches.
+    pub endings: Vec<(String, Value)>,
+    /// The admission policy.
+    pub policy: PolicyState,
+    /// The CVO's Lease.
+    pub cvo: CvoLease,
+    /// An operator renews its Lease, and does the forcing.
+    pub operator: bool,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Read everything, then decide.
+    Look,
+    /// Write the request.
+    Ask,
+    /// Create the admission policy.
+    InstallPolicy,
+    /// Write an UpdateRecord.
+    Record(Box<UpdateRecord>),
+    /// Print it, as UpdateRecords are not served.
+    Show(Box<UpdateRecord>),
+    /// Write how the updates of the records ended.
+    Close,
+    /// Set the force.
+    Force(Box<ForcePatch>),
+    /// Remove it.
+    Unforce(ForceRemoval),
+    /// Delete the admission policy that this command created.
+    RemovePolicy,
+    /// Look again later.
+    Wait(Wait),
+    /// Stop.
+    End(Ending),
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The CVO's answer to the request.
+    Answer,
+    /// The API server to enforce the policy that was created.
+    Policy,
+    /// The UpdateRecord, which can't be written or read.
+    Record,
+    /// A CVO that runs.
+    Cvo,
+    /// The operator, which does the forcing.
+    Operator,
+    /// The update to begin.
+    Begin,
+    /// The update to complete.
+    Complete,
+    /// The moment at which the force can be removed.
+    Unforce(KeepReason),
+}
+
+/// How it ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// The update has completed, and nothing of this command is left.
+    Completed,
+    /// The update has completed, and the force stays.
+    Kept(KeepReason),
+    /// Not waited for: the update was accepted, or is forced.
+    Left {
+        /// The force is set.
+        forced: bool,
+    },
+    /// The CVO refuses it.
+    Refused(Condition),
+    /// The CVO refuses it for overrides, and it isn't forced.
+    NotForced(SkipReason),
+    /// The operator hasn't forced it.
+    OperatorIdle,
+    /// Somebody else asks for something else.
+    Overtaken,
+    /// The update has been failing for long.
+    Failing(String),
+}
+
+/// Decides. Without `evidence` the ClusterVersion alone is known, and where that isn't enough the answer is
+/// [`Step::Look`].
+#[must_use]
+pub fn next(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
+    let front = cluster_version.history().first().filter(|_| goal.request.is_in_front(cluster_version));
+    let is_current = goal.request.is_current(cluster_version);
+    let is_asked = goal.request.is_asked(cluster_version);
+    match front.map(|front| front.state) {
+        Some(HistoryState::Completed) if is_current => {
+            let Some(evidence) = evidence else { return Step::Look };
+            finish(goal, memory, cluster_version, evidence, is_asked)
+        }
+        Some(HistoryState::Partial) if is_current && (is_asked || !asks_for_any(cluster_version)) => {
+            running(goal, memory, cluster_version, evidence)
+        }
+        _ if !is_asked && memory.asked => end(Ending::Overtaken, cluster_version, evidence),
+        _ if !is_asked => Step::Ask,
+        _ => answer(goal, memory, cluster_version, evidence),
+    }
+}
+
+fn asks_for_any(cluster_version: &ClusterVersion) -> bool {
+    let request = cluster_version.spec.desired_update.as_ref();
+    request.is_some_and(|request| !request.version.is_empty() || !request.image.is_empty())
+}
+
+/// Ends once the policy of this command is gone, unless a force still needs it.
+fn end(ending: Ending, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
+    match evidence {
+        None => Step::Look,
+        Some(evidence) if evidence.policy.is_created_here() && !owns_force(cluster_version) => Step::RemovePolicy,
+        Some(_) => Step::End(ending),
+    }
+}
+
+/// The request is there, and the update hasn't begun.
+fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
+    let is_forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
+    if is_forced {
+        return if goal.wait { Step::Wait(Wait::Begin) } else { Step::End(Ending::Left { forced: true }) };
+    }
+    let Some(word) = word(cluster_version) else { return Step::Wait(Wait::Answer) };
+    match standing(word) {
+        Standing::Undecided => Step::Wait(Wait::Answer),
+        Standing::Accepted => {
+            if goal.wait {
+                Step::Wait(Wait::Begin)
+            } else {
+                Step::End(Ending::Left { forced: false })
+            }
+        }
+        Standing::Refused(_) if memory.old_word.as_ref() == Some(word) && memory.waited < PATIENCE => {
+            Step::Wait(Wait::Answer)
+        }
+        Standing::Refused(_) => end(Ending::Refused(word.clone()), cluster_version, evidence),
+        Standing::RefusedForOverrides => {
+            let Some(evidence) = evidence else { return Step::Look };
+            refused_for_overrides(goal, memory, cluster_version, evidence)
+        }
+    }
+}
+
+/// The CVO refuses the request for overrides alone, as far as its message says.
+fn refused_for_overrides(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Step {
+    let end = |reason| end(Ending::NotForced(reason), cluster_version, Some(evidence));
+    let is_patient = memory.waited < PATIENCE;
+    let is_in_force = matches!(evidence.policy, PolicyState::InForce { .. });
+    let candidate = match candidate(&evidence.snapshot) {
+        Ok(candidate) => candidate,
+        Err(reason) if may_be_late(reason) && is_patient => return Step::Wait(Wait::Answer),
+        Err(reason) => return end(reason),
+    };
+    let target_verdict = candidate.target_verdict().clone();
+    let record = RecordWait::of(&evidence.records, cluster_version, &target_verdict, memory.record_fails);
+    let checks = ClusterChecks {
+        policy_installed: is_in_force || (goal.without_policy && !evidence.operator),
+        cvo: evidence.cvo,
+        record,
+        record_missing_for: memory.record_missing_for,
+    };
+    let confirmed = confirm(candidate, &checks);
+    if evidence.operator {
+        return match confirmed {
+            Err(reason) if memory.waited >= OPERATOR => end(reason),
+            Ok(_) if memory.waited >= OPERATOR => Step::End(Ending::OperatorIdle),
+            Ok(_) | Err(_) => Step::Wait(Wait::Operator),
+        };
+    }
+    match confirmed {
+        Ok(force) => {
+            let record = recorded(memory, cluster_version, evidence, &target_verdict);
+            record.unwrap_or_else(|| Step::Force(Box::new(force)))
+        }
+        Err(SkipReason::NoPolicy) => match evidence.policy {
+            PolicyState::Missing { .. } => Step::InstallPolicy,
+            PolicyState::Settling if is_patient => Step::Wait(Wait::Policy),
+            PolicyState::Settling | PolicyState::Foreign | PolicyState::Unreadable(_) | PolicyState::InForce { .. } => {
+                end(SkipReason::NoPolicy)
+            }
+        },
+        Err(SkipReason::NoCvo) if is_patient => Step::Wait(Wait::Cvo),
+        Err(SkipReason::NoRecords) => Step::Wait(Wait::Record),
+        Err(reason) => end(reason),
+    }
+}
+
+/// Whether the CVO's next try may change that.
+fn may_be_late(reason: SkipReason) -> bool {
+    match reason {
+        SkipReason::MessageOfAnother
+        | SkipReason::MessageUnreadable
+        | SkipReason::NotRefused
+        | SkipReason::NoOverrides
+        | SkipReason::NoCvo => true,
+        SkipReason::NoRequest
+        | SkipReason::UnknownFields
+        | SkipReason::Architecture
+        | SkipReason::Forced
+        | SkipReason::Invalid
+        | SkipReason::OtherPrecondition
+        | SkipReason::NotPatch(_)
+        | SkipReason::Blocked
+        | SkipReason::Unfinished
+        | SkipReason::NoPolicy
+        | SkipReason::NoRecords => false,
+    }
+}
+
+/// The record that has to be written before the force; `None` where it is there, or can't be written.
+fn recorded(
+    memory: &Memory,
+    cluster_version: &ClusterVersion,
+    evidence: &Evidence,
+    target_verdict: &TargetVerdict,
+) -> Option<Step> {
+    let Source::Read(records) = &evidence.records else { return None };
+    if memory.record_fails && memory.record_missing_for >= record_wait::LIMIT {
+        return None;
+    }
+    let now = evidence.snapshot.now.to_string();
+    create(update_records::before_accepting(records, cluster_version, target_verdict, AcceptedBy::Bridge, &now))
+}
+
+fn create(write: Option<RecordWrite>) -> Option<Step> {
+    match write? {
+        RecordWrite::Create(record) => Some(Step::Record(record)),
+        RecordWrite::Status { .. } | RecordWrite::Delete { .. } => None,
+    }
+}
+
+/// The update has begun.
+fn running(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
+    if !goal.wait {
+        return Step::End(Ending::Left { forced: owns_force(cluster_version) });
+    }
+    let failing = cluster_version.condition(condition::FAILING).filter(|found| found.status == ConditionStatus::True);
+    match failing {
+        Some(failing) if memory.failing_for >= FAILING => {
+            end(Ending::Failing(failing.message.clone()), cluster_version, evidence)
+        }
+        Some(_) | None => Step::Wait(Wait::Complete),
+    }
+}
+
+/// The update has completed: what is left to write down, and to take away.
+fn finish(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence, is_asked: bool) -> Step {
+    let is_ours = is_asked && owns_force(cluster_version);
+    if !evidence.operator
+        && let Some(step) = accounted(memory, cluster_version, evidence)
+    {
+        return step;
+    }
+    if is_ours {
+        let operators = others(&evidence.snapshot.cluster_operators);
+        match unforce::decide(cluster_version, &operators, &evidence.records, memory.began) {
+            None => {}
+            Some(Ok(removal)) if !evidence.operator => return Step::Unforce(removal),
+            Some(Ok(_)) => return Step::Wait(Wait::Operator),
+            Some(Err(reason)) if is_final(&reason) => return Step::End(Ending::Kept(reason)),
+            Some(Err(reason)) if goal.wait => return Step::Wait(Wait::Unforce(reason)),
+            Some(Err(_)) => return Step::End(Ending::Left { forced: true }),
+        }
+    }
+    end(Ending::Completed, cluster_version, Some(evidence))
+}
+
+/// No CVO waits for the ClusterOperator that an operator of ours has left behind.
+fn others(operators: &Source<Vec<ClusterOperator>>) -> Source<Vec<ClusterOperator>> {
+    let mut operators = operators.clone();
+    if let Source::Read(operators) = &mut operators {
+        operators.retain(|operator| operator.name != names::SELF);
+    }
+    operators
+}
+
+/// The record of the update that has completed, and how it ended.
+fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Option<Step> {
+    let now = evidence.snapshot.now.to_string();
+    match &evidence.records {
+        Source::Read(_) if memory.record_fails && memory.record_missing_for >= PATIENCE => None,
+        Source::Read(records) => {
+            let missing = update_records::of_history(records, cluster_version, memory.began, &now);
+            create(missing).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
+        }
+        Source::NotServed if !memory.shown => {
+            // The operator isn't there to have seen it begin; the history still holds what was accepted.
+            let began = Began { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
+            let RecordWrite::Create(mut record) = update_records::of_history(&[], cluster_version, began, &now)? else {
+                return None;
+            };
+            for write in update_records::follow(std::slice::from_ref(&*record), cluster_version) {
+                if let RecordWrite::Status { patch, .. } = write {
+                    record.status = serde_json::from_value(patch["status"].clone()).ok();
+                }
+            }
+            Some(Step::Show(record))
+        }
+        Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
+    }
+}
+
+/// Whether waiting doesn't change that.
+fn is_final(reason: &KeepReason) -> bool {
+    match reason {
+        KeepReason::SharedForce(_) | KeepReason::RequestChanged => true,
+        KeepReason::Invalid
+        | KeepReason::NotBegun
+        | KeepReason::NotCompleted
+        | KeepReason::NotDesired
+        | KeepReason::NotAccepted
+        | KeepReason::Progressing
+        | KeepReason::Failing
+        | KeepReason::OperatorsUnreadable
+        | KeepReason::OperatorUnhealthy(_)
+        | KeepReason::RecordsUnreadable
+        | KeepReason::RecordOpen => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

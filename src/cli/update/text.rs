@@ -1,0 +1,246 @@
+//! What a person reads. Nothing here decides anything.
+
+use std::time::Duration;
+
+use crate::{
+    api::{Condition, UpdateRecord},
+    cli::{
+        check::render::paragraph,
+        update::{
+            args::Args,
+            policy::PolicyState,
+            rights::Right,
+            steps::{Goal, Wait},
+        },
+    },
+    escape::escape,
+    gate::message,
+};
+
+/// How far this run has come, for what is said when it is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// Nothing was written.
+    Nothing,
+    /// The request was, or may have been.
+    Asked,
+    /// The force was, or may have been; or the policy that guards it.
+    Forced,
+    /// The update has completed.
+    Completed,
+}
+
+/// What is going to be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a write of its own")]
+pub struct Plan {
+    /// The request.
+    pub asks: bool,
+    /// The CVO may refuse it for overrides alone.
+    pub may_force: bool,
+    /// The force of an earlier run is there.
+    pub is_forced: bool,
+    /// An operator runs, and does the forcing.
+    pub operator: bool,
+    /// UpdateRecords are served.
+    pub records: bool,
+    /// The policy has to be created.
+    pub installs_policy: bool,
+    /// The policy was created by this command.
+    pub removes_policy: bool,
+    /// `--without-policy`, and none is installed.
+    pub is_unguarded: bool,
+}
+
+impl Plan {
+    /// Whether anything is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.asks && !self.may_force && !self.is_forced && !self.removes_policy
+    }
+}
+
+/// What a force without the policy risks.
+pub const UNGUARDED: &str = "Without the policy, nothing denies another target while the force is set: whatever a merge patch \
+     asks for then, a minor update too, is applied without any check, its signature included.";
+
+/// Above the writes, at a server.
+#[must_use]
+pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut item = |what: &str| paragraph(&mut text, "  ", &format!("* {what}"), width);
+    if plan.asks {
+        item(&format!("spec.desiredUpdate of ClusterVersion version, the whole of it: `{}`", goal.request.value));
+    }
+    if plan.operator {
+        item(
+            "Nothing else: the operator is running. It lets the update through where the cluster-version operator refuses \
+             it for overrides alone, and cleans up.",
+        );
+    } else if plan.may_force {
+        if plan.installs_policy {
+            item(
+                "If the cluster-version operator refuses that for overrides alone: ValidatingAdmissionPolicy upgrade-gate \
+                 and its binding, which deny any other target while the force is set.",
+            );
+        }
+        if plan.is_unguarded {
+            item(UNGUARDED);
+        }
+        if plan.records {
+            item("Then an UpdateRecord: what is accepted, and by whom.");
+        } else {
+            item("No UpdateRecord, as this cluster has no place for it: it is printed at the end.");
+        }
+        item(
+            "Then spec.desiredUpdate.force: true, for this release, by its digest, which the cluster-version operator has \
+             just verified. A force skips the preconditions, and the signature as well.",
+        );
+    }
+    if plan.is_forced || plan.may_force && !plan.operator {
+        let policy = if plan.installs_policy || plan.removes_policy { ", then the policy" } else { "" };
+        item(&format!("Once the update has completed, spec.desiredUpdate.force is removed again{policy}."));
+    } else if plan.removes_policy {
+        item("ValidatingAdmissionPolicy upgrade-gate and its binding, which an earlier run created, are removed.");
+    }
+    format!("\nTo be written to {}\n{text}", escape(server))
+}
+
+/// The question.
+pub const QUESTION: &str = "Write this? [y/N] ";
+
+/// The command that goes on, as it was typed.
+#[must_use]
+pub fn again(args: &Args) -> String {
+    let mut command = "upgrade-gate update".to_owned();
+    let mut add = |flag: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            command += &format!(" {flag} {}", quoted(value));
+        }
+    };
+    add("--to", args.to.as_deref());
+    add("--to-image", args.to_image.as_deref());
+    add("--context", args.cluster.context.as_deref());
+    for (flag, is_set) in [
+        ("--allow-explicit-upgrade", args.allow_explicit_upgrade),
+        ("--allow-not-recommended", args.allow_not_recommended),
+        ("--allow-upgrade-with-warnings", args.allow_upgrade_with_warnings),
+        ("--without-policy", args.without_policy),
+    ] {
+        if is_set {
+            command += &format!(" {flag}");
+        }
+    }
+    command
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
+    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// In what state the cluster is left, and what finishes the work.
+#[must_use]
+pub fn left(reached: Reached, name: &str, again: &str) -> String {
+    match reached {
+        Reached::Nothing => "nothing was written".to_owned(),
+        Reached::Asked => format!(
+            "{name} is asked for. `{again}` goes on from here; `oc adm upgrade --clear` withdraws the request as long as the \
+             update has not begun"
+        ),
+        Reached::Forced => format!(
+            "{name} is asked for, and upgrade-gate may have set its force. `{again}` goes on from here, and removes the \
+             force and the policy once the update has completed; so does `upgrade-gate cleanup --yes` then"
+        ),
+        Reached::Completed => format!(
+            "the update to {name} has completed. `{again}` or `upgrade-gate cleanup --yes` removes the force and the policy \
+             that may be left"
+        ),
+    }
+}
+
+/// Not waited for.
+#[must_use]
+pub fn left_running(name: &str, forced: bool, again: &str) -> String {
+    if forced {
+        format!(
+            "{name} is forced. Once the update has completed, remove the force with `{again} --wait`, or with \
+             `upgrade-gate cleanup --yes`. `oc adm upgrade` shows how far it is."
+        )
+    } else {
+        format!("{name} is accepted. `oc adm upgrade` shows how far it is.")
+    }
+}
+
+/// What is waited for, in a line.
+#[must_use]
+pub fn wait(wait: &Wait, name: &str) -> String {
+    match wait {
+        Wait::Answer => format!("Waiting for the cluster-version operator's answer to {name}"),
+        Wait::Policy => "Waiting for the API server to enforce the admission policy".to_owned(),
+        Wait::Record => "Waiting for up to a minute, as the UpdateRecord cannot be written".to_owned(),
+        Wait::Cvo => "Waiting for a cluster-version operator that renews its Lease".to_owned(),
+        Wait::Operator => format!("Waiting for the upgrade-gate operator to act on {name}"),
+        Wait::Begin => format!("Waiting for the update to {name} to begin"),
+        Wait::Complete => format!("Updating to {name}"),
+        Wait::Unforce(reason) => format!("{name} has completed; its force stays for now. {}", reason.message()),
+    }
+}
+
+/// A condition as `oc adm upgrade` shows it.
+#[must_use]
+pub fn condition(found: &Condition, width: usize) -> String {
+    let mut text = format!("{}={}\n\n", escape(&found.kind), found.status.as_str());
+    paragraph(&mut text, "  ", &format!("Reason: {}", escape(&found.reason)), width);
+    paragraph(&mut text, "  ", &format!("Message: {}", found.message), width);
+    text
+}
+
+/// Rights that are missing.
+#[must_use]
+pub fn missing_rights(rights: &[Right], policy_only: bool) -> String {
+    let list = rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "you lack these rights: {list}. Run this as a user who has them, such as a cluster administrator; nothing was written"
+    );
+    if policy_only {
+        format!("{text}. To go on without the admission policy, add --without-policy. {UNGUARDED}")
+    } else {
+        text
+    }
+}
+
+/// A policy that this command doesn't touch, and that doesn't guard.
+#[must_use]
+pub fn no_policy(state: &PolicyState) -> String {
+    let why = match state {
+        PolicyState::Unreadable(problem) => {
+            format!("the ValidatingAdmissionPolicy upgrade-gate cannot be read: {}", message::quote(problem))
+        }
+        PolicyState::Foreign | PolicyState::Settling | PolicyState::InForce { .. } | PolicyState::Missing { .. } => {
+            "a ValidatingAdmissionPolicy upgrade-gate, or a binding of that name, is \
+             installed that does not deny every such request: apply deploy/base/policy again"
+                .to_owned()
+        }
+    };
+    format!("{why}. To go on without it, add --without-policy. {UNGUARDED}")
+}
+
+/// The UpdateRecord that the cluster has no place for.
+#[must_use]
+pub fn record(yaml: &str, record: &UpdateRecord) -> String {
+    format!(
+        "# UpdateRecords are not served here. Keep this record of what was accepted for {}:\n{yaml}",
+        escape(&record.spec.to)
+    )
+}
+
+/// A duration as people say it.
+#[must_use]
+pub fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds / 60),
+    }
+}
