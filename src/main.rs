@@ -69,7 +69,10 @@ fn main() -> ExitCode {
             args.program = program().unwrap_or(args.program);
             answer(&args)
         }
-        Command::Update(args) => apply_update(&args),
+        Command::Update(mut args) => {
+            args.program = program().unwrap_or(args.program);
+            apply_update(&args)
+        }
         Command::History(args) => match history::run(&args) {
             Ok(text) => print(text.as_bytes(), ExitCode::SUCCESS),
             Err(error) => fail(NO_ANSWER, &error.to_string()),

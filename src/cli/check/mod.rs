@@ -11,7 +11,7 @@
 
 mod args;
 mod clusters;
-mod commands;
+pub(crate) mod commands;
 pub(crate) mod error;
 pub(crate) mod evidence;
 mod gate;

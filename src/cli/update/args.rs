@@ -67,6 +67,9 @@ pub struct Args {
     /// Where the cluster is, and as whom.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// What the person who runs this types to get here, such as `oc upgrade-gate`.
+    #[arg(skip = "upgrade-gate")]
+    pub program: String,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

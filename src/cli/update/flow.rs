@@ -9,7 +9,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     api::{ClusterVersion, ConditionStatus, HistoryState, UpdateRecord, names::condition},
     cli::{
-        check::{Report, render, terminal_width},
+        check::{Report, commands::Caller, render, terminal_width},
         update::{
             Ended,
             args::Args,
@@ -19,7 +19,7 @@ use crate::{
             request::{self, Allowed, Named, Refusal, Request},
             rights,
             steps::{self, Ending, Evidence, Goal, Memory, Step, Wait},
-            text::{self, Plan, Reached},
+            text::{self, Commands, Plan, Reached},
         },
     },
     controller::Signals,
@@ -62,6 +62,7 @@ pub struct Flow<'a> {
     memory: Memory,
     front: Front,
     reached: Reached,
+    commands: Commands,
     /// What is being updated to, for messages.
     name: String,
     waits: Option<(Wait, Instant)>,
@@ -80,6 +81,7 @@ impl<'a> Flow<'a> {
         let name = if named.version.is_empty() { &named.image } else { &named.version };
         Self {
             args,
+            commands: Commands::new(args),
             name: message::quote_name(name),
             named,
             cluster: Cluster::new(client, server),
@@ -121,7 +123,7 @@ impl<'a> Flow<'a> {
     }
 
     fn left(&self) -> String {
-        text::left(self.reached, &self.name, &text::again(self.args))
+        text::left(self.reached, &self.name, &self.commands)
     }
 
     async fn work(&mut self) -> Ended {
@@ -200,7 +202,7 @@ impl<'a> Flow<'a> {
         if !target_verdict.release.version.is_empty() {
             self.name = message::quote_name(&target_verdict.release.version);
         }
-        let mut text = report(&snapshot, &verdict);
+        let mut text = report(self.args, &snapshot, &verdict);
         if target_verdict.decision() == Decision::Blocked {
             self.display.line(text.trim_end());
             return Err(Ended::no(self.blocked(target_verdict)));
@@ -548,8 +550,7 @@ impl<'a> Flow<'a> {
     }
 
     fn end(&self, ending: Ending, cluster_version: &ClusterVersion) -> Ended {
-        let again = text::again(self.args);
-        let name = &self.name;
+        let (name, clear) = (&self.name, &self.commands.clear);
         match ending {
             Ending::Completed => {
                 let verified = cluster_version.history().first().is_none_or(|front| front.verified);
@@ -567,25 +568,25 @@ impl<'a> Flow<'a> {
                 reason.message()
             )),
             Ending::Left { forced } => {
-                self.display.line(&text::left_running(name, forced, &again));
+                self.display.line(&text::left_running(name, forced, &self.commands));
                 Ended::done()
             }
             Ending::Refused(found) => {
                 self.display.line(&format!("\n{}", text::condition(&found, terminal_width()).trim_end()));
                 Ended::no(format!(
                     "the cluster-version operator refuses {name}, as said above. The request stays; \
-                     `oc adm upgrade --clear` withdraws it"
+                     `{clear}` withdraws it"
                 ))
             }
             Ending::NotForced(reason) => Ended::no(format!(
                 "the cluster-version operator refuses {name}, and it is not forced: {} The request stays; \
-                 `oc adm upgrade --clear` withdraws it",
+                 `{clear}` withdraws it",
                 reason.message()
             )),
             Ending::OperatorIdle => Ended::unknown(format!(
                 "the upgrade-gate operator is running, and has not let {name} through within {}; its log says why \
                  (oc -n openshift-upgrade-gate logs deployment/upgrade-gate). The request stays; \
-                 `oc adm upgrade --clear` withdraws it",
+                 `{clear}` withdraws it",
                 text::span(steps::OPERATOR)
             )),
             Ending::Overtaken => Ended::no(format!(
@@ -613,8 +614,9 @@ fn is_refused(cluster_version: &ClusterVersion) -> bool {
 }
 
 /// The verdict, as `check` shows it.
-fn report(snapshot: &Snapshot, verdict: &Verdict) -> String {
-    let mut report = Report::new(&snapshot.cluster_version, verdict, Vec::new());
+fn report(args: &Args, snapshot: &Snapshot, verdict: &Verdict) -> String {
+    let caller = Caller::new(&args.program, Some(&args.cluster));
+    let mut report = Report::new(snapshot, verdict, Vec::new(), None, &caller);
     // The command to type is this one.
     report.targets.iter_mut().for_each(|target| target.named = false);
     render::table(&report, terminal_width())

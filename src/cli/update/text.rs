@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::{
     api::{Condition, UpdateRecord},
     cli::{
-        check::render::paragraph,
+        check::{
+            commands::{Caller, quote},
+            render::paragraph,
+        },
         update::{
             args::Args,
             policy::PolicyState,
@@ -109,64 +112,72 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
 /// The question.
 pub const QUESTION: &str = "Write this? [y/N] ";
 
-/// The command that goes on, as it was typed.
-#[must_use]
-pub fn again(args: &Args) -> String {
-    let mut command = "upgrade-gate update".to_owned();
-    let mut add = |flag: &str, value: Option<&str>| {
-        if let Some(value) = value {
-            command += &format!(" {flag} {}", quoted(value));
-        }
-    };
-    add("--to", args.to.as_deref());
-    add("--to-image", args.to_image.as_deref());
-    add("--context", args.cluster.context.as_deref());
-    for (flag, is_set) in [
-        ("--allow-explicit-upgrade", args.allow_explicit_upgrade),
-        ("--allow-not-recommended", args.allow_not_recommended),
-        ("--allow-upgrade-with-warnings", args.allow_upgrade_with_warnings),
-        ("--without-policy", args.without_policy),
-    ] {
-        if is_set {
-            command += &format!(" {flag}");
-        }
-    }
-    command
+/// What a person types next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commands {
+    /// This very command, which goes on.
+    pub again: String,
+    /// Withdraws a request that hasn't begun.
+    pub clear: String,
+    /// Removes what is left.
+    pub cleanup: String,
 }
 
-/// For a shell.
-fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
-    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+impl Commands {
+    /// For this program, and the cluster that it was run for.
+    #[must_use]
+    pub fn new(args: &Args) -> Self {
+        let caller = Caller::new(&args.program, Some(&args.cluster));
+        let mut again = "update".to_owned();
+        for (flag, value) in [("--to", &args.to), ("--to-image", &args.to_image)] {
+            if let Some(value) = value {
+                again += &format!(" {flag} {}", quote(value));
+            }
+        }
+        for (flag, is_set) in [
+            ("--allow-explicit-upgrade", args.allow_explicit_upgrade),
+            ("--allow-not-recommended", args.allow_not_recommended),
+            ("--allow-upgrade-with-warnings", args.allow_upgrade_with_warnings),
+            ("--without-policy", args.without_policy),
+        ] {
+            if is_set {
+                again += &format!(" {flag}");
+            }
+        }
+        Self {
+            again: caller.upgrade_gate(&again),
+            clear: caller.oc("adm upgrade --clear"),
+            cleanup: caller.upgrade_gate("cleanup --yes"),
+        }
+    }
 }
 
 /// In what state the cluster is left, and what finishes the work.
 #[must_use]
-pub fn left(reached: Reached, name: &str, again: &str) -> String {
+pub fn left(reached: Reached, name: &str, Commands { again, clear, cleanup }: &Commands) -> String {
     match reached {
         Reached::Nothing => "nothing was written".to_owned(),
         Reached::Asked => format!(
-            "{name} is asked for. `{again}` goes on from here; `oc adm upgrade --clear` withdraws the request as long as the \
-             update has not begun"
+            "{name} is asked for. `{again}` goes on from here; `{clear}` withdraws the request as long as the update has not \
+             begun"
         ),
         Reached::Forced => format!(
-            "{name} is asked for, and upgrade-gate may have set its force. `{again}` goes on from here, and removes the \
-             force and the policy once the update has completed; so does `upgrade-gate cleanup --yes` then"
+            "{name} is asked for, and its force may be set. `{again}` goes on from here, and removes the force and the policy \
+             once the update has completed; so does `{cleanup}` then"
         ),
         Reached::Completed => format!(
-            "the update to {name} has completed. `{again}` or `upgrade-gate cleanup --yes` removes the force and the policy \
-             that may be left"
+            "the update to {name} has completed. `{again}` or `{cleanup}` removes the force and the policy that may be left"
         ),
     }
 }
 
 /// Not waited for.
 #[must_use]
-pub fn left_running(name: &str, forced: bool, again: &str) -> String {
+pub fn left_running(name: &str, forced: bool, Commands { again, cleanup, .. }: &Commands) -> String {
     if forced {
         format!(
-            "{name} is forced. Once the update has completed, remove the force with `{again} --wait`, or with \
-             `upgrade-gate cleanup --yes`. `oc adm upgrade` shows how far it is."
+            "{name} is forced. Once the update has completed, remove the force with `{again} --wait`, or with `{cleanup}`. \
+             `oc adm upgrade` shows how far it is."
         )
     } else {
         format!("{name} is accepted. `oc adm upgrade` shows how far it is.")
