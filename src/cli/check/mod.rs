@@ -16,7 +16,7 @@ pub(crate) mod error;
 pub(crate) mod evidence;
 mod gate;
 pub(crate) mod live;
-mod now;
+pub(crate) mod now;
 pub(crate) mod render;
 mod report;
 

@@ -29,6 +29,7 @@ After an interruption, the same command goes on where it stopped.";
 /// Nothing has to be deployed. It shows the verdict of check and what it is going to write, and asks. Minor and major
 /// updates that a risk blocks are not written.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Version to update to, one that the cluster offers. VERSION@sha256:… names its digest as well

@@ -9,29 +9,22 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     api::{ClusterVersion, ConditionStatus, HistoryState, UpdateRecord, names::condition},
     cli::{
-        check::{Report, commands::Caller, render, terminal_width},
+        check::{render, terminal_width},
         update::{
             Ended,
             args::Args,
             cluster::{Cluster, Failure},
-            policy::PolicyState,
+            ending::{Run, no_answer},
+            judge::{Judged, judge, obstacle},
             progress::{self, Display, Progress},
-            request::{self, Allowed, Named, Refusal, Request},
-            rights,
+            request::Named,
             steps::{self, Ending, Evidence, Goal, Memory, Step, Wait},
             text::{self, Commands, Plan, Reached},
         },
     },
     controller::Signals,
-    gate::{
-        Decision, Snapshot, Source, TargetVerdict, UpdateType, Verdict, evaluate, message,
-        request::{Standing, standing, word},
-    },
-    plan::{
-        bridge::skip_reason::SkipReason,
-        front::Front,
-        role::{CvoLease, owns_force},
-    },
+    gate::{Source, message, request::word},
+    plan::front::Front,
 };
 
 /// How soon to look again while something has just happened.
@@ -44,14 +37,6 @@ const LATER: Duration = Duration::from_secs(2);
 const RECENT: Duration = Duration::from_secs(5);
 /// How often a write may fail because the object has changed, one after the other.
 const CONFLICTS: u32 = 20;
-
-/// What was judged and shown.
-struct Judged {
-    goal: Goal,
-    resource_version: String,
-    text: String,
-    plan: Plan,
-}
 
 /// One run.
 pub struct Flow<'a> {
@@ -123,17 +108,45 @@ impl<'a> Flow<'a> {
     }
 
     fn left(&self) -> String {
-        text::left(self.reached, &self.name, &self.commands)
+        self.run_so_far().left()
+    }
+
+    fn run_so_far(&self) -> Run<'_> {
+        let server = self.cluster.server();
+        Run { name: &self.name, server, reached: self.reached, commands: &self.commands }
+    }
+
+    fn end(&self, ending: Ending, cluster_version: &ClusterVersion) -> Ended {
+        let (text, ended) = self.run_so_far().end(ending, cluster_version, terminal_width());
+        if !text.is_empty() {
+            self.display.line(&text);
+        }
+        ended
+    }
+
+    fn judge(&mut self, evidence: &Evidence) -> Result<Judged, Ended> {
+        match judge(self.args, &self.named, evidence, self.cluster.server()) {
+            Ok(judged) => {
+                self.name.clone_from(&judged.name);
+                Ok(judged)
+            }
+            Err(stop) => {
+                if !stop.text.is_empty() {
+                    self.display.line(&stop.text);
+                }
+                Err(stop.ended)
+            }
+        }
     }
 
     async fn work(&mut self) -> Ended {
-        match self.try_work().await {
+        match Box::pin(self.try_work()).await {
             Ok(ended) | Err(ended) => ended,
         }
     }
 
     async fn try_work(&mut self) -> Result<Ended, Ended> {
-        let evidence = self.cluster.look(now()).await.map_err(|failure| self.unreachable(failure))?;
+        let evidence = self.cluster.look(now()).await.map_err(|failure| no_answer(self.cluster.server(), failure))?;
         let mut judged = self.judge(&evidence)?;
         self.remember(&evidence.snapshot.cluster_version, Some(&evidence.records));
         self.memory.old_word = word(&evidence.snapshot.cluster_version).cloned();
@@ -141,7 +154,7 @@ impl<'a> Flow<'a> {
         if judged.plan.is_empty() && !self.is_watched(&judged.goal, &evidence) {
             return Ok(self.nothing_to_do(&judged.goal, &evidence));
         }
-        self.check_rights(&judged.plan, &evidence).await?;
+        obstacle(self.args, &judged.plan, &evidence, self.cluster.client()).await?;
         if self.args.dry_run {
             self.display.line("\nNothing was written (--dry-run).");
             return Ok(Ended::done());
@@ -183,95 +196,11 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// The verdict, and what will be written.
-    fn judge(&mut self, evidence: &Evidence) -> Result<Judged, Ended> {
-        let cluster_version = &evidence.snapshot.cluster_version;
-        let allowed = Allowed::from(self.args);
-        let refused = |refusal| match refusal {
-            Refusal::Usage(text) => Ended::unknown(text),
-            Refusal::Cluster(text) => Ended::no(text),
-        };
-        let request = request::request(cluster_version, &self.named, allowed).map_err(refused)?;
-        let is_going_on =
-            request.is_current(cluster_version) || (request.is_asked(cluster_version) && owns_force(cluster_version));
-        let warnings =
-            if is_going_on { Vec::new() } else { request::warnings(cluster_version, allowed).map_err(refused)? };
-        let snapshot = Snapshot { targets: vec![request.target()], ..evidence.snapshot.clone() };
-        let verdict = evaluate(&snapshot);
-        let Some(target_verdict) = verdict.targets.first() else { return Err(Ended::unknown("nothing was judged")) };
-        if !target_verdict.release.version.is_empty() {
-            self.name = message::quote_name(&target_verdict.release.version);
-        }
-        let mut text = report(self.args, &snapshot, &verdict);
-        if target_verdict.decision() == Decision::Blocked {
-            self.display.line(text.trim_end());
-            return Err(Ended::no(self.blocked(target_verdict)));
-        }
-        for warning in request
-            .warnings
-            .iter()
-            .map(|warning| format!("Warning: {warning}."))
-            .chain(warnings.iter().map(|warning| format!("Warning: --allow-upgrade-with-warnings: {warning}")))
-        {
-            render::paragraph(&mut text, "", &warning, terminal_width());
-        }
-        let plan = self.plan(&request, target_verdict, evidence);
-        let goal = Goal {
-            request,
-            wait: self.args.wait.unwrap_or_else(|| std::io::stdout().is_terminal()),
-            without_policy: self.args.without_policy,
-        };
-        if !plan.is_empty() {
-            text += &text::plan(&plan, &goal, self.cluster.server(), terminal_width());
-        }
-        let resource_version = cluster_version.metadata.resource_version.clone();
-        Ok(Judged { goal, resource_version, text: text.trim_end().to_owned(), plan })
-    }
-
-    fn blocked(&self, target_verdict: &TargetVerdict) -> String {
-        let hint = match target_verdict.update_type {
-            UpdateType::Unknown if self.named.version.is_empty() => {
-                "; nothing on this cluster knows which version that image is: name it with --to VERSION as well"
-            }
-            _ => "",
-        };
-        format!("{} is blocked, as said above{hint}; nothing was written", self.name)
-    }
-
-    fn plan(&self, request: &Request, target_verdict: &TargetVerdict, evidence: &Evidence) -> Plan {
-        let cluster_version = &evidence.snapshot.cluster_version;
-        let is_begun = request.is_in_front(cluster_version) && request.is_current(cluster_version);
-        let is_asked = request.is_asked(cluster_version);
-        let is_forced = is_asked && owns_force(cluster_version);
-        let stays_within = matches!(target_verdict.update_type, UpdateType::Patch | UpdateType::Rollback);
-        let may_force = !is_begun
-            && !(is_asked && cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force))
-            && stays_within
-            && cluster_version.unmanaged_overrides().next().is_some()
-            && (refuses_patches(cluster_version) || is_refused(cluster_version));
-        let is_missing = matches!(evidence.policy, PolicyState::Missing { .. });
-        let is_in_force = matches!(evidence.policy, PolicyState::InForce { .. });
-        let forces = may_force && !evidence.operator;
-        Plan {
-            asks: !is_begun && !is_asked,
-            may_force,
-            is_forced,
-            operator: evidence.operator,
-            records: evidence.records != Source::NotServed,
-            installs_policy: forces && is_missing && !self.args.without_policy,
-            removes_policy: evidence.policy.is_created_here(),
-            is_unguarded: forces && !is_in_force && self.args.without_policy,
-        }
-    }
-
     /// Whether there is something to watch, though nothing is written.
     fn is_watched(&self, goal: &Goal, evidence: &Evidence) -> bool {
         let cluster_version = &evidence.snapshot.cluster_version;
-        match steps::next(goal, &self.memory, cluster_version, Some(evidence)) {
-            Step::End(_) => false,
-            Step::Close | Step::Record(_) | Step::Show(_) => false,
-            _ => true,
-        }
+        let step = steps::next(goal, &self.memory, cluster_version, Some(evidence));
+        !matches!(step, Step::End(_) | Step::Close | Step::Record(_) | Step::Show(_))
     }
 
     fn nothing_to_do(&self, goal: &Goal, evidence: &Evidence) -> Ended {
@@ -283,41 +212,6 @@ impl<'a> Flow<'a> {
             }
             Step::End(ending) => self.end(ending, cluster_version),
             _ => Ended::done(),
-        }
-    }
-
-    /// What is missing is said before anything is written.
-    async fn check_rights(&self, plan: &Plan, evidence: &Evidence) -> Result<(), Ended> {
-        let forces = plan.may_force && !plan.operator;
-        if plan.asks && evidence.cvo != CvoLease::Fresh && !plan.operator && evidence.cvo != CvoLease::Unknown {
-            return Err(Ended::unknown(format!("{} Nothing was written.", SkipReason::NoCvo.message())));
-        }
-        let mut needed = Vec::new();
-        if plan.asks || forces || plan.is_forced {
-            needed.extend(rights::ASK);
-        }
-        if forces || plan.is_forced {
-            needed.extend(rights::FORCE);
-            if plan.records {
-                needed.extend(rights::RECORD);
-            }
-        }
-        let missing = rights::missing(self.cluster.client(), &needed).await;
-        if !missing.is_empty() {
-            return Err(Ended::unknown(text::missing_rights(&missing, false)));
-        }
-        if !forces || self.args.without_policy {
-            return Ok(());
-        }
-        if plan.installs_policy || matches!(evidence.policy, PolicyState::Unreadable(_)) {
-            let missing = rights::missing(self.cluster.client(), &rights::POLICY).await;
-            if !missing.is_empty() {
-                return Err(Ended::unknown(text::missing_rights(&missing, true)));
-            }
-        }
-        match &evidence.policy {
-            PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&evidence.policy))),
-            PolicyState::InForce { .. } | PolicyState::Settling | PolicyState::Missing { .. } => Ok(()),
         }
     }
 
@@ -346,7 +240,7 @@ impl<'a> Flow<'a> {
         if !is_as_shown {
             self.display.line("\nThe cluster has changed meanwhile.");
             self.display.line(&judged.text);
-            self.check_rights(&judged.plan, evidence).await?;
+            obstacle(self.args, &judged.plan, evidence, self.cluster.client()).await?;
             self.confirm(&judged.plan).await?;
         }
         let before = self.reached;
@@ -424,7 +318,7 @@ impl<'a> Flow<'a> {
             Err(Failure::Conflict(problem)) => {
                 self.conflicts += 1;
                 if self.conflicts > CONFLICTS {
-                    return Err(self.failed(step, &problem));
+                    return Err(self.run_so_far().failed(step, &problem));
                 }
                 tokio::time::sleep(SOON).await;
                 Ok(())
@@ -434,47 +328,9 @@ impl<'a> Flow<'a> {
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
             }
-            Err(Failure::Refused { problem, .. }) => Err(self.failed(step, &problem)),
+            Err(Failure::Refused { problem, .. }) => Err(self.run_so_far().failed(step, &problem)),
             Err(failure @ Failure::Lost(_)) => self.lost(failure).await,
         }
-    }
-
-    fn failed(&self, step: &Step, problem: &str) -> Ended {
-        let what = match step {
-            Step::Ask => "asking for the update",
-            Step::InstallPolicy => "creating the ValidatingAdmissionPolicy upgrade-gate",
-            Step::Record(_) | Step::Close | Step::Show(_) => "writing the UpdateRecord",
-            Step::Force(_) => "setting the force",
-            Step::Unforce(_) => "removing the force",
-            Step::RemovePolicy => "removing the ValidatingAdmissionPolicy upgrade-gate",
-            Step::Look | Step::Wait(_) | Step::End(_) => "reading the cluster",
-        };
-        let is_denied = problem.contains("ValidatingAdmissionPolicy") || problem.contains("admission webhook");
-        let error = format!("{}: {what}: {}; {}", self.cluster.server(), message::quote(problem), self.left());
-        if is_denied { Ended::no(error) } else { Ended::unknown(error) }
-    }
-
-    fn unreachable(&self, failure: Failure) -> Ended {
-        let server = self.cluster.server();
-        Ended::unknown(match failure {
-            Failure::Lost(problem) => {
-                format!(
-                    "{server} can't be reached: {problem}; check the network and the kubeconfig; nothing was written"
-                )
-            }
-            Failure::Conflict(problem) | Failure::Refused { code: 0, problem } => {
-                format!("{server}: {problem}; nothing was written")
-            }
-            Failure::Refused { code: 401, problem } => format!("{server}: {problem}; log in to it again"),
-            Failure::Refused { code: 404, problem } => format!(
-                "{server} has no ClusterVersion: {problem}; name the context of an OpenShift cluster with --context"
-            ),
-            Failure::Refused { problem, .. } => {
-                format!(
-                    "{server} refuses to get clusterversions.config.openshift.io \"version\": {problem}; ask for a role that may get it"
-                )
-            }
-        })
     }
 
     /// Tries again for as long as the arguments say: while a cluster updates, its API servers restart.
@@ -548,78 +404,6 @@ impl<'a> Flow<'a> {
             self.memory.record_fails = false;
         }
     }
-
-    fn end(&self, ending: Ending, cluster_version: &ClusterVersion) -> Ended {
-        let (name, clear) = (&self.name, &self.commands.clear);
-        match ending {
-            Ending::Completed => {
-                let verified = cluster_version.history().first().is_none_or(|front| front.verified);
-                if !verified && self.reached >= Reached::Forced {
-                    self.display.line(
-                        "Warning: the signature of the release could not be verified when it was applied \
-                         (status.history[0].verified is false).",
-                    );
-                }
-                self.display.line(&format!("Done: the cluster runs {name}."));
-                Ended::done()
-            }
-            Ending::Kept(reason) => Ended::no(format!(
-                "the update to {name} has completed, but spec.desiredUpdate.force stays. {}",
-                reason.message()
-            )),
-            Ending::Left { forced } => {
-                self.display.line(&text::left_running(name, forced, &self.commands));
-                Ended::done()
-            }
-            Ending::Refused(found) => {
-                self.display.line(&format!("\n{}", text::condition(&found, terminal_width()).trim_end()));
-                Ended::no(format!(
-                    "the cluster-version operator refuses {name}, as said above. The request stays; \
-                     `{clear}` withdraws it"
-                ))
-            }
-            Ending::NotForced(reason) => Ended::no(format!(
-                "the cluster-version operator refuses {name}, and it is not forced: {} The request stays; \
-                 `{clear}` withdraws it",
-                reason.message()
-            )),
-            Ending::OperatorIdle => Ended::unknown(format!(
-                "the upgrade-gate operator is running, and has not let {name} through within {}; its log says why \
-                 (oc -n openshift-upgrade-gate logs deployment/upgrade-gate). The request stays; \
-                 `{clear}` withdraws it",
-                text::span(steps::OPERATOR)
-            )),
-            Ending::Overtaken => Ended::no(format!(
-                "somebody else has changed spec.desiredUpdate: it doesn't ask for {name} any more. `oc adm upgrade` shows \
-                 what the cluster does"
-            )),
-            Ending::Failing(why) => Ended::no(format!(
-                "the update to {name} has been failing for {}: {}. Fix that; {}",
-                text::span(steps::FAILING),
-                message::quote(&why),
-                self.left()
-            )),
-        }
-    }
-}
-
-/// A CVO up to 4.21 refuses patch updates while overrides are set.
-fn refuses_patches(cluster_version: &ClusterVersion) -> bool {
-    semver::Version::parse(&cluster_version.desired().version)
-        .is_ok_and(|current| (current.major, current.minor) <= (4, 21))
-}
-
-fn is_refused(cluster_version: &ClusterVersion) -> bool {
-    word(cluster_version).is_some_and(|word| standing(word) == Standing::RefusedForOverrides)
-}
-
-/// The verdict, as `check` shows it.
-fn report(args: &Args, snapshot: &Snapshot, verdict: &Verdict) -> String {
-    let caller = Caller::new(&args.program, Some(&args.cluster));
-    let mut report = Report::new(snapshot, verdict, Vec::new(), None, &caller);
-    // The command to type is this one.
-    report.targets.iter_mut().for_each(|target| target.named = false);
-    render::table(&report, terminal_width())
 }
 
 fn show(display: &Display, record: &UpdateRecord) {

@@ -1,9 +1,10 @@
 //! `upgrade-gate update`: what `oc adm upgrade` does, plus the bridge, with the user's own rights and nothing deployed.
 //!
 //! ```text
+//! judge      what is shown before anything is written
 //! request    what the arguments mean on this cluster, and what oc refuses on the client   pure
 //! steps      what comes next, from what is seen                                           pure
-//! text       what a person reads                                                          pure
+//! text, ending   what a person reads                                                      pure
 //! cluster    reads and writes
 //! policy     the admission policy that guards the force
 //! rights     what the user may do
@@ -13,7 +14,9 @@
 
 mod args;
 mod cluster;
+mod ending;
 mod flow;
+mod judge;
 pub(crate) mod policy;
 mod progress;
 mod request;
@@ -76,5 +79,5 @@ pub async fn run(args: &Args, client: Client, server: String) -> Ended {
         Ok(named) => named,
         Err(refusal) => return Ended::unknown(refusal.to_string()),
     };
-    flow::Flow::new(args, named, client, server).run().await
+    Box::pin(flow::Flow::new(args, named, client, server).run()).await
 }

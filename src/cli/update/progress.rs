@@ -90,14 +90,13 @@ impl Display {
 
     /// Asks a question on standard error: true for yes.
     pub async fn ask(&self, question: &str, answer: impl Future<Output = Result<String, RecvError>>) -> bool {
-        let draws = self.bar.as_ref().map(|bar| {
+        if let Some(bar) = &self.bar {
             bar.disable_steady_tick();
             bar.set_draw_target(ProgressDrawTarget::hidden());
-            bar
-        });
+        }
         let _ = write!(anstream::stderr(), "\n{question}").and_then(|()| std::io::stderr().flush());
         let answer = answer.await.unwrap_or_default();
-        if let Some(bar) = draws {
+        if let Some(bar) = &self.bar {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
             bar.enable_steady_tick(TICK);
         }

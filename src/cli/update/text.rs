@@ -131,7 +131,7 @@ impl Commands {
         let mut again = "update".to_owned();
         for (flag, value) in [("--to", &args.to), ("--to-image", &args.to_image)] {
             if let Some(value) = value {
-                again += &format!(" {flag} {}", quote(value));
+                again.extend([" ", flag, " ", &quote(value)]);
             }
         }
         for (flag, is_set) in [
@@ -141,7 +141,7 @@ impl Commands {
             ("--without-policy", args.without_policy),
         ] {
             if is_set {
-                again += &format!(" {flag}");
+                again.extend([" ", flag]);
             }
         }
         Self {

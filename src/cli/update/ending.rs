@@ -1,0 +1,125 @@
+//! How a run ends: what is printed, the exit code, and what to do next. Pure.
+
+use crate::{
+    api::ClusterVersion,
+    cli::update::{
+        Ended,
+        cluster::Failure,
+        steps::{self, Ending, Step},
+        text::{self, Commands, Reached},
+    },
+    gate::message,
+};
+
+/// What is known of the run.
+pub struct Run<'a> {
+    /// What is updated to.
+    pub name: &'a str,
+    /// The cluster's address.
+    pub server: &'a str,
+    /// How far it has come.
+    pub reached: Reached,
+    /// What a person types next.
+    pub commands: &'a Commands,
+}
+
+const UNVERIFIED: &str = "Warning: the signature of the release could not be verified when it was applied \
+     (status.history[0].verified is false).\n";
+
+impl Run<'_> {
+    /// In what state the cluster is left.
+    #[must_use]
+    pub fn left(&self) -> String {
+        text::left(self.reached, self.name, self.commands)
+    }
+
+    /// What is printed, and how it ends.
+    #[must_use]
+    pub fn end(&self, ending: Ending, cluster_version: &ClusterVersion, width: usize) -> (String, Ended) {
+        let (name, clear) = (self.name, &self.commands.clear);
+        let no = |why: String| (String::new(), Ended::no(why));
+        let stays = format!("The request stays; `{clear}` withdraws it");
+        match ending {
+            Ending::Completed => {
+                let is_verified = cluster_version.history().first().is_none_or(|front| front.verified);
+                let warning = if is_verified || self.reached < Reached::Forced { "" } else { UNVERIFIED };
+                (format!("{warning}Done: the cluster runs {name}."), Ended::done())
+            }
+            Ending::Kept(reason) => no(format!(
+                "the update to {name} has completed, but spec.desiredUpdate.force stays. {}",
+                reason.message()
+            )),
+            Ending::Left { forced } => (text::left_running(name, forced, self.commands), Ended::done()),
+            Ending::Refused(found) => (
+                format!("\n{}", text::condition(&found, width).trim_end()),
+                Ended::no(format!("the cluster-version operator refuses {name}, as said above. {stays}")),
+            ),
+            Ending::NotForced(reason) => no(format!(
+                "the cluster-version operator refuses {name}, and it is not forced: {} {stays}",
+                reason.message()
+            )),
+            Ending::OperatorIdle => {
+                let why = format!(
+                    "the upgrade-gate operator is running, and has not let {name} through within {}; its log says why \
+                     (oc -n openshift-upgrade-gate logs deployment/upgrade-gate). {stays}",
+                    text::span(steps::OPERATOR)
+                );
+                (String::new(), Ended::unknown(why))
+            }
+            Ending::Overtaken => no(format!(
+                "somebody else has changed spec.desiredUpdate: it doesn't ask for {name} any more. `oc adm upgrade` shows \
+                 what the cluster does"
+            )),
+            Ending::Failing(why) => no(format!(
+                "the update to {name} has been failing for {}: {}. Fix that; {}",
+                text::span(steps::FAILING),
+                message::quote(&why),
+                self.left()
+            )),
+        }
+    }
+
+    /// A write that the API server refuses.
+    #[must_use]
+    pub fn failed(&self, step: &Step, problem: &str) -> Ended {
+        let what = match step {
+            Step::Ask => "asking for the update",
+            Step::InstallPolicy => "creating the ValidatingAdmissionPolicy upgrade-gate",
+            Step::Record(_) | Step::Close | Step::Show(_) => "writing the UpdateRecord",
+            Step::Force(_) => "setting the force",
+            Step::Unforce(_) => "removing the force",
+            Step::RemovePolicy => "removing the ValidatingAdmissionPolicy upgrade-gate",
+            Step::Look | Step::Wait(_) | Step::End(_) => "reading the cluster",
+        };
+        let is_denied = ["ValidatingAdmissionPolicy '", "admission webhook"].iter().any(|by| problem.contains(by));
+        let error = format!("{}: {what}: {}; {}", self.server, message::quote(problem), self.left());
+        if is_denied { Ended::no(error) } else { Ended::unknown(error) }
+    }
+}
+
+/// The cluster can't be read at the start.
+#[must_use]
+pub fn no_answer(server: &str, failure: Failure) -> Ended {
+    const NOTHING: &str = "nothing was written";
+    let quote = |problem: &str| message::quote(problem);
+    Ended::unknown(match failure {
+        Failure::Lost(problem) => {
+            format!("{server} can't be reached: {}; check the network and the kubeconfig; {NOTHING}", quote(&problem))
+        }
+        Failure::Conflict(problem) | Failure::Refused { code: 0, problem } => {
+            format!("{server}: {}; {NOTHING}", quote(&problem))
+        }
+        Failure::Refused { code: 401, problem } => {
+            format!("{server}: {}; log in to it again; {NOTHING}", quote(&problem))
+        }
+        Failure::Refused { code: 404, problem } => format!(
+            "{server} has no ClusterVersion: {}; name the context of an OpenShift cluster with --context; {NOTHING}",
+            quote(&problem)
+        ),
+        Failure::Refused { problem, .. } => format!(
+            "{server} refuses to get clusterversions.config.openshift.io \"version\": {}; run this as a user who may get and \
+             patch it; {NOTHING}",
+            quote(&problem)
+        ),
+    })
+}

@@ -1,0 +1,185 @@
+//! What is shown before anything is written: the verdict of `check` on the target, and what the command is going to write.
+
+use std::io::IsTerminal as _;
+
+use kube::Client;
+
+use crate::{
+    cli::{
+        check::{
+            Report,
+            commands::Caller,
+            now::{is_refused_for_overrides, refuses_patches},
+            render, terminal_width,
+        },
+        update::{
+            Ended,
+            args::Args,
+            policy::PolicyState,
+            request::{self, Allowed, Named, Refusal, Request},
+            rights,
+            steps::{Evidence, Goal},
+            text::{self, Plan},
+        },
+    },
+    gate::{Decision, Snapshot, Source, TargetVerdict, UpdateType, Verdict, evaluate, message},
+    plan::{
+        bridge::skip_reason::SkipReason,
+        role::{CvoLease, owns_force},
+    },
+};
+
+/// What was judged and shown.
+pub struct Judged {
+    /// What is to be done.
+    pub goal: Goal,
+    /// The ClusterVersion that was judged.
+    pub resource_version: String,
+    /// Verdict and writes, as shown.
+    pub text: String,
+    /// The writes.
+    pub plan: Plan,
+    /// What is updated to, for messages.
+    pub name: String,
+}
+
+/// Nothing is written.
+pub struct Stop {
+    /// What is shown before that is said.
+    pub text: String,
+    /// Why.
+    pub ended: Ended,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        let ended = match refusal {
+            Refusal::Usage(text) => Ended::unknown(text),
+            Refusal::Cluster(text) => Ended::no(format!("{text}; nothing was written")),
+        };
+        Self { text: String::new(), ended }
+    }
+}
+
+/// Judges what the arguments name, on the cluster as it was seen.
+pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> Result<Judged, Stop> {
+    let cluster_version = &evidence.snapshot.cluster_version;
+    let allowed = Allowed::from(args);
+    let request = request::request(cluster_version, named, allowed)?;
+    let is_going_on =
+        request.is_current(cluster_version) || (request.is_asked(cluster_version) && owns_force(cluster_version));
+    let busy = if is_going_on { Vec::new() } else { request::warnings(cluster_version, allowed)? };
+    let snapshot = Snapshot { targets: vec![request.target()], ..evidence.snapshot.clone() };
+    let mut verdict = evaluate(&snapshot);
+    let mut text = report(args, &snapshot, &verdict);
+    let target_verdict = verdict.targets.swap_remove(0);
+    let name = name(&target_verdict);
+    if target_verdict.decision() == Decision::Blocked {
+        let ended =
+            Ended::no(format!("{name} is blocked, as said above{}; nothing was written", hint(&target_verdict)));
+        return Err(Stop { text: text.trim_end().to_owned(), ended });
+    }
+    let of_flags = request.warnings.iter().map(|warning| format!("\nWarning: {warning}."));
+    let of_busy = busy.iter().map(|warning| format!("\nWarning: --allow-upgrade-with-warnings: {warning}"));
+    for warning in of_flags.chain(of_busy) {
+        render::paragraph(&mut text, "", &warning, terminal_width());
+    }
+    let plan = plan(args, &request, &target_verdict, evidence);
+    let wait = args.wait.unwrap_or_else(|| std::io::stdout().is_terminal());
+    let goal = Goal { request, wait, without_policy: args.without_policy };
+    if !plan.is_empty() {
+        text += &text::plan(&plan, &goal, server, terminal_width());
+    }
+    let resource_version = cluster_version.metadata.resource_version.clone();
+    Ok(Judged { goal, resource_version, text: text.trim_end().to_owned(), plan, name })
+}
+
+fn name(target_verdict: &TargetVerdict) -> String {
+    let release = &target_verdict.release;
+    message::quote_name(if release.version.is_empty() { &release.image } else { &release.version })
+}
+
+fn hint(target_verdict: &TargetVerdict) -> &'static str {
+    match target_verdict.update_type {
+        UpdateType::Unknown if target_verdict.release.version.is_empty() => {
+            "; nothing on this cluster knows which version that image is: name it with --to VERSION as well"
+        }
+        UpdateType::Patch
+        | UpdateType::Minor
+        | UpdateType::Major
+        | UpdateType::Rollback
+        | UpdateType::Downgrade
+        | UpdateType::Same
+        | UpdateType::Unknown => "",
+    }
+}
+
+/// The verdict, as `check` shows it.
+fn report(args: &Args, snapshot: &Snapshot, verdict: &Verdict) -> String {
+    let caller = Caller::new(&args.program, Some(&args.cluster));
+    let mut report = Report::new(snapshot, verdict, Vec::new(), None, &caller);
+    // The command to type is this one.
+    report.targets.iter_mut().for_each(|target| target.named = false);
+    render::table(&report, terminal_width())
+}
+
+fn plan(args: &Args, request: &Request, target_verdict: &TargetVerdict, evidence: &Evidence) -> Plan {
+    let cluster_version = &evidence.snapshot.cluster_version;
+    let is_begun = request.is_in_front(cluster_version) && request.is_current(cluster_version);
+    let is_asked = request.is_asked(cluster_version);
+    let has_force = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
+    let stays_within = matches!(target_verdict.update_type, UpdateType::Patch | UpdateType::Rollback);
+    let may_be_refused = refuses_patches(cluster_version) || is_refused_for_overrides(&evidence.snapshot);
+    let is_begun_or_forced = is_begun || (is_asked && has_force);
+    let is_overridden = cluster_version.unmanaged_overrides().next().is_some();
+    let may_force = !is_begun_or_forced && stays_within && is_overridden && may_be_refused;
+    let forces = may_force && !evidence.operator;
+    let is_missing = matches!(evidence.policy, PolicyState::Missing { .. });
+    let is_in_force = matches!(evidence.policy, PolicyState::InForce { .. });
+    Plan {
+        asks: !is_begun && !is_asked,
+        may_force,
+        is_forced: is_asked && owns_force(cluster_version),
+        operator: evidence.operator,
+        records: evidence.records != Source::NotServed,
+        installs_policy: forces && is_missing && !args.without_policy,
+        removes_policy: evidence.policy.is_created_here(),
+        is_unguarded: forces && !is_in_force && args.without_policy,
+    }
+}
+
+/// What speaks against these writes on the cluster itself: said before the first of them.
+pub async fn obstacle(args: &Args, plan: &Plan, evidence: &Evidence, client: &Client) -> Result<(), Ended> {
+    let forces = plan.may_force && !plan.operator;
+    let has_no_cvo = matches!(evidence.cvo, CvoLease::Stale | CvoLease::Absent);
+    if (plan.asks || forces) && !plan.operator && has_no_cvo {
+        return Err(Ended::unknown(format!("{} Nothing was written.", SkipReason::NoCvo.message())));
+    }
+    let mut needed = Vec::new();
+    if plan.asks || forces || plan.is_forced {
+        needed.extend(rights::ASK);
+    }
+    if forces || plan.is_forced {
+        needed.extend(rights::FORCE);
+        if plan.records {
+            needed.extend(rights::RECORD);
+        }
+    }
+    let missing = rights::missing(client, &needed).await;
+    if !missing.is_empty() {
+        return Err(Ended::unknown(text::missing_rights(&missing, false)));
+    }
+    if !forces || args.without_policy {
+        return Ok(());
+    }
+    if plan.installs_policy || matches!(evidence.policy, PolicyState::Unreadable(_)) {
+        let missing = rights::missing(client, &rights::POLICY).await;
+        if !missing.is_empty() {
+            return Err(Ended::unknown(text::missing_rights(&missing, true)));
+        }
+    }
+    match &evidence.policy {
+        PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&evidence.policy))),
+        PolicyState::InForce { .. } | PolicyState::Settling | PolicyState::Missing { .. } => Ok(()),
+    }
+}
