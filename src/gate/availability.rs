@@ -11,15 +11,15 @@ use crate::{
 /// Why no update is offered, or why those that are listed may be out of date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Availability {
-    /// One word for programs, where there is one.
+    /// A reason for programs, if there is one.
     pub reason: Option<String>,
     /// Sentences for people.
     pub message: String,
-    /// Updates are listed all the same.
+    /// Updates are listed nevertheless.
     pub lists_updates: bool,
 }
 
-/// `None` where updates are listed and nothing says that looking them up has failed.
+/// `None` if updates are listed and no condition reports a failed lookup.
 #[must_use]
 pub fn availability(cluster_version: &ClusterVersion) -> Option<Availability> {
     let lists_updates = updates(cluster_version).next().is_some();

@@ -1,10 +1,9 @@
-//! Reads the message that a stock CVO puts on `ReleaseAccepted=False` for failed preconditions. It is the only place
-//! that names the image which the CVO has pulled and verified, so it is read strictly: what doesn't parse, to the
-//! last item, is no message.
+//! Parses the message of a stock CVO's `ReleaseAccepted=False` for failed preconditions. Only this message names the image
+//! that the CVO has pulled and verified, so parsing is strict: it fails unless every item parses.
 
 use crate::api::names::{precondition, reason};
 
-/// What the message says.
+/// The parsed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreconditionMessage<'a> {
     /// The version, as read from the payload.
@@ -25,7 +24,7 @@ pub struct Item<'a> {
 }
 
 impl PreconditionMessage<'_> {
-    /// Whether overrides are all that blocks; what only warns of the recommendation never does.
+    /// Whether only overrides block. The precondition about recommended updates never blocks.
     #[must_use]
     pub fn blocks_for_overrides_alone(&self) -> bool {
         let is_of_overrides =
@@ -50,10 +49,10 @@ pub fn refusal_for_overrides(version: &str, image: &str) -> String {
     )
 }
 
-/// Reads a message; `None` where any part of it isn't of the known shape.
+/// Parses a message; `None` if any part of it has another form.
 ///
-/// A text within an item may hold lines of its own, even ones with bullets; a line that begins like an item counts
-/// as one wherever it stands, which can only add to what has to be permitted.
+/// The text of an item may have several lines, even with bullets. A line that begins like an item counts as one anywhere,
+/// which can only add items that have to be permitted.
 #[must_use]
 pub fn parse(message: &str) -> Option<PreconditionMessage<'_>> {
     let (version, rest) = quoted(message.strip_prefix(HEAD)?.strip_prefix("version=")?)?;
@@ -68,7 +67,7 @@ pub fn parse(message: &str) -> Option<PreconditionMessage<'_>> {
     for line in lines {
         match line.strip_prefix(BULLET) {
             Some(bulleted) if bulleted.starts_with(ITEM) => items.push(item(bulleted)?),
-            // Before the first item there is nothing that a line could belong to.
+            // A line before the first item belongs to no item.
             _ if items.is_empty() => return None,
             _ => {}
         }
@@ -76,15 +75,14 @@ pub fn parse(message: &str) -> Option<PreconditionMessage<'_>> {
     (!items.is_empty()).then_some(PreconditionMessage { version, image, items })
 }
 
-/// Version and image that any message of `ReleaseAccepted` names, whichever step it is about: the first of each, where
-/// they aren't empty.
+/// Version and image in any message of `ReleaseAccepted`, for any step: the first of each that is not empty.
 #[must_use]
 pub fn names(message: &str) -> (Option<&str>, Option<&str>) {
     let named = |key| value_after(message, key).filter(|value| !value.is_empty());
     (named("version="), named("image="))
 }
 
-/// The quoted text that first follows this one.
+/// The first quoted text after this one.
 #[must_use]
 pub fn value_after<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     let (_, rest) = message.split_once(before)?;
@@ -97,7 +95,7 @@ fn item(line: &str) -> Option<Item<'_>> {
     rest.starts_with(':').then_some(Item { name, reason })
 }
 
-/// A text in double quotes, and what follows. One with an escape in it is none that a release or a reason has.
+/// A text in double quotes, and the rest. A text with an escape is rejected: no release or reason has one.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let (inside, rest) = text.strip_prefix('"')?.split_once('"')?;
     (!inside.contains(['\\', '\n', '\r'])).then_some((inside, rest))

@@ -1,18 +1,18 @@
 //! The pure core: a [`Snapshot`] in, a [`Verdict`] out. No client, no clock, no async; everything that a rule
-//! looks at is in the Snapshot, time included.
+//! reads is in the Snapshot, time included.
 //!
 //! Risks ([`risks`]) say whether the cluster may leave its minor; preconditions ([`preconditions`]) say for one
 //! target whether it may be taken, with the risks as one input among others.
 
 pub mod availability;
 pub mod cvo_message;
-pub mod meant;
 pub mod message;
 pub mod preconditions;
 pub mod publication;
 pub mod release;
 pub mod request;
 pub mod risks;
+pub mod suggest;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod update;
@@ -28,16 +28,16 @@ pub use release::{Origin, Target, VersionAlone};
 pub use risks::{Remedy, Risk, Upgradeable};
 pub use update::{UpdateType, would_leave_minor};
 
-/// What was seen of one source, and if not, why: only [`Source::Read`] can ever be a pass.
+/// What was read of one source, or why it was not read. Only [`Source::Read`] and [`Source::NotServed`] can be a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source<T> {
     /// It was read.
     Read(T),
-    /// The API isn't there at all, as ClusterOperators on a plain Kubernetes cluster: no risk.
+    /// The API does not exist, such as ClusterOperators on a plain Kubernetes cluster: no risk.
     NotServed,
-    /// It is there, or should be, and couldn't be read: a risk.
+    /// It exists, or should, and could not be read: a risk.
     Unreadable(String),
-    /// The input of `check` doesn't hold it; the conditions of whoever gates the cluster stand in for it.
+    /// The input of `check` does not hold it; the conditions of the ClusterVersion are used in its place.
     NotGiven,
 }
 
@@ -53,20 +53,20 @@ impl<T> Source<T> {
     }
 }
 
-/// The data of a ConfigMap, or `None` where the ConfigMap doesn't exist.
+/// The data of a ConfigMap, or `None` if the ConfigMap does not exist.
 pub type ConfigMapData = Option<BTreeMap<String, String>>;
 
-/// Whose gate the verdict is for.
+/// Whether another program decides about updates as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// Ours alone (mode `replace`): what `Upgradeable` says now is our own word, or a predecessor's that we
-    /// take over, and a release that no list knows has nobody to find its image.
+    /// upgrade-gate alone decides (mode `replace`): the present `Upgradeable` is our own, or a predecessor's that we take
+    /// over, and nobody can find the image of a release that is in no list.
     Sole,
-    /// Somebody else gates as well, or might: an `Upgradeable=False` that isn't ours counts.
+    /// Another program decides as well, or might: an `Upgradeable=False` that is not ours counts.
     Shared,
 }
 
-/// What was seen of the cluster, immutable, with no I/O behind it.
+/// What was read of the cluster at one moment, immutable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// When it was taken.
@@ -79,13 +79,13 @@ pub struct Snapshot {
     pub admin_gates: Source<ConfigMapData>,
     /// ConfigMap `openshift-config/admin-acks`.
     pub admin_acks: Source<ConfigMapData>,
-    /// Whose gate the verdict is for.
+    /// Whether another program decides as well.
     pub authority: Authority,
-    /// The updates to judge.
+    /// The updates to evaluate.
     pub targets: Vec<Target>,
 }
 
-/// What the gate says of a Snapshot.
+/// The result of evaluating a Snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The condition `Upgradeable`, as it should be.
@@ -97,7 +97,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The judgement of what `spec.desiredUpdate` asks for.
+    /// The verdict on the update that `spec.desiredUpdate` requests.
     #[must_use]
     pub fn request(&self) -> Option<&TargetVerdict> {
         self.targets.iter().find(|target_verdict| target_verdict.target.origin == Origin::Requested)
@@ -111,7 +111,7 @@ impl Verdict {
 pub enum Decision {
     /// It goes ahead.
     Allowed,
-    /// It doesn't.
+    /// It does not.
     Blocked,
 }
 
@@ -123,24 +123,24 @@ impl Decision {
     }
 }
 
-/// The step of accepting a release that failed, which is the reason of `ReleaseAccepted=False`. The CVO
-/// takes them in this order, so a release that isn't found never gets as far as its preconditions.
+/// The step of accepting a release that failed, which is the reason of `ReleaseAccepted=False`. The CVO runs them in this
+/// order, so the preconditions of a release that is not found are never checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The request doesn't say which release it means.
+    /// The request does not identify a release.
     Invalid,
-    /// No list knows the release's image, or it can't be pulled or verified.
+    /// The release's image is in no list, or cannot be pulled or verified.
     RetrievePayload,
     /// The image is known to be another version.
     VerifyPayloadVersion,
     /// A precondition blocks.
     PreconditionChecks,
-    /// The cluster refuses the release in a way that isn't known here.
+    /// The cluster refuses the release for a reason that is not known here.
     NotAccepted,
 }
 
 impl Step {
-    /// The reason of the condition; `Invalid` is a condition of its own, and a step that isn't known has no name.
+    /// The reason of the condition; `Invalid` is a condition of its own, and an unknown step has no name.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -153,7 +153,7 @@ impl Step {
     }
 }
 
-/// One thing that a precondition, or an earlier step, has against a target.
+/// One reason against a target, from a precondition or an earlier step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The precondition's name, or the step's.
@@ -162,20 +162,20 @@ pub struct Finding {
     pub reason: String,
     /// Sentences for people.
     pub message: String,
-    /// It would have blocked, and `force` let it through.
+    /// It would have blocked, and `force` skipped it.
     pub forced: bool,
 }
 
-/// What the gate says of one target.
+/// The verdict on one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetVerdict {
-    /// What was asked for.
+    /// What was requested.
     pub target: Target,
-    /// The release that this is; an empty image or version means that nothing tells.
+    /// The release; an empty image or version is not known.
     pub release: Release,
     /// How it relates to the current release.
     pub update_type: UpdateType,
-    /// It is the current release: asking for it is no update.
+    /// It is the current release, so requesting it is no update.
     pub is_current: bool,
     /// Where accepting it failed; `None` when it is allowed.
     pub failed_step: Option<Step>,
@@ -193,27 +193,28 @@ impl TargetVerdict {
     }
 }
 
-/// Judges a Snapshot: the one entry point of operator, `check`, benches and tests.
+/// Evaluates a Snapshot: the one entry point of operator, `check`, benches and tests.
 #[must_use]
 pub fn evaluate(snapshot: &Snapshot) -> Verdict {
     let risks = risks::collect(snapshot);
     let upgradeable = Upgradeable::from_risks(&risks);
-    let skip_reason = refusal_of_others(snapshot);
-    let targets = snapshot.targets.iter().map(|target| judge(snapshot, &upgradeable, skip_reason, target)).collect();
+    let foreign_refusal = foreign_refusal(snapshot);
+    let targets =
+        snapshot.targets.iter().map(|target| verdict_on(snapshot, &upgradeable, foreign_refusal, target)).collect();
     Verdict { upgradeable, risks, targets }
 }
 
-/// Judges one target that is not among the Snapshot's.
+/// Evaluates one target that is not among those of the Snapshot.
 #[must_use]
 pub fn evaluate_target(snapshot: &Snapshot, target: &Target) -> TargetVerdict {
     let upgradeable = Upgradeable::from_risks(&risks::collect(snapshot));
-    judge(snapshot, &upgradeable, refusal_of_others(snapshot), target)
+    verdict_on(snapshot, &upgradeable, foreign_refusal(snapshot), target)
 }
 
-fn judge(
+fn verdict_on(
     snapshot: &Snapshot,
     upgradeable: &Upgradeable,
-    skip_reason: Option<RefusalOfOthers<'_>>,
+    foreign_refusal: Option<ForeignRefusal<'_>>,
     target: &Target,
 ) -> TargetVerdict {
     let cluster_version = &snapshot.cluster_version;
@@ -235,35 +236,35 @@ fn judge(
         failures: Vec::new(),
         accepted_risks: Vec::new(),
     };
-    // While the update to it runs, its risks are those that were accepted for it.
+    // While the update to it runs, it keeps the risks that were accepted for it.
     if target_verdict.is_current && !release::is_unfinished(cluster_version) {
         return target_verdict;
     }
     if let Some(failure) =
-        failed_before_preconditions(snapshot, skip_reason, &target_verdict, resolved.contradicts.as_deref())
+        failed_before_preconditions(snapshot, foreign_refusal, &target_verdict, resolved.contradicts.as_deref())
     {
         target_verdict.fail(failure);
         return target_verdict;
     }
     let context = preconditions::Context { cluster_version, upgradeable, target: &resolved.release };
     for (name, check) in preconditions::ALL {
-        let Some(objection) = check(&context) else { continue };
-        let forced = objection.blocks && target.force;
-        let finding = Finding { name, reason: objection.reason, message: objection.message, forced };
-        if objection.blocks && !forced {
+        let Some(found) = check(&context) else { continue };
+        let forced = found.blocks && target.force;
+        let finding = Finding { name, reason: found.reason, message: found.message, forced };
+        if found.blocks && !forced {
             target_verdict.failed_step = Some(Step::PreconditionChecks);
             target_verdict.failures.push(finding);
         } else {
             target_verdict.accepted_risks.push(finding);
         }
     }
-    // A precondition that isn't known here, or what it depends on isn't.
+    // The CVO refuses for a precondition, or for facts, that are not known here.
     if target_verdict.failed_step.is_none()
         && !target.force
-        && let Some(RefusalOfOthers { step: Step::PreconditionChecks, word, .. }) =
-            skip_reason.filter(|skip_reason| skip_reason.counts_for(&target_verdict))
+        && let Some(ForeignRefusal { step: Step::PreconditionChecks, condition, .. }) =
+            foreign_refusal.filter(|foreign_refusal| foreign_refusal.counts_for(&target_verdict))
     {
-        target_verdict.fail((Step::PreconditionChecks, word.reason.clone(), message::target::refused(word)));
+        target_verdict.fail((Step::PreconditionChecks, condition.reason.clone(), message::target::refused(condition)));
     }
     target_verdict
 }
@@ -271,10 +272,10 @@ fn judge(
 /// A step that failed, and the reason and message of the finding.
 type Failure = (Step, String, String);
 
-/// What fails before the preconditions are looked at, and what no `force` gets past.
+/// Failures of the steps before the preconditions, which `force` does not skip.
 fn failed_before_preconditions(
     snapshot: &Snapshot,
-    skip_reason: Option<RefusalOfOthers<'_>>,
+    foreign_refusal: Option<ForeignRefusal<'_>>,
     target_verdict: &TargetVerdict,
     contradicts: Option<&str>,
 ) -> Option<Failure> {
@@ -287,21 +288,21 @@ fn failed_before_preconditions(
         );
     }
     if target_verdict.release.image.is_empty()
-        && let Some(meant) = meant::misspelt(cluster_version, &target_verdict.release.version)
+        && let Some(meant) = suggest::misspelt(cluster_version, &target_verdict.release.version)
     {
         return failure(Step::RetrievePayload, message::target::misspelt(target, meant));
     }
     let is_version_alone = target.image.is_empty() && target.origin == Origin::Requested && !target_verdict.is_current;
     if is_version_alone && let Some(why) = release::version_alone(cluster_version, target) {
         let message = message::target::version_alone(target, cluster_version, &why);
-        let is_said_by_a_cvo = match &why {
+        let is_reported_by_a_cvo = match &why {
             VersionAlone::Unknown | VersionAlone::Conditional | VersionAlone::Several(_) => {
                 snapshot.authority == Authority::Shared
             }
-            // A CVO says nothing of it, and does nothing.
+            // A CVO ignores it and reports nothing.
             VersionAlone::History(_) => false,
         };
-        return if is_said_by_a_cvo {
+        return if is_reported_by_a_cvo {
             Some((Step::Invalid, reason::INVALID_CLUSTER_VERSION.to_owned(), message))
         } else {
             failure(Step::RetrievePayload, message)
@@ -310,32 +311,34 @@ fn failed_before_preconditions(
     if target_verdict.release.image.is_empty() && snapshot.authority == Authority::Sole {
         return failure(Step::RetrievePayload, message::target::no_image(target, cluster_version));
     }
-    match skip_reason.filter(|skip_reason| skip_reason.counts_for(target_verdict)) {
-        None | Some(RefusalOfOthers { step: Step::PreconditionChecks, .. }) => None,
-        Some(RefusalOfOthers { step, word, .. }) => Some((step, word.reason.clone(), message::target::refused(word))),
+    match foreign_refusal.filter(|foreign_refusal| foreign_refusal.counts_for(target_verdict)) {
+        None | Some(ForeignRefusal { step: Step::PreconditionChecks, .. }) => None,
+        Some(ForeignRefusal { step, condition, .. }) => {
+            Some((step, condition.reason.clone(), message::target::refused(condition)))
+        }
     }
 }
 
-/// That whoever gates the cluster beside us refuses the request.
+/// The refusal of the request by the other program that decides on this cluster.
 #[derive(Clone, Copy)]
-struct RefusalOfOthers<'a> {
+struct ForeignRefusal<'a> {
     step: Step,
-    word: &'a Condition,
+    condition: &'a Condition,
     image: Option<&'a str>,
 }
 
 /// Read once for all targets: the message may be long.
-fn refusal_of_others(snapshot: &Snapshot) -> Option<RefusalOfOthers<'_>> {
+fn foreign_refusal(snapshot: &Snapshot) -> Option<ForeignRefusal<'_>> {
     let cluster_version = &snapshot.cluster_version;
-    let word = match snapshot.authority {
+    let condition = match snapshot.authority {
         Authority::Shared => request::word(cluster_version)?,
         Authority::Sole => return None,
     };
-    let ours =
-        owners_of_condition(&cluster_version.metadata.managed_fields, &word.kind).any(|manager| manager == names::SELF);
-    match request::standing(word) {
+    let ours = owners_of_condition(&cluster_version.metadata.managed_fields, &condition.kind)
+        .any(|manager| manager == names::SELF);
+    match request::standing(condition) {
         request::Standing::Refused(step) if !ours => {
-            Some(RefusalOfOthers { step, word, image: cvo_message::names(&word.message).1 })
+            Some(ForeignRefusal { step, condition, image: cvo_message::names(&condition.message).1 })
         }
         request::Standing::Refused(_)
         | request::Standing::Accepted
@@ -344,8 +347,8 @@ fn refusal_of_others(snapshot: &Snapshot) -> Option<RefusalOfOthers<'_>> {
     }
 }
 
-impl RefusalOfOthers<'_> {
-    /// Of a release that isn't asked for, only what is said of its image counts.
+impl ForeignRefusal<'_> {
+    /// For a release that is not requested, only a refusal of its image counts.
     fn counts_for(&self, target_verdict: &TargetVerdict) -> bool {
         let image = &target_verdict.release.image;
         match target_verdict.target.origin {
@@ -371,8 +374,8 @@ impl TargetVerdict {
     }
 }
 
-/// Whether the `Upgradeable` in the status may be somebody else's word: so it is unless managedFields name us,
-/// and where there are no managedFields (a trimmed dump) it counts.
+/// Whether another writer may have written `Upgradeable`: true unless managedFields name us, so also without managedFields
+/// (a trimmed dump).
 fn foreign_upgradeable(cluster_version: &ClusterVersion) -> bool {
     let kind = condition::UPGRADEABLE;
     !owners_of_condition(&cluster_version.metadata.managed_fields, kind).any(|manager| manager == names::SELF)

@@ -1,7 +1,7 @@
-//! Whether the cluster-version operator has published in `Upgradeable` what overrides mean.
+//! Whether the `Upgradeable` that the cluster-version operator (CVO) has published is up to date with the overrides.
 //!
-//! Its gate reads the published condition, and from 4.16 to 4.22 it computes that at most every two minutes and without
-//! a timer of its own. Meanwhile a minor update passes although an override is set, or is refused although none is.
+//! The CVO's precondition reads the published condition. Releases from 4.16 to 4.22 compute it at most every two minutes, and
+//! only on the next event. Until then a minor update passes although an override is set, or is refused although none is.
 
 use semver::Version;
 
@@ -19,17 +19,17 @@ pub const COMMANDS: [&str; 2] = [
     "oc annotate clusterversion version touched=$(date +%s) --overwrite",
 ];
 
-/// In what way the published condition is behind.
+/// How the published condition is out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
-    /// Overrides are set, and `Upgradeable` isn't `False` yet.
+    /// Overrides are set, and `Upgradeable` is not `False` yet.
     NotYetFalse,
-    /// No override is left, and `Upgradeable` is still `False` because of them.
+    /// All overrides are removed, and `Upgradeable` is still `False` because of them.
     StillFalse,
 }
 
 impl Behind {
-    /// What follows, and what ends it.
+    /// What this causes, and the commands that end it.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Behind {
     }
 }
 
-/// `None` where the condition agrees with the overrides, or where the CVO is of a release that computes it at once.
+/// `None` if the condition is up to date, or if the CVO's release computes it at every sync.
 #[must_use]
 pub fn behind(cluster_version: &ClusterVersion) -> Option<Behind> {
     let computes_at_once = Version::parse(&cluster_version.desired().version)

@@ -1,5 +1,5 @@
-//! Which release a request means: by its digest where the status knows it, else by its version, looked up in
-//! what the status lists.
+//! Which release a request means: by its digest if the status has it, else by its version, looked up in the lists of the
+//! status.
 
 use crate::api::{ClusterVersion, HistoryEntry, HistoryState, Release};
 
@@ -14,24 +14,24 @@ pub enum Origin {
     Named,
 }
 
-/// An update that is asked for; an empty field wasn't given.
+/// A requested update; an empty field was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Version asked for.
+    /// The requested version.
     pub version: String,
-    /// Image asked for.
+    /// The requested image.
     pub image: String,
-    /// Architecture asked for.
+    /// The requested architecture.
     pub architecture: String,
-    /// Failed preconditions are let through.
+    /// Failed preconditions are skipped.
     pub force: bool,
     /// Where it comes from.
     pub origin: Origin,
 }
 
 impl Target {
-    /// What `spec.desiredUpdate` asks for; nothing where it names neither version nor image. A `mode` (`Preflight`)
-    /// changes nothing: every cluster-version operator ignores it and updates.
+    /// The update that `spec.desiredUpdate` requests; none if it has neither version nor image. A `mode` (`Preflight`) makes
+    /// no difference: every cluster-version operator ignores it and updates.
     #[must_use]
     pub fn requested(cluster_version: &ClusterVersion) -> Option<Self> {
         let request = cluster_version.spec.desired_update.as_ref()?;
@@ -58,7 +58,7 @@ impl Target {
         })
     }
 
-    /// What an argument names: an image where it holds a `/` or an `@`, else a version.
+    /// The target that an argument names: an image if it contains a `/` or an `@`, else a version.
     #[must_use]
     pub fn named(argument: &str) -> Self {
         let is_image = argument.contains(['/', '@']);
@@ -76,9 +76,9 @@ impl Target {
 /// A target, looked up in the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The release; an empty version or image means that nothing known tells.
+    /// The release; an empty version or image is not known.
     pub release: Release,
-    /// The version that the image is known as, where the request names a version that it isn't known as.
+    /// The known version of the image, if the request names another one.
     pub contradicts: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub fn resolve(cluster_version: &ClusterVersion, target: &Target) -> Resolved {
     }
 }
 
-/// An architecture other than the cluster's own has images that the lists don't hold.
+/// The lists do not have the images of another architecture than the cluster's own.
 fn image_of_version(cluster_version: &ClusterVersion, target: &Target) -> Option<String> {
     if !target.architecture.is_empty() && target.architecture != cluster_version.desired().architecture {
         return None;
@@ -124,7 +124,7 @@ pub fn is_current(cluster_version: &ClusterVersion, release: &Release) -> bool {
     !is_other_architecture && same_release((&desired.version, &desired.image), (&release.version, &release.image))
 }
 
-/// Whether the update to the current release hasn't completed.
+/// Whether the update to the current release has not completed.
 #[must_use]
 pub fn is_unfinished(cluster_version: &ClusterVersion) -> bool {
     let desired = cluster_version.desired();
@@ -134,23 +134,23 @@ pub fn is_unfinished(cluster_version: &ClusterVersion) -> bool {
     })
 }
 
-/// Why a version without an image doesn't say which release is meant.
+/// Why a version without an image does not identify a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionAlone {
-    /// No list holds it.
+    /// It is in no list.
     Unknown,
-    /// Only `conditionalUpdates` holds it.
+    /// It is in `conditionalUpdates` only.
     Conditional,
-    /// Only the history holds it, with this image.
+    /// It is in the history only, with this image.
     History(String),
-    /// `availableUpdates` holds several releases of it, with these images.
+    /// `availableUpdates` has several releases of it, with these images.
     Several(Vec<String>),
 }
 
-/// Why a request for a version alone is no request that a CVO carries out: it looks the version up in
-/// `availableUpdates`, and there has to be exactly one. `None` where there is.
+/// Why a CVO does not carry out a request for a version alone: it looks the version up in `availableUpdates`, which must have
+/// it exactly once. `None` if it does.
 ///
-/// An update that was accepted and has begun keeps its place in the history while the lists change.
+/// An update that was accepted and has started stays in the history when the lists change.
 #[must_use]
 pub fn version_alone(cluster_version: &ClusterVersion, target: &Target) -> Option<VersionAlone> {
     let is_of_version = |version: &str| version == target.version;
@@ -198,7 +198,7 @@ pub fn updates(cluster_version: &ClusterVersion) -> impl Iterator<Item = &Releas
     })
 }
 
-/// The digest of an image reference; hexadecimal digits in either case are the same digest.
+/// The digest of an image reference, in lower case.
 #[must_use]
 pub fn digest(image: &str) -> Option<String> {
     let (_, digest) = image.rsplit_once('@')?;
@@ -206,7 +206,7 @@ pub fn digest(image: &str) -> Option<String> {
     (!algorithm.is_empty() && !hex.is_empty()).then(|| digest.to_ascii_lowercase())
 }
 
-/// Whether this is a reference that ends in a digest as registries write it: upper case means something else to them.
+/// Whether a reference ends in a digest in lower case; to registries, upper case is another reference.
 #[must_use]
 pub fn is_pinned(image: &str) -> bool {
     image.split_once("@sha256:").is_some_and(|(name, hex)| {
@@ -218,7 +218,7 @@ pub fn is_pinned(image: &str) -> bool {
     })
 }
 
-/// Whether two references mean one image: the digest decides where both have one, since mirrors differ in name.
+/// Whether two references mean the same image. If both have a digest, it decides, because mirrors differ in name.
 #[must_use]
 pub fn same_image(a: &str, b: &str) -> bool {
     match (digest(a), digest(b)) {
@@ -227,7 +227,7 @@ pub fn same_image(a: &str, b: &str) -> bool {
     }
 }
 
-/// Whether two (version, image) pairs are one release: an empty half agrees when the other half does.
+/// Whether two (version, image) pairs are the same release. An empty half agrees if the other half does.
 #[must_use]
 pub fn same_release(a: (&str, &str), b: (&str, &str)) -> bool {
     let versions = agreement(a.0, b.0, a.0 == b.0);
@@ -235,15 +235,15 @@ pub fn same_release(a: (&str, &str), b: (&str, &str)) -> bool {
     matches!((versions, images), (Some(true), Some(true) | None) | (None, Some(true)))
 }
 
-/// `None` where one of two values is empty.
+/// `None` if one of the two values is empty.
 fn agreement(a: &str, b: &str, equal: bool) -> Option<bool> {
     if a.is_empty() || b.is_empty() { None } else { Some(equal) }
 }
 
 /// The history entry before the current release: the first whose version or image differs from current.
 ///
-/// Entries in front of the current one are updates that were accepted and haven't begun; counted, they would
-/// turn a release that was once forced into "the previous version", and let it in without force.
+/// Entries in front of the current one are accepted updates that have not started. If they counted, a release that was once
+/// forced would become "the previous version" and be allowed without force.
 #[must_use]
 pub fn previous(cluster_version: &ClusterVersion) -> Option<&HistoryEntry> {
     let desired = cluster_version.desired();

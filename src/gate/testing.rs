@@ -1,4 +1,4 @@
-//! Small inputs for the table tests of the core.
+//! Small inputs for the table tests of the gate.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub fn cluster_version(current: &str, before: &[&str]) -> ClusterVersion {
     }))
 }
 
-/// A Snapshot in which every source was read and nothing but the ClusterVersion says anything.
+/// A Snapshot in which every source was read, and all but the ClusterVersion are empty.
 pub fn snapshot(cluster_version: ClusterVersion) -> Snapshot {
     Snapshot {
         now: jiff::Timestamp::UNIX_EPOCH,
@@ -46,8 +46,8 @@ pub fn evaluate_to(cluster_version: &ClusterVersion, target: &str) -> TargetVerd
     evaluate(&snapshot).targets.remove(0)
 }
 
-/// The reason of one precondition against a version, after `warns ` where it doesn't block.
-pub fn objection(check: preconditions::Precondition, cluster_version: &ClusterVersion, target: &str) -> Option<String> {
+/// The reason of one precondition against a version, with the prefix `warns ` if it does not block.
+pub fn finding(check: preconditions::Precondition, cluster_version: &ClusterVersion, target: &str) -> Option<String> {
     let target = Release { version: target.to_owned(), ..Release::default() };
     let context = preconditions::Context { cluster_version, upgradeable: &Upgradeable::Yes, target: &target };
     check(&context).map(|found| if found.blocks { found.reason } else { format!("warns {}", found.reason) })

@@ -4,7 +4,7 @@ use semver::Version;
 
 use crate::api::HistoryEntry;
 
-/// The kinds of update that the gate tells apart.
+/// The types of update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "lowercase")]
@@ -19,9 +19,9 @@ pub enum UpdateType {
     Rollback,
     /// Lower in any other way.
     Downgrade,
-    /// Equal precedence; build metadata doesn't count.
+    /// Equal precedence; build metadata does not count.
     Same,
-    /// Either side isn't SemVer.
+    /// Either version is not SemVer.
     Unknown,
 }
 
@@ -33,7 +33,7 @@ impl UpdateType {
     }
 }
 
-/// Whether such an update leaves the minor, which is all that risks stand against.
+/// Whether such an update leaves the minor; risks block only these.
 #[must_use]
 pub fn would_leave_minor(update_type: UpdateType) -> bool {
     match update_type {
@@ -64,7 +64,7 @@ pub fn classify(current: &str, target: &str, previous: Option<&str>) -> UpdateTy
     }
 }
 
-/// From which version the update of the first of these history entries came, and how the two relate.
+/// The version before the first of these history entries, and the type of that update.
 #[must_use]
 pub fn classify_entry(history: &[HistoryEntry]) -> (&str, UpdateType) {
     let [entry, older @ ..] = history else { return ("", UpdateType::Unknown) };
@@ -73,7 +73,7 @@ pub fn classify_entry(history: &[HistoryEntry]) -> (&str, UpdateType) {
     (from, classify(from, &entry.version, previous))
 }
 
-/// Whether both are of one major.minor.
+/// Whether both have the same major.minor.
 #[must_use]
 pub fn same_minor(a: &Version, b: &Version) -> bool {
     (a.major, a.minor) == (b.major, b.minor)

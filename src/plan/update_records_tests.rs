@@ -327,7 +327,7 @@ fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
     assert_eq!((&*spec.from, &*spec.to, &*spec.update_type, spec.by), (from, "4.21.2", update_type, AcceptedBy::Gate));
     assert_eq!(
         spec.accepted_risks,
-        "Overrides were set while this update was carried out, so it left unmanaged: ClusterImagePolicy openshift."
+        "Overrides were set while this update ran, so it did not change: ClusterImagePolicy openshift."
     );
     assert_eq!(spec.overrides[0].name, "openshift");
     assert_eq!(spec.accepted_time, "2026-01-02T03:04:06Z");

@@ -221,7 +221,7 @@ async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorde
     assert_eq!(spec["overrides"][0]["kind"], "ClusterImagePolicy");
     assert_eq!(
         spec["acceptedRisks"],
-        "Overrides were set while this update was carried out, so it left unmanaged: \
+        "Overrides were set while this update ran, so it did not change: \
          ClusterImagePolicy.config.openshift.io openshift."
     );
 

@@ -1,5 +1,5 @@
-//! Every sentence that an administrator reads, and how texts from the cluster are quoted in them: what is hidden is
-//! escaped, what is long cut with a count of what is missing, so that no write fails for its size.
+//! The sentences of conditions, history and `check`, and how they include texts from the cluster: invisible characters are
+//! escaped, and long texts truncated with a count of what is missing, so that no write fails for its size.
 
 pub(super) mod risk;
 pub(super) mod target;
@@ -15,31 +15,31 @@ use crate::{
 /// Where OpenShift's own documentation starts.
 pub const DOCUMENTATION: &str = "https://docs.redhat.com/en/documentation/openshift_container_platform/";
 /// The message of `Upgradeable=True`.
-pub const UPGRADEABLE: &str = "Nothing stands against a minor or major update.";
-/// What another writer that takes conditions back means, and what ends it.
+pub const UPGRADEABLE: &str = "Nothing prevents a minor or major update.";
+/// Another writer reverts our writes: what that means, and what ends it.
 pub const CONTENTION: &str = "Another writer reverts what upgrade-gate writes on ClusterVersion, so upgrade-gate writes \
                               it at most once a minute. If a GitOps controller applies spec.desiredUpdate, leave `force` \
                               out of it. Otherwise stop the other writer, or run upgrade-gate with --mode=bridge or \
                               --mode=auto beside a cluster-version operator, with --mode=observe beside anything else.";
-/// Why no update is offered where no channel is set.
+/// Why no update is offered if no channel is set.
 pub(super) const NO_CHANNEL_SET: &str =
     "No channel is set in spec.channel, so no updates are looked up. `oc adm upgrade channel CHANNEL` sets one.";
-/// Why no update is offered where nothing says why.
+/// Why no update is offered if no condition gives a reason.
 pub(super) const RETRIEVAL_UNKNOWN: &str =
     "No update is listed, and RetrievedUpdates does not say whether updates were looked up.";
-/// Overrides are set, and the CVO doesn't gate on them yet.
+/// Overrides are set, and the CVO does not block for them yet.
 pub(super) const NOT_YET_FALSE: &str = "Overrides are set, but Upgradeable is not False yet. Until it is, which can take 4 minutes up to release 4.22, the \
      cluster-version operator lets a minor or major update through. These two commands make it publish at once:";
-/// Overrides are gone, and the CVO still gates on them.
+/// Overrides are removed, and the CVO still blocks for them.
 pub(super) const STILL_FALSE: &str = "No override is unmanaged any more, but Upgradeable is still False because of them. This can last 4 minutes up to \
      release 4.22. These two commands make the cluster-version operator publish at once:";
-/// What a finding begins with that would have blocked, had nobody forced it.
+/// The start of a finding that would have blocked without a force.
 pub const FORCED: &str = "Forced through: ";
 
 /// Bytes of a whole message. `metav1.Condition` admits no more; the lists of conditions on ClusterVersion and
 /// ClusterOperator set no limit today, and a message of this size is a fiftieth of what etcd takes for an object.
 pub const MESSAGE_LIMIT: usize = 32 << 10;
-/// Bytes of what an entry of the history says of accepted risks: in a hundred entries that is half of what etcd takes.
+/// Bytes of the accepted risks of a history entry: in a hundred entries that is half of what etcd takes.
 pub const RECORD_LIMIT: usize = 8 << 10;
 /// Bytes of one text from the cluster, an operator's message for instance, within a message.
 const QUOTE_LIMIT: usize = 4 << 10;
@@ -47,26 +47,26 @@ const QUOTE_LIMIT: usize = 4 << 10;
 const LIST_LIMIT: usize = 16 << 10;
 /// Bytes of a name, a version, an image or a reason.
 const NAME_LIMIT: usize = 1 << 10;
-/// Bytes of a link; what is longer is none that anybody follows.
+/// Bytes of a link; a longer one is left out.
 const URL_LIMIT: usize = 2 << 10;
-/// Bytes that are worth showing of one of several items that don't fit as they are.
+/// Bytes that each of several items keeps at least if not all of them fit.
 const SHARE: usize = 1 << 10;
-/// Bytes of the count of items that are left out, at most.
+/// Bytes of the count of left-out items, at most.
 const COUNT: usize = 32;
 
-/// A text from the cluster, fit to be shown: everything hidden but line breaks escaped, long ones cut.
+/// A text from the cluster, safe to show: invisible characters except line breaks escaped, long texts truncated.
 #[must_use]
 pub fn quote(text: &str) -> String {
     truncate(escape_lines(text), QUOTE_LIMIT)
 }
 
-/// A name from the cluster, fit to be shown: on one line, everything hidden escaped, long ones cut.
+/// A name from the cluster, safe to show: one line, invisible characters escaped, long names truncated.
 #[must_use]
 pub fn quote_name(text: &str) -> String {
     truncate(escape(text), NAME_LIMIT)
 }
 
-/// As many names as fit, and a count of those that don't.
+/// As many names as fit, and a count of the rest.
 fn list(names: impl Iterator<Item = String>) -> String {
     let mut listed = String::new();
     let mut left_out = 0_usize;
@@ -86,8 +86,8 @@ fn list(names: impl Iterator<Item = String>) -> String {
     listed
 }
 
-/// Items below each other, within so many bytes: each gets its share, the first ones what the others leave, and
-/// those for which nothing is left are counted.
+/// Items on lines of their own, within this many bytes. Each keeps at least [`SHARE`]; the first ones get what the others do
+/// not need, and items without room are counted.
 #[must_use]
 pub fn lines(items: impl ExactSizeIterator<Item = String>, limit: usize) -> String {
     let room = limit.saturating_sub(COUNT);
@@ -128,7 +128,7 @@ pub fn overrides(cluster_version: &ClusterVersion) -> String {
     list(cluster_version.unmanaged_overrides().map(override_name))
 }
 
-/// What our ClusterOperator says beside a CVO up to 4.21, whose own text is that overrides prevent all updates.
+/// The message of our ClusterOperator beside a CVO up to 4.21, whose own message is that overrides prevent all updates.
 #[must_use]
 pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
     format!(
@@ -138,19 +138,15 @@ pub fn overrides_in_bridge(cluster_version: &ClusterVersion) -> String {
     )
 }
 
-/// What an UpdateRecord says of an update whose entry in the history says nothing of overrides.
+/// The accepted risk in an UpdateRecord if the history entry of the update names none.
 #[must_use]
 pub fn overrides_while_updating(cluster_version: &ClusterVersion) -> String {
-    format!(
-        "Overrides were set while this update was carried out, so it left unmanaged: {}.",
-        overrides(cluster_version)
-    )
+    format!("Overrides were set while this update ran, so it did not change: {}.", overrides(cluster_version))
 }
 
 pub(super) fn unreadable(what: &str, why: &str) -> String {
     format!(
-        "Nobody can tell whether a minor or major update is safe, because {what} can't be read. Fix the access, or the \
-         object: {}",
+        "{what} cannot be read, so it is not known whether a minor or major update is safe. Fix the access or the object: {}",
         quote(why)
     )
 }
@@ -164,7 +160,7 @@ pub(super) fn message_alone(condition: &Condition) -> String {
     }
 }
 
-/// What a condition of the cluster says, fit to be shown.
+/// Reason and message of a condition, safe to show.
 #[must_use]
 pub fn reason_and_message(condition: &Condition) -> String {
     match (condition.reason.as_str(), condition.message.as_str()) {
@@ -175,7 +171,7 @@ pub fn reason_and_message(condition: &Condition) -> String {
     }
 }
 
-/// A CVO's own words on updates that couldn't be looked up.
+/// The CVO's message about updates that could not be looked up.
 pub(super) fn not_retrieved(retrieved: &Condition) -> String {
     if retrieved.message.is_empty() {
         return "The updates could not be looked up; RetrievedUpdates=False does not say why.".to_owned();
@@ -187,7 +183,7 @@ pub(super) fn nothing_offered(channel: &str) -> String {
     format!("Channel {} offers no update from this version.", quote_name(channel))
 }
 
-/// A finding as the CVO words one, so that whoever reads the history of either finds the same two names.
+/// A finding in the form of the CVO, so that both write the same two names into the history.
 fn finding(finding: &Finding) -> String {
     format!(
         "Precondition \"{}\" failed because of \"{}\": {}",
@@ -225,7 +221,7 @@ pub fn release_accepted(target_verdict: &TargetVerdict) -> String {
     }
 }
 
-/// The message of `ReleaseAccepted=True`. It stays the same when the updater takes the release up.
+/// The message of `ReleaseAccepted=True`. It does not change when the updater starts to install the release.
 #[must_use]
 pub fn payload_loaded(release: &Release) -> String {
     format!("{} is accepted.", payload(release))
@@ -235,8 +231,8 @@ fn payload(release: &Release) -> String {
     format!("Release version=\"{}\" image=\"{}\"", quote_name(&release.version), quote_name(&release.image))
 }
 
-/// The message of `ReleaseAccepted` while the record of an accepted risk can't be written.
+/// The message of `ReleaseAccepted` while the record of an accepted risk cannot be written.
 #[must_use]
 pub fn not_recorded(release: &Release) -> String {
-    format!("{} waits: its accepted risks couldn't be recorded yet.", payload(release))
+    format!("{} waits: its accepted risks could not be recorded yet.", payload(release))
 }

@@ -1,4 +1,4 @@
-//! The sentences of the risks: what stands in the way of a minor or major update, and what removes it.
+//! The sentences of the risks: what prevents a minor or major update, and how to remove it.
 
 use crate::{
     api::{ClusterVersion, Condition, names},
@@ -29,14 +29,14 @@ pub(in crate::gate) fn veto(condition: &Condition) -> String {
 
 pub(in crate::gate) fn config_map_missing(namespace: &str, name: &str) -> String {
     format!(
-        "ConfigMap {namespace}/{name} doesn't exist, so nobody can tell which administrator acknowledgements a minor \
-         update needs. Restore it; empty is enough."
+        "ConfigMap {namespace}/{name} does not exist, so it is not known which administrator acknowledgements a minor \
+         update needs. Create it; it may be empty."
     )
 }
 
 pub(in crate::gate) fn gates_without_current(current: &str, error: &semver::Error) -> String {
     format!(
-        "The current version \"{}\" isn't a semantic version ({error}), so nobody can tell which administrator \
+        "The current version \"{}\" is not a semantic version ({error}), so it is not known which administrator \
          acknowledgements a minor update needs.",
         quote_name(current)
     )
@@ -45,7 +45,7 @@ pub(in crate::gate) fn gates_without_current(current: &str, error: &semver::Erro
 pub(in crate::gate) fn gate_without_minor(key: &str) -> String {
     let (namespace, name) = names::ADMIN_GATES;
     format!(
-        "Gate \"{}\" in ConfigMap {namespace}/{name} doesn't say which minor it is for: a key reads ack-4.21-something.",
+        "Gate \"{}\" in ConfigMap {namespace}/{name} does not name a minor version: a key must have the form ack-4.21-something.",
         quote_name(key)
     )
 }
@@ -53,7 +53,7 @@ pub(in crate::gate) fn gate_without_minor(key: &str) -> String {
 pub(in crate::gate) fn gate_without_text(key: &str) -> String {
     let (namespace, name) = names::ADMIN_GATES;
     format!(
-        "Gate \"{}\" in ConfigMap {namespace}/{name} doesn't say what is to be acknowledged: its value is empty.",
+        "Gate \"{}\" in ConfigMap {namespace}/{name} has an empty value, so it does not say what to acknowledge.",
         quote_name(key)
     )
 }

@@ -1,13 +1,14 @@
-//! The sentences about one target: why it is refused or only warned of, and what to ask for instead.
+//! The sentences about one target: why it is refused or warned about, and what to request instead.
 
 use semver::Version;
 
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, Release},
     gate::{
-        Target, VersionAlone, meant,
+        Target, VersionAlone,
         message::{list, message_alone, overrides, quote_name, reason_and_message},
         release::updates,
+        suggest,
     },
 };
 
@@ -21,7 +22,7 @@ pub(in crate::gate) fn overrides_accepted(cluster_version: &ClusterVersion, targ
 
 pub(in crate::gate) fn invalid_current(current: &str, error: &semver::Error) -> String {
     format!(
-        "The current version \"{}\" isn't a semantic version ({error}), so the target can't be compared with it.",
+        "The current version \"{}\" is not a semantic version ({error}), so the target cannot be compared with it.",
         quote_name(current)
     )
 }
@@ -32,13 +33,13 @@ pub(in crate::gate) fn invalid_target(
     error: &semver::Error,
 ) -> String {
     if target.version.is_empty() {
-        if let Some(problem) = meant::digest_problem(&target.image) {
+        if let Some(problem) = suggest::digest_problem(&target.image) {
             return malformed_digest(cluster_version, &target.image, &problem);
         }
         return unknown_image(&target.image);
     }
     format!(
-        "The requested version \"{}\" isn't a semantic version ({error}), so it can't be compared with the current one{}",
+        "The requested version \"{}\" is not a semantic version ({error}), so it cannot be compared with the current one{}",
         quote_name(&target.version),
         did_you_mean(cluster_version, &target.version)
     )
@@ -46,7 +47,7 @@ pub(in crate::gate) fn invalid_target(
 
 /// The end of a sentence: which versions were probably meant, if any.
 fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
-    let meant: Vec<String> = meant::versions(cluster_version, version).into_iter().map(quote_name).collect();
+    let meant: Vec<String> = suggest::versions(cluster_version, version).into_iter().map(quote_name).collect();
     match meant.as_slice() {
         [] => ".".to_owned(),
         [one] => format!("; did you mean {one}?"),
@@ -55,7 +56,7 @@ fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
 }
 
 fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
-    let meant = match meant::image(cluster_version, image) {
+    let meant = match suggest::image(cluster_version, image) {
         Some(("", image)) => format!(". This cluster knows one that begins with it: {}", quote_name(image)),
         Some((version, _)) => format!("; did you mean {}?", quote_name(version)),
         None => ". Copy the whole digest.".to_owned(),
@@ -67,14 +68,14 @@ pub(in crate::gate) fn misspelt(target: &Target, meant: &str) -> String {
     format!("No image is known for version {}; did you mean {}?", quote_name(&target.version), quote_name(meant))
 }
 
-/// What to do about an image whose version nothing tells. The command works for whoever can pull the image.
+/// What to do about an image of unknown version. The command needs the right to pull the image.
 fn unknown_image(image: &str) -> String {
     let image = quote_name(image);
     if image.contains('@') {
         return format!(
-            "Nothing on this cluster says which version {image} is: neither a list of updates nor the history nor \
-             ReleaseAccepted names its digest. `oc adm release info {image}` prints its version, and `upgrade-gate \
-             check --to VERSION` judges that."
+            "This cluster does not know the version of {image}: no list of updates, no history entry and no message of \
+             ReleaseAccepted contains its digest. `oc adm release info {image}` prints its version, and `upgrade-gate \
+             check --to VERSION` evaluates that version."
         );
     }
     let name = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image.as_str(), |(name, _)| name);
@@ -87,12 +88,12 @@ fn unknown_image(image: &str) -> String {
 pub(in crate::gate) fn low_target(target: &Version, current: &Version, previous: Option<&Version>) -> String {
     let allowed = match previous {
         Some(previous) if crate::gate::update::same_minor(previous, current) => {
-            format!("the only way back is to the previous version, {previous}")
+            format!("a rollback is only possible to the previous version, {previous}")
         }
         Some(previous) => {
-            format!("the previous version, {previous}, is of another minor, to which there is no way back")
+            format!("the previous version, {previous}, is of another minor, to which no rollback is possible")
         }
-        None => "the history holds no previous version to go back to".to_owned(),
+        None => "the history has no previous version to roll back to".to_owned(),
     };
     format!("{target} is below the current version {current}, and {allowed}.")
 }
@@ -113,11 +114,11 @@ pub(in crate::gate) fn minor_hop(target: &Version, current: &Version) -> String 
 }
 
 pub(in crate::gate) fn retarget(target: &Version, completed: &Version, current: &Version) -> String {
-    format!("{target} is asked for while the update from {completed} to {current} is still in progress.")
+    format!("{target} is requested while the update from {completed} to {current} is still in progress.")
 }
 
 pub(in crate::gate) fn recommendation_missing(target: &str) -> String {
-    format!("Update {} is conditional, and whether it is recommended hasn't been evaluated.", quote_name(target))
+    format!("Update {} is conditional, and whether it is recommended has not been evaluated.", quote_name(target))
 }
 
 pub(in crate::gate) fn not_recommended(target: &str, recommended: &Condition) -> String {
@@ -131,7 +132,7 @@ pub(in crate::gate) fn not_recommended(target: &str, recommended: &Condition) ->
 
 pub(in crate::gate) fn no_channel(target: &str) -> String {
     let target = if target.is_empty() { "the requested image".to_owned() } else { quote_name(target) };
-    format!("No channel is set, so nobody can tell whether {target} is recommended.")
+    format!("No channel is set, so it is not known whether {target} is recommended.")
 }
 
 pub(in crate::gate) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> String {
@@ -143,10 +144,10 @@ pub(in crate::gate) fn unknown_update(target: &str, retrieved: Option<&Condition
             )
         }
         Some(retrieved) => format!(
-            "{target} is in no list of updates, and these couldn't be looked up: {}",
+            "{target} is in no list of updates, and the updates could not be looked up: {}",
             reason_and_message(retrieved)
         ),
-        None => format!("{target} is in no list of updates, and whether these were looked up isn't known."),
+        None => format!("{target} is in no list of updates, and it is not known whether they were looked up."),
     }
 }
 
@@ -154,7 +155,7 @@ fn name_of(release: &Release) -> String {
     quote_name(if release.version.is_empty() { &release.image } else { &release.version })
 }
 
-/// The version that the image is said to be comes from the request, or from what a CVO has read.
+/// The version of the image comes from the request, or from what a CVO has read.
 pub(in crate::gate) fn version_mismatch(release: &Release, target: &Target, known: &str) -> String {
     if target.version.is_empty() {
         return format!(
@@ -164,46 +165,46 @@ pub(in crate::gate) fn version_mismatch(release: &Release, target: &Target, know
         );
     }
     format!(
-        "The request names version {}, but its image {} is known to be {}. Ask for one of the two.",
+        "The request names version {}, but its image {} is known to be {}. Request only one of the two.",
         quote_name(&target.version),
         quote_name(&target.image),
         quote_name(known)
     )
 }
 
-/// Why a version without an image isn't enough, and what is.
+/// Why a version without an image is not enough, and what to request instead.
 pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
     let version = quote_name(&target.version);
     match why {
         VersionAlone::Unknown
             if Version::parse(&target.version).is_err()
-                && !meant::versions(cluster_version, &target.version).is_empty() =>
+                && !suggest::versions(cluster_version, &target.version).is_empty() =>
         {
             format!("No image is known for version {version}{}", did_you_mean(cluster_version, &target.version))
         }
         VersionAlone::Unknown => no_image(target, cluster_version),
         VersionAlone::Conditional => format!(
             "{version} is a conditional update, and a version alone is looked up in status.availableUpdates only. \
-             `oc adm upgrade --to {version} --allow-not-recommended` asks for its image as well."
+             `oc adm upgrade --to {version} --allow-not-recommended` requests it with its image."
         ),
         VersionAlone::History(image) => format!(
             "{version} is in status.history only, and a request for that version alone is ignored. `oc adm upgrade \
-             --to-image {} --allow-explicit-upgrade` asks for its image.",
+             --to-image {} --allow-explicit-upgrade` requests its image.",
             quote_name(image)
         ),
         VersionAlone::Several(images) => format!(
-            "status.availableUpdates holds {} releases of version {version}, so the version alone doesn't say which one \
-             is meant. `oc adm upgrade --to-image IMAGE` asks for one of them: {}.",
+            "status.availableUpdates holds {} releases of version {version}, so the version alone does not say which one \
+             is meant. `oc adm upgrade --to-image IMAGE` requests one of them: {}.",
             images.len(),
             list(images.iter().map(|image| quote_name(image)))
         ),
     }
 }
 
-/// What the cluster itself has against the request.
-pub(in crate::gate) fn refused(word: &Condition) -> String {
-    let status = word.status.as_str();
-    format!("The cluster says {}={status}: {}", quote_name(&word.kind), reason_and_message(word))
+/// Why the cluster itself refuses the request.
+pub(in crate::gate) fn refused(condition: &Condition) -> String {
+    let status = condition.status.as_str();
+    format!("The cluster reports {}={status}: {}", quote_name(&condition.kind), reason_and_message(condition))
 }
 
 pub(in crate::gate) fn no_image(target: &Target, cluster_version: &ClusterVersion) -> String {
@@ -215,7 +216,7 @@ pub(in crate::gate) fn no_image(target: &Target, cluster_version: &ClusterVersio
         format!(" for architecture {}", quote_name(&target.architecture))
     };
     format!(
-        "No image is known for version {}{architecture}: available are {available}. Ask for one of these, or name the image.",
+        "No image is known for version {}{architecture}: available are {available}. Request one of these, or name the image.",
         quote_name(&target.version)
     )
 }

@@ -27,7 +27,7 @@ const ENTRY_TO_5: u64 = 22;
 pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     let (current, target) = match versions(context) {
         Ok(versions) => versions,
-        Err(objection) => return Some(objection),
+        Err(found) => return Some(found),
     };
     if target.major > current.major {
         let is_entry_to_5 = current.major == 4 && current.minor >= ENTRY_TO_5 && (target.major, target.minor) == (5, 0);
@@ -47,7 +47,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
 mod tests {
     use rstest::rstest;
 
-    use crate::gate::testing::{cluster_version, objection};
+    use crate::gate::testing::{cluster_version, finding};
 
     #[rstest]
     #[case("4.21.1", "4.21.2", None)]
@@ -70,6 +70,6 @@ mod tests {
     #[case("4.21.1", "4.2", Some("InvalidDesiredVersion"))]
     #[case("4.21", "4.2", Some("warns InvalidCurrentVersion"))]
     fn rows(#[case] current: &str, #[case] target: &str, #[case] expected: Option<&str>) {
-        assert_eq!(objection(super::check, &cluster_version(current, &[]), target).as_deref(), expected);
+        assert_eq!(finding(super::check, &cluster_version(current, &[]), target).as_deref(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What can stand against one target: four checks, in the CVO's order, and all of them run.
+//! The checks of one target: four preconditions, in the CVO's order. All of them run.
 
 mod giant_hop;
 mod recommended;
@@ -15,18 +15,18 @@ use crate::{
     gate::{message, risks::Upgradeable},
 };
 
-/// What a precondition looks at.
+/// The input of a precondition.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The object, for current version, history and lists.
     pub cluster_version: &'a ClusterVersion,
-    /// The gate on leaving the minor, as it should be now.
+    /// Whether the cluster may leave its minor, as evaluated now.
     pub upgradeable: &'a Upgradeable,
     /// The target, looked up.
     pub target: &'a Release,
 }
 
-/// What one precondition has against a target.
+/// The reason of one precondition against a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreconditionFinding {
     /// One word for programs; it may be a condition's.
@@ -47,7 +47,7 @@ impl PreconditionFinding {
     }
 }
 
-/// A precondition: `None` when it has nothing against the target.
+/// A precondition: `None` if the target passes.
 pub type Precondition = fn(&Context<'_>) -> Option<PreconditionFinding>;
 
 /// All preconditions with their names, in the order in which they run.
@@ -58,8 +58,8 @@ pub const ALL: [(&str, Precondition); 4] = [
     (precondition::RECOMMENDED, recommended::check),
 ];
 
-/// Current and target as SemVer. Current is parsed first, and only warns: a cluster that doesn't know what it
-/// is needs the update to be mended. A target that nobody can place is refused.
+/// Current and target as SemVer. Current is parsed first and only warns, because a cluster without a valid version needs the
+/// update to be repaired. A target that is not SemVer is refused.
 fn versions(context: &Context<'_>) -> Result<(Version, Version), PreconditionFinding> {
     let current = &context.cluster_version.desired().version;
     let current = Version::parse(current).map_err(|error| {

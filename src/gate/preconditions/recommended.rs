@@ -63,7 +63,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use crate::gate::testing::{cluster_version_from, objection};
+    use crate::gate::testing::{cluster_version_from, finding};
 
     #[rstest]
     #[case::available("4.21.2", "stable-4.21", None)]
@@ -91,6 +91,6 @@ mod tests {
                 ],
             },
         }));
-        assert_eq!(objection(super::check, &cluster_version, target).as_deref(), expected);
+        assert_eq!(finding(super::check, &cluster_version, target).as_deref(), expected);
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     let (current, target) = match versions(context) {
         Ok(versions) => versions,
-        Err(objection) => return Some(objection),
+        Err(found) => return Some(found),
     };
     if target.cmp_precedence(&current).is_ge() {
         return None;
@@ -52,7 +52,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use crate::gate::testing::{cluster_version, objection};
+    use crate::gate::testing::{cluster_version, finding};
 
     #[rstest]
     #[case::forward("4.21.2", &["4.21.1"], "4.21.3", None)]
@@ -69,7 +69,7 @@ mod tests {
     #[case::both_empty("", &[], "", Some("warns InvalidCurrentVersion"))]
     fn rows(#[case] current: &str, #[case] before: &[&str], #[case] target: &str, #[case] expected: Option<&str>) {
         let cluster_version = cluster_version(current, before);
-        assert_eq!(objection(super::check, &cluster_version, target).as_deref(), expected);
+        assert_eq!(finding(super::check, &cluster_version, target).as_deref(), expected);
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         let mut cluster_version = cluster_version("4.21.5", &["4.21.4"]);
         let accepted = json!({"state": "Partial", "version": "4.21.1", "image": "forced", "completionTime": null});
         cluster_version.status.as_mut().unwrap().history.insert(0, serde_json::from_value(accepted).unwrap());
-        assert_eq!(objection(super::check, &cluster_version, "4.21.1").as_deref(), Some("LowDesiredVersion"));
-        assert_eq!(objection(super::check, &cluster_version, "4.21.4"), None);
+        assert_eq!(finding(super::check, &cluster_version, "4.21.1").as_deref(), Some("LowDesiredVersion"));
+        assert_eq!(finding(super::check, &cluster_version, "4.21.4"), None);
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
     };
     let (current, target) = match versions(context) {
         Ok(versions) => versions,
-        Err(objection) => return Some(objection),
+        Err(found) => return Some(found),
     };
     if target.cmp_precedence(&current).is_gt() && !same_minor(&target, &current) {
         return Some(PreconditionFinding::blocks(blocking_reason, blocking_message.clone()));
@@ -45,7 +45,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<PreconditionFinding> {
         let message = message::target::overrides_accepted(context.cluster_version, context.target);
         return Some(PreconditionFinding::warns(reason::OVERRIDES_SET, message));
     }
-    // An update that is in progress isn't on top of itself.
+    // An update in progress is not on top of itself.
     if !same_minor(&target, &current) || target == current {
         return None;
     }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_risk_looks_at_nothing("4.21.1", "4.21.0", false, false, "nonsense", None)]
+    #[case::no_risk_checks_nothing("4.21.1", "4.21.0", false, false, "nonsense", None)]
     #[case::minor_without_risk("4.21.1", "4.21.0", false, false, "4.22.0", None)]
     #[case::patch_under_overrides("4.21.1", "4.21.0", true, false, "4.21.2", Some("warns ClusterVersionOverridesSet"))]
     #[case::rollback_under_overrides(

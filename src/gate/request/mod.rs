@@ -1,8 +1,8 @@
-//! What the cluster itself says of `spec.desiredUpdate`: the conditions `Invalid` and `ReleaseAccepted`, as far as they
-//! are about the request as it is now.
+//! What the cluster reports about `spec.desiredUpdate`: the conditions `Invalid` and `ReleaseAccepted`, if they are about the
+//! current request.
 //!
 //! A condition stays until the cluster-version operator writes it again, so one that names another version or digest
-//! is about an earlier request. `observedGeneration` decides only where the message names neither: it doesn't move
+//! is about an earlier request. `observedGeneration` decides only if the message names neither, because it does not change
 //! while a request is refused.
 
 use std::borrow::Cow;
@@ -26,13 +26,13 @@ pub enum Standing {
     Accepted,
     /// The release is being retrieved or verified.
     Undecided,
-    /// The CVO's own rule on overrides refuses it, and no other.
+    /// It is refused for overrides alone.
     RefusedForOverrides,
     /// It is refused at this step.
     Refused(Step),
 }
 
-/// The condition that is about the request as it is now; `None` where nothing is asked for, or where no condition is.
+/// The condition that is about the current request; `None` if nothing is requested, or no condition is about it.
 #[must_use]
 pub fn word(cluster_version: &ClusterVersion) -> Option<&Condition> {
     let request = Target::requested(cluster_version)?;
@@ -70,7 +70,7 @@ pub fn standing(word: &Condition) -> Standing {
     }
 }
 
-/// The message by which a CVO refuses a release that it has loaded, if that is what `ReleaseAccepted` says.
+/// The message by which a CVO refuses a release that it has loaded, if `ReleaseAccepted` contains one.
 #[must_use]
 pub fn loaded(cluster_version: &ClusterVersion) -> Option<PreconditionMessage<'_>> {
     let found = cluster_version.condition(condition::RELEASE_ACCEPTED)?;
@@ -78,8 +78,8 @@ pub fn loaded(cluster_version: &ClusterVersion) -> Option<PreconditionMessage<'_
     cvo_message::parse(&found.message).filter(|_| is_refusal)
 }
 
-/// A target that is an image alone, with the version that the CVO has read from that very digest. The message names a
-/// digest only after its signature was verified, so it is as good as a list.
+/// A target that is an image alone, with the version that the CVO has read from that digest. The message names a digest only
+/// after its signature was verified, so it is as reliable as a list.
 #[must_use]
 pub fn with_loaded_version<'a>(cluster_version: &ClusterVersion, target: &'a Target) -> Cow<'a, Target> {
     if target.version.is_empty()
@@ -126,12 +126,12 @@ fn is_invalid_now(cluster_version: &ClusterVersion, request: &Target, found: &Co
     let agree = agrees(version, &request.version)
         && agrees(image, &request.image)
         && agrees(architecture, &request.architecture);
-    // A version that no image came with may have got one since.
+    // The CVO may have added the image to a request that had none.
     let may_have_changed = version.is_some() && image.is_none() && !request.image.is_empty();
     agree && (!may_have_changed || is_observed(cluster_version))
 }
 
-/// Whether the status is of the spec as it is now, or nothing says that it isn't.
+/// Whether the status is about the current spec, as far as is known.
 fn is_observed(cluster_version: &ClusterVersion) -> bool {
     let generation = cluster_version.metadata.generation;
     let observed = cluster_version.status.as_ref().map_or(0, |status| status.observed_generation);

@@ -32,7 +32,7 @@ const READ_GATES: Remedy = Remedy::ReadConfigMap(ADMIN_GATES.0, ADMIN_GATES.1);
 const READ_ACKS: Remedy = Remedy::ReadConfigMap(ADMIN_ACKS.0, ADMIN_ACKS.1);
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
-    // `check` holds both as soon as it holds one: a dump of only one of them lacks the other for real.
+    // In `check`, both count as given if one is: a dump of only one of them comes from a cluster without the other.
     if matches!((&snapshot.admin_gates, &snapshot.admin_acks), (Source::NotGiven, Source::NotGiven)) {
         return Vec::new();
     }
@@ -85,7 +85,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
 
 type Data = std::collections::BTreeMap<String, String>;
 
-/// The ConfigMap's data, or why it can't be had.
+/// The ConfigMap's data, or why it cannot be read.
 fn data<'a>(source: &'a Source<ConfigMapData>, (namespace, name): (&str, &str)) -> Result<&'a Data, String> {
     match source {
         Source::Read(Some(data)) => Ok(data),

@@ -1,5 +1,5 @@
-//! Reasons not to leave this minor: five sources, one file each, what another writer's condition adds to them, and the
-//! condition that is their union.
+//! Reasons not to leave this minor: five sources, one file each, the risks that only another writer's condition reports, and
+//! the condition that is their union.
 
 mod admin_acks;
 mod cluster_operators;
@@ -16,21 +16,21 @@ use crate::{
     gate::{Snapshot, message},
 };
 
-/// A reason not to leave this minor. It never stands against a patch update.
+/// A reason not to leave this minor. It never blocks a patch update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Risk {
     /// Unique within a verdict.
     pub name: String,
     /// Sentences for people: what is wrong and what to do.
     pub message: String,
-    /// Where to read on.
+    /// A link to documentation.
     pub url: Option<String>,
     /// What ends it, or says more about it.
     pub remedy: Remedy,
 }
 
 impl Risk {
-    /// A risk that only OpenShift's own documentation says more about.
+    /// A risk whose link is the start of OpenShift's documentation.
     /// Its name may come from the cluster, and goes into reasons and labels.
     fn new(name: &str, message: String, remedy: Remedy) -> Self {
         Self { name: message::quote_name(name), message, url: Some(message::DOCUMENTATION.to_owned()), remedy }
@@ -90,14 +90,14 @@ impl Upgradeable {
     }
 }
 
-/// A source of risks: pure, and silent only when it knows that nothing is wrong.
+/// A source of risks: a pure function. It returns none only if it knows that there is no risk.
 type RiskSource = fn(&Snapshot) -> Vec<Risk>;
 
 /// All sources, in the order in which their risks are listed.
 const SOURCES: [RiskSource; 5] =
     [overrides::risks, cluster_operators::risks, admin_acks::risks, updating::risks, vetoes::risks];
 
-/// Every risk that holds: what our sources compute, and what only another writer's `Upgradeable=False` says.
+/// Every risk that holds: those of our sources, and those that only another writer's `Upgradeable=False` reports.
 #[must_use]
 pub fn collect(snapshot: &Snapshot) -> Vec<Risk> {
     let mut risks: Vec<Risk> = SOURCES.iter().flat_map(|source| source(snapshot)).collect();

@@ -29,8 +29,8 @@ use crate::{
     },
 };
 
-/// What the published condition adds to `ours`. Where the gate is ours alone, the condition is our own or one that we
-/// take over, and adds nothing.
+/// The risks that the published condition adds to `ours`. If upgrade-gate alone decides, the condition is our own or one that
+/// we take over, and adds nothing.
 pub(super) fn risks(snapshot: &Snapshot, ours: &[Risk]) -> Vec<Risk> {
     let cluster_version = &snapshot.cluster_version;
     let Some(published) = cluster_version.condition(condition::UPGRADEABLE) else { return Vec::new() };
@@ -83,7 +83,7 @@ fn remedy(name: &str) -> Remedy {
     Remedy::ReadClusterVersion
 }
 
-/// One reason of a condition; without a text where the message doesn't say which text is its.
+/// One reason of a condition; without a text if the message does not assign one to it.
 #[derive(Debug, PartialEq, Eq)]
 struct Reason<'a> {
     name: &'a str,
@@ -103,7 +103,7 @@ impl Reason<'_> {
     }
 }
 
-/// The reasons of a condition; `None` where its message doesn't name all of them.
+/// The reasons of a condition; `None` if its message does not name all of them.
 ///
 /// With several, the condition's reason is `MultipleReasons`, and its message reads `…: NAME,NAME` with a bullet for each.
 /// A bullet may hold bullets of its own.
@@ -123,7 +123,7 @@ fn split(published: &Condition) -> Option<Vec<Reason<'_>>> {
     {
         return None;
     }
-    // Each reason has a bullet at least, so with as many of both, each has one.
+    // Each reason has at least one bullet, so with as many bullets as reasons, each has one.
     let text = |at: usize| bullets.get(at).copied().filter(|_| bullets.len() == names.len());
     Some(names.iter().enumerate().map(|(at, name)| Reason { name, text: text(at) }).collect())
 }
@@ -139,12 +139,12 @@ fn is_complete(snapshot: &Snapshot) -> bool {
     !matches!(snapshot.cluster_operators, Source::NotGiven) && has_admin_acks(snapshot)
 }
 
-/// `check` holds both `ConfigMap`s as soon as it holds one.
+/// In `check`, both `ConfigMap`s count as given if one is.
 fn has_admin_acks(snapshot: &Snapshot) -> bool {
     !matches!((&snapshot.admin_gates, &snapshot.admin_acks), (Source::NotGiven, Source::NotGiven))
 }
 
-/// Whether one of our sources has computed what the CVO means by that reason.
+/// Whether one of our sources covers that reason of the CVO.
 fn is_computed(snapshot: &Snapshot, name: &str) -> bool {
     let operators = match &snapshot.cluster_operators {
         Source::Read(operators) => Some(operators.as_slice()),
@@ -176,7 +176,7 @@ fn is_computed(snapshot: &Snapshot, name: &str) -> bool {
             || matches!(snapshot.cluster_operators, Source::Unreadable(_))
             || is_a_condition_of_its_own(snapshot, name);
     }
-    // A single ClusterOperator that blocks lends its own reason to the CVO up to 4.22.
+    // If a single ClusterOperator blocks, a CVO up to 4.22 uses its reason.
     let is_its_reason = |given: &ClusterOperator| given.blocks().is_some_and(|blocking| blocking.reason == name);
     operators.is_some_and(|operators| operators.iter().any(is_its_reason)) || is_a_condition_of_its_own(snapshot, name)
 }
@@ -185,7 +185,7 @@ fn blocks_or_is_unreadable(operator: &ClusterOperator) -> bool {
     operator.upgradeable.is_err() || operator.blocks().is_some()
 }
 
-/// Releases up to 4.22 show all of several reasons as conditions, or none: with two of them, the others are there too.
+/// Releases up to 4.22 publish all of several reasons as conditions, or none: if there are two, there are all.
 fn has_a_condition_for_each(snapshot: &Snapshot) -> bool {
     let blocking = condition::UPGRADEABLE_OF_SOURCES.iter().filter(|(kind, blocking)| {
         snapshot.cluster_version.condition(kind).is_some_and(|entry| entry.status == *blocking)

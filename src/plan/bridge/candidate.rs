@@ -110,7 +110,7 @@ fn is_no_patch(update_type: UpdateType) -> Option<&'static str> {
              version, are let through.",
         ),
         UpdateType::Unknown => Some(
-            "The current or the requested version isn't a semantic version, so it is not known whether this is a patch \
+            "The current or the requested version is not a semantic version, so it is not known whether this is a patch \
              update.",
         ),
     }

@@ -241,7 +241,7 @@ fn resolve(seen: &Value, own: Request) -> Result<Request, String> {
     };
     let Request { version, image, .. } = &request;
     if !version.is_empty() && Version::parse(version).is_err() {
-        return Err(format!("spec.desiredUpdate.version: {version:?} isn't a semantic version."));
+        return Err(format!("spec.desiredUpdate.version: {version:?} is not a semantic version."));
     }
     if !image.is_empty() {
         return Ok(request);

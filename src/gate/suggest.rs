@@ -1,7 +1,7 @@
-//! Which version or image a person probably meant, where they named one that this cluster doesn't know.
+//! Suggests the version or image that a person probably meant, if this cluster does not know the one that was named.
 //!
-//! Only what the cluster knows is ever suggested: a `v` in front, the architecture behind, a minor without its patch,
-//! several versions in one argument, a digest that was cut off.
+//! It only suggests what the cluster knows. It recognises a `v` in front, an appended architecture, a minor without its
+//! patch, several versions in one argument, and a digest that was cut off.
 
 use semver::Version;
 
@@ -10,11 +10,11 @@ use crate::{
     gate::release::{digest, known_releases, updates},
 };
 
-/// More suggestions than these help nobody.
+/// At most this many suggestions.
 const MOST: usize = 5;
-/// Hexadecimal digits from which on the beginning of a digest is one image's.
+/// A digest can be completed from this many hexadecimal digits on.
 const SHORT_DIGEST: usize = 6;
-/// Architectures, as tags and file names of releases have them behind the version.
+/// Architectures, as tags and file names of releases append them to the version.
 const ARCHITECTURES: [&str; 8] = ["x86_64", "amd64", "aarch64", "arm64", "ppc64le", "s390x", "multi", "x86-64"];
 /// Words for the newest version.
 const NEWEST: [&str; 3] = ["latest", "newest", "to-latest"];
@@ -32,18 +32,18 @@ pub fn versions<'a>(cluster_version: &'a ClusterVersion, text: &str) -> Vec<&'a 
             }
         }
     };
-    text.split(separates).filter(|part| !part.is_empty()).for_each(|part| add(known.meant_by(part)));
+    text.split(separates).filter(|part| !part.is_empty()).for_each(|part| add(known.suggestions_for(part)));
     if meant.is_empty() {
         // `4,21,2`, `4 21 2`, `4_21_2`.
         let dotted: String =
             text.trim().chars().map(|c| if separates(c) || matches!(c, '_' | '-') { '.' } else { c }).collect();
-        meant = known.meant_by(&dotted);
+        meant = known.suggestions_for(&dotted);
     }
     meant
 }
 
-/// The listed update that a well-formed version was meant to name: the same but for build metadata, or for an
-/// architecture behind it, neither of which the cluster's lists have.
+/// The listed update that a well-formed version was meant to name: the same without build metadata or an appended
+/// architecture, which the cluster's lists do not have.
 #[must_use]
 pub fn misspelt<'a>(cluster_version: &'a ClusterVersion, version: &str) -> Option<&'a str> {
     if Version::parse(version).is_err() || known_releases(cluster_version).any(|(known, _)| known == version) {
@@ -53,7 +53,7 @@ pub fn misspelt<'a>(cluster_version: &'a ClusterVersion, version: &str) -> Optio
     updates(cluster_version).map(|release| release.version.as_str()).find(|known| without_build(known) == plain)
 }
 
-/// The image that a digest which was cut off belongs to, with its version where that is known.
+/// The image whose digest was cut off, with its version if that is known.
 #[must_use]
 pub fn image<'a>(cluster_version: &'a ClusterVersion, image: &str) -> Option<(&'a str, &'a str)> {
     let cut_off = digest(image.trim())?;
@@ -68,7 +68,7 @@ pub fn image<'a>(cluster_version: &'a ClusterVersion, image: &str) -> Option<(&'
     found.all(|(_, _, other)| other == first).then_some((version, image))
 }
 
-/// What is wrong with the digest of an image; `None` where nothing is, or where it has none.
+/// What is wrong with the digest of an image; `None` if it is well-formed or there is none.
 #[must_use]
 pub fn digest_problem(image: &str) -> Option<String> {
     let (_, digest) = image.rsplit_once('@')?;
@@ -77,13 +77,13 @@ pub fn digest_problem(image: &str) -> Option<String> {
         "sha256" => 64,
         "sha384" => 96,
         "sha512" => 128,
-        _ => return Some("expected sha256: and 64 hexadecimal digits behind the @".to_owned()),
+        _ => return Some("expected sha256: and 64 hexadecimal digits after the @".to_owned()),
     };
     let count = digits.chars().count();
     if let Some(odd) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
-        return Some(format!("expected {expected} hexadecimal digits behind {algorithm}:, found {odd:?} among them"));
+        return Some(format!("expected {expected} hexadecimal digits after {algorithm}:, found {odd:?} among them"));
     }
-    (count != expected).then(|| format!("expected {expected} hexadecimal digits behind {algorithm}:, found {count}"))
+    (count != expected).then(|| format!("expected {expected} hexadecimal digits after {algorithm}:, found {count}"))
 }
 
 /// The versions that a cluster knows.
@@ -114,7 +114,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    fn meant_by(&self, part: &str) -> Vec<&'a str> {
+    fn suggestions_for(&self, part: &str) -> Vec<&'a str> {
         if NEWEST.iter().any(|word| part.trim_start_matches('-').eq_ignore_ascii_case(word)) {
             return self.newest.into_iter().collect();
         }
@@ -128,7 +128,7 @@ impl<'a> Known<'a> {
         written.unwrap_or_else(|| self.mistyped(part))
     }
 
-    /// A digest without the image before it.
+    /// The version of a digest without an image name.
     fn of_digest(&self, part: &str) -> Option<&'a str> {
         let (_, digits) = part.split_once("sha256:")?;
         let (version, _) = image(self.cluster_version, &format!("image@sha256:{digits}"))?;
@@ -168,7 +168,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Versions that a text misses by one character.
+    /// Versions that differ from a text in one character.
     fn mistyped(&self, part: &str) -> Vec<&'a str> {
         let mut found: Vec<&str> = Vec::new();
         for known in &self.all {
@@ -180,7 +180,8 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Where a version may begin in a text: at a digit behind nothing, a `v`, or what is neither letter nor digit.
+/// Where a version may begin in a text: at a digit at the start, after a `v`, or after a character that is neither letter nor
+/// digit.
 fn starts(text: &str) -> impl Iterator<Item = &str> {
     text.char_indices().filter(|(_, character)| character.is_ascii_digit()).filter_map(|(at, _)| {
         let before = &text[..at];
@@ -199,7 +200,7 @@ fn without_build(version: &str) -> &str {
     version.split('+').next().unwrap_or(version)
 }
 
-/// Whether one character put in, left out or replaced makes one text of the other.
+/// Whether inserting, deleting or replacing one character turns one text into the other.
 fn is_one_edit_away(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
@@ -314,14 +315,11 @@ mod tests {
     #[rstest]
     #[case::fine(SECOND, None)]
     #[case::none("mirror/x:4.21.2", None)]
-    #[case::short("x@sha256:abc", Some("expected 64 hexadecimal digits behind sha256:, found 3"))]
-    #[case::empty("x@sha256:", Some("expected 64 hexadecimal digits behind sha256:, found 0"))]
-    #[case::no_digits("x@sha256", Some("expected 64 hexadecimal digits behind sha256:, found 0"))]
-    #[case::not_hexadecimal(
-        "x@sha256:xyz",
-        Some("expected 64 hexadecimal digits behind sha256:, found 'x' among them")
-    )]
-    #[case::algorithm("x@sha265:abc", Some("expected sha256: and 64 hexadecimal digits behind the @"))]
+    #[case::short("x@sha256:abc", Some("expected 64 hexadecimal digits after sha256:, found 3"))]
+    #[case::empty("x@sha256:", Some("expected 64 hexadecimal digits after sha256:, found 0"))]
+    #[case::no_digits("x@sha256", Some("expected 64 hexadecimal digits after sha256:, found 0"))]
+    #[case::not_hexadecimal("x@sha256:xyz", Some("expected 64 hexadecimal digits after sha256:, found 'x' among them"))]
+    #[case::algorithm("x@sha265:abc", Some("expected sha256: and 64 hexadecimal digits after the @"))]
     fn what_is_wrong_with_a_digest(#[case] image: &str, #[case] expected: Option<&str>) {
         assert_eq!(digest_problem(image).as_deref(), expected);
     }
