@@ -26,6 +26,8 @@ use super::{
 const PAUSE: Duration = Duration::from_millis(30);
 /// Until what a start or a crowd of objects has set off has settled.
 const SETTLE: Duration = Duration::from_secs(12);
+/// ClusterOperators of a large cluster.
+const MANY: usize = 300;
 /// As large as ClusterOperators are.
 const OPERATOR_BYTES: usize = 4096;
 
@@ -53,7 +55,13 @@ pub async fn play() -> Figures {
     let cluster = support::cluster(sizes::cluster_version(REAL)).await;
     let stage = Stage::set(&cluster).await;
     let mut figures = Figures::new();
-    stage.start(rounds.min(20), &mut figures).await;
+    if std::env::var("SCENES").is_ok_and(|scenes| scenes == "start") {
+        stage.crowd(REAL.operators, MANY).await;
+        stage.start(rounds, MANY, &mut figures).await;
+        stage.memory(MANY, &mut figures).await;
+        return figures;
+    }
+    stage.start(rounds.min(20), REAL.operators, &mut figures).await;
 
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
     operator.ready().await;
@@ -67,7 +75,8 @@ pub async fn play() -> Figures {
     drop(floor_of_operators);
     stage.cost_of_events(&operator, &mut figures).await;
     drop(operator);
-    stage.memory(300, &mut figures).await;
+    stage.memory(MANY, &mut figures).await;
+    stage.start(rounds.min(20), MANY, &mut figures).await;
     stage.memory(1000, &mut figures).await;
     let binary = std::fs::metadata(support::binary()).expect("the binary").len();
     figures.push(number("release binary", megabytes(binary), "MB"));
@@ -155,7 +164,7 @@ impl<'a> Stage<'a> {
     }
 
     /// From a start to the first right status.
-    async fn start(&self, rounds: usize, figures: &mut Figures) {
+    async fn start(&self, rounds: usize, operators: usize, figures: &mut Figures) {
         let (mut operator, mut floor, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..rounds {
             for name in Self::turns(round) {
@@ -184,7 +193,8 @@ impl<'a> Stage<'a> {
                 }
             }
         }
-        figures.push(("start to first right status".to_owned(), Figure::Times { operator, floor }));
+        let name = format!("start to first right status, {operators} ClusterOperators");
+        figures.push((name, Figure::Times { operator, floor }));
         beyond.sort();
         let median = beyond[beyond.len() / 2].as_secs_f64() * 1000.0;
         figures.push(number("of it while no answer of the API server was awaited, p50", median, "ms"));

@@ -1,19 +1,21 @@
 //! The way to a cluster, for every command: which one, as whom, and through which proxy. What goes wrong on it is told
 //! without what a kubeconfig keeps secret.
 
+mod connection;
 pub mod rate_limit;
+mod stack;
 
 use std::{env, io::ErrorKind, net::IpAddr, path::PathBuf, process::ExitStatus};
 
 use clap::{Args, builder::OsStringValueParser, builder::TypedValueParser as _};
-use http::{HeaderValue, Request, Response, Uri, header::USER_AGENT};
+use http::{HeaderValue, Uri, header::USER_AGENT};
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
-    client::{AuthError, Body, ClientBuilder, DynBody},
+    client::AuthError,
     config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext},
 };
-use tower::util::{BoxService, MapErr, MapErrLayer};
 
+pub use self::stack::{Builder, builder};
 use crate::escape::{causes, escape};
 
 /// Stands in for `--kubeconfig`, for every command that goes to a cluster.
@@ -94,12 +96,6 @@ pub enum PluginError {
     #[error("the credential plugin of the kubeconfig printed no ExecCredential")]
     NoCredential,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Answers = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
-
-/// A client in the making, whose requests fail without telling secrets.
-pub type Builder = ClientBuilder<MapErr<Answers, fn(BoxError) -> BoxError>>;
 
 impl ClusterArgs {
     /// The same cluster as with the flags of every other command, for flags that the environment can't stand in for by
@@ -271,22 +267,6 @@ pub fn address(server: &Uri) -> String {
     let text = escape(&server.to_string());
     let user = server.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
     user.map_or(text.clone(), |(user, _)| text.replacen(&format!("{user}@"), "", 1))
-}
-
-/// Begins a client of that cluster. None of its requests fails with what a credential plugin was given or has printed.
-///
-/// # Errors
-/// The configuration doesn't make a client; [`problem`] tells why.
-pub fn builder(config: Config) -> kube::Result<Builder> {
-    let harmless = MapErrLayer::new(without_secrets as fn(BoxError) -> BoxError);
-    Ok(ClientBuilder::try_from(config)?.with_layer(&harmless))
-}
-
-fn without_secrets(error: BoxError) -> BoxError {
-    match error.downcast_ref().and_then(plugin) {
-        Some(plugin) => plugin.into(),
-        None => error,
-    }
 }
 
 fn plugin(error: &AuthError) -> Option<PluginError> {

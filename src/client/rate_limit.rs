@@ -19,7 +19,7 @@ use crate::client;
 /// How long a watch lasts at most: the API server ends it then, and the next one begins.
 pub const WATCH_SECONDS: u32 = 30;
 const CONNECT: Duration = Duration::from_secs(10);
-/// A connection on which nothing has come for so long is dead, though nobody has closed it: a watch ends before that.
+/// A request that has brought nothing for so long is given up: a watch ends before that.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 /// Between two starts of the same watch. One that ends as soon as it has begun is begun anew by the library without a
 /// wait, so something in between could keep both sides busy with nothing else.
@@ -50,7 +50,6 @@ impl Clients {
 fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
     config.connect_timeout = Some(CONNECT.min(silence));
     config.read_timeout = Some(silence);
-    config.reset_reader_on_write = true;
     // The library's own retries would go on for minutes, unseen, and send a write once more after the lease has ended.
     config.default_retry = false;
     let times = Times::default();
