@@ -34,7 +34,7 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub struct InputArgs {
     /// File or folder to read instead of the live cluster, - for standard input: YAML or JSON, one or many objects,
-    /// Lists, a must-gather. May be repeated
+    /// Lists, a must-gather, also as .tar.gz. May be repeated
     #[arg(long, value_name = "PATH", conflicts_with = "kubeconfig")]
     pub from: Vec<PathBuf>,
     /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, KUBECONFIG, ~/.kube/config or the Pod's own account

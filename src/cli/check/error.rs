@@ -49,13 +49,23 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
-    /// A folder without any file of the kinds that are read.
+    /// An archive, or a file in it, that can't be read as a whole.
+    #[error("{path}: found {found}, expected a must-gather as .tar.gz or .tar, or a file in it; {advice}")]
+    Archive {
+        /// The archive; behind it, a file in it.
+        path: String,
+        /// What is wrong with it.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A folder or an archive without any file of the kinds that are read.
     #[error(
-        "{path}: found no .yaml, .yml or .json file, expected the ClusterVersion in one; name the folder that a \
-         must-gather was unpacked to, or the file itself"
+        "{path}: found no .yaml, .yml or .json file, expected the ClusterVersion in one; name a must-gather, \
+         as a folder or as .tar.gz, or the file itself"
     )]
     EmptyFolder {
-        /// The folder.
+        /// The folder, or the archive.
         path: String,
     },
     /// The text is neither YAML nor JSON.

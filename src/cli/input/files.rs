@@ -1,13 +1,16 @@
-//! From paths to texts: walking folders, and refusing early what isn't text.
+//! From paths to texts: walks folders, unpacks archives, and refuses early what isn't text.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
-use crate::cli::check::error::{Error, Location, show_path};
+use crate::cli::{
+    check::error::{Error, Location, show_path},
+    input::archive,
+};
 
 /// More than any cluster's state; reading on would only fill the memory.
 const MAX_BYTES: u64 = 1 << 30;
@@ -15,6 +18,7 @@ const MAX_BYTES: u64 = 1 << 30;
 const SAMPLE: usize = 64 << 10;
 /// The extensions that are read in a folder. A must-gather also holds logs, archives and web pages.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+const REPACK: &str = "unpack it first, or pack it as .tar.gz";
 
 /// Where bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
         if !seen.insert(fs::canonicalize(&folder).map_err(|error| unreadable(&folder, error))?) {
             continue;
         }
+        // Those deeper in a must-gather are its own, of another time: Insights keeps some.
+        let is_top = folder == path;
         for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, error))? {
             let entry = entry.map_err(|error| unreadable(&folder, error))?;
             if entry.file_name().as_encoded_bytes().starts_with(b".") {
@@ -52,7 +58,7 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
             let Ok(metadata) = fs::metadata(&path) else { continue };
             if metadata.is_dir() {
                 folders.push(path);
-            } else if metadata.is_file() && is_read(&path) {
+            } else if metadata.is_file() && (is_read(&path) || (is_top && archive::is_archive(&path))) {
                 files.insert(path);
             }
         }
@@ -63,24 +69,37 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
     Ok(files.into_iter().map(|path| (path.clone(), Origin { name: show_path(&path), by_name: false })).collect())
 }
 
-fn is_read(path: &Path) -> bool {
+/// Whether a file has the name of a text that is read.
+pub fn is_read(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
-/// The bytes of a file. Of what begins like no text only the beginning is read, enough to say so.
-pub fn read(path: &Path, origin: &Origin) -> Result<Vec<u8>, Error> {
-    read_bytes(path, MAX_BYTES).map_err(|source| Error::Unreadable { path: origin.name.clone(), source })
-}
-
-fn read_bytes(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    if path == Path::new("-") {
-        return read_all(io::stdin().lock(), 0, limit);
+/// Hands on the texts of a file: its bytes, or what is packed in it. Of what begins like no text only the beginning is
+/// read, enough to say so.
+pub fn read(
+    path: &Path,
+    origin: &Origin,
+    take: &mut impl FnMut(&[u8], &Origin) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let unreadable = |source| Error::Unreadable { path: origin.name.clone(), source };
+    let (reader, size): (Box<dyn Read>, u64) = if path == Path::new("-") {
+        (Box::new(io::stdin().lock()), 0)
+    } else {
+        let file = File::open(path).map_err(unreadable)?;
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        (Box::new(BufReader::with_capacity(SAMPLE, file)), size)
+    };
+    let (start, reader) = archive::peek(reader).map_err(unreadable)?;
+    let is_archive = archive::is_archive(path);
+    match archive::format(&start, path) {
+        Some(format) if origin.by_name || is_archive => {
+            archive::read(reader, format, (path, origin), archive::LIMITS, take)
+        }
+        None if is_archive => Err(archive::no_archive(origin)),
+        _ => take(&read_all(reader, size, MAX_BYTES).map_err(unreadable)?, origin),
     }
-    let file = File::open(path)?;
-    let size = file.metadata().map_or(0, |metadata| metadata.len());
-    read_all(file, size, limit)
 }
 
 fn read_all(mut reader: impl Read, size: u64, limit: u64) -> io::Result<Vec<u8>> {
@@ -101,7 +120,11 @@ pub fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<&'a str, Error> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(not_text("UTF-16 text", "save it as UTF-8", 1)),
-        [0x1f, 0x8b, ..] => return Err(not_text("gzip data", "unpack it first", 1)),
+        [0x1f, 0x8b, ..] => return Err(not_text("gzip data within gzip data", "unpack it first", 1)),
+        [b'P', b'K', 3, 4, ..] => return Err(not_text("a zip archive", REPACK, 1)),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(not_text("xz data", REPACK, 1)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(not_text("zstd data", REPACK, 1)),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => return Err(not_text("bzip2 data", REPACK, 1)),
         _ => {}
     }
     let line_at = |end: usize| 1 + memchr::memchr_iter(b'\n', &bytes[..end]).count();
@@ -134,7 +157,11 @@ mod tests {
     #[case::utf_16_with_a_mark(b"\xff\xfea\0:\0", "a.yaml:1: found UTF-16 text")]
     #[case::utf_16_big_endian(b"\xfe\xff\0a\0:", "a.yaml:1: found UTF-16 text")]
     #[case::utf_16_without_a_mark(b"a\0:\0 \0b\0", "a.yaml:1: found UTF-16 text")]
-    #[case::gzip(b"\x1f\x8b\x08", "a.yaml:1: found gzip data")]
+    #[case::gzip_twice(b"\x1f\x8b\x08", "a.yaml:1: found gzip data within gzip data")]
+    #[case::zip(b"PK\x03\x04", "a.yaml:1: found a zip archive")]
+    #[case::xz(b"\xfd7zXZ\x00", "a.yaml:1: found xz data")]
+    #[case::zstd(b"\x28\xb5\x2f\xfd", "a.yaml:1: found zstd data")]
+    #[case::bzip2(b"BZh91AY", "a.yaml:1: found bzip2 data")]
     #[case::nul(b"a: b\nc: \0 and more text", "a.yaml:2: found binary data")]
     #[case::latin_1(b"a: b\n\nc: \xe9t\xe9\n", "a.yaml:3: found bytes that aren't UTF-8")]
     fn what_is_not_text_is_named(#[case] bytes: &[u8], #[case] expected: &str) {

@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! files   paths to texts: folders are walked, what isn't text is refused
+//! archive archives to texts, within limits
 //! skim    texts to slices: one for each object, most of which need no parser
 //! node    slices to trees that know their lines, from YAML or JSON
 //! found   trees to objects: identified by what they are, each held once
 //! pasted  what was copied along with them
 //! ```
 
+mod archive;
+#[cfg(test)]
+mod archive_tests;
 mod fields;
 mod files;
 mod found;
@@ -97,7 +101,7 @@ fn read_for(purpose: InputKind, paths: &[PathBuf]) -> Result<CollectedObjects, E
     let mut found = CollectedObjects::new(purpose);
     for path in paths {
         for (path, origin) in files::expand(path)? {
-            read_bytes(&files::read(&path, &origin)?, &origin, &mut found)?;
+            files::read(&path, &origin, &mut |bytes, origin| read_bytes(bytes, origin, &mut found))?;
         }
     }
     Ok(found)
