@@ -6,9 +6,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use upgrade_gate::{
-    cli::{check, cleanup, crd, history, plugin, update},
+    cli::{check, cleanup, crd, examples, history, plugin, tips, update},
     client,
     controller::{self, config, telemetry},
     escape,
@@ -56,6 +59,8 @@ enum Command {
         name: crd::Name,
     },
     /// Prints a script that completes commands and options in a shell.
+    ///
+    /// The shell has to load it: the examples show how.
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
@@ -98,22 +103,51 @@ fn program() -> Option<String> {
 /// The arguments, as a plugin of kubectl or oc where that is how we were called. Ends the process where they are wrong,
 /// or ask for help.
 fn parse(arguments: Vec<OsString>) -> Cli {
-    let mut command = Cli::command();
-    if let Some(name) = program() {
+    let mut command = command();
+    let plugin = program();
+    if let Some(name) = &plugin {
+        let checks = format!("Without a command, it checks: see `{name} check --help`.");
         command = command
             .override_usage(format!("{name} [OPTIONS OF check]\n       {name} <COMMAND>"))
-            .after_help(format!("Without a command, it checks: see `{name} check --help`."))
+            .after_long_help(format!("{checks}\n\n{}", examples::OVERVIEW))
+            .after_help(checks)
             .bin_name(name);
     }
-    let commands: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let arguments = plugin::arguments(arguments, &commands);
-    let parse = |command: clap::Command| command.try_get_matches_from(&arguments);
+    let arguments = plugin::arguments(tips::without_help_of_help(arguments));
+    let parse = |command: clap::Command| {
+        command.try_get_matches_from(&arguments).map_err(|error| with_tip(error, &arguments, plugin.as_deref()))
+    };
     let matches = parse(command.clone()).unwrap_or_else(|error| {
         // Without styles of clap's own, whatever acts on a terminal is somebody else's.
         let plain = parse(command.clone().styles(clap::builder::Styles::plain()));
         end(&error, &plain.map_or_else(|error| error.render().ansi().to_string(), |_| String::new()))
     });
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// All commands, with examples of each.
+fn command() -> clap::Command {
+    let command = Cli::command().after_long_help(examples::OVERVIEW);
+    examples::EXAMPLES.iter().fold(command, |command, (name, examples)| {
+        command.mut_subcommand(name, |command| command.after_long_help(*examples))
+    })
+}
+
+/// The same error, with what was probably meant.
+fn with_tip(mut error: clap::Error, arguments: &[OsString], plugin: Option<&str>) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let command = arguments.get(1).and_then(|command| command.to_str()).unwrap_or_default();
+    let tip = text(ContextKind::InvalidArg)
+        .or_else(|| text(ContextKind::InvalidSubcommand))
+        .filter(|_| matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand))
+        .and_then(|word| tips::tip(word, command, plugin.unwrap_or("upgrade-gate"), plugin.is_some()));
+    if let Some(tip) = tip {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// Says what is wrong with the arguments, or helps; as it is `plain`, where something hides in it: a shell may have put
@@ -222,8 +256,36 @@ fn fail(code: u8, message: &str) -> ExitCode {
 mod tests {
     use clap::CommandFactory as _;
 
+    use upgrade_gate::cli::examples::{EXAMPLES, OVERVIEW};
+
     #[test]
     fn the_arguments_are_consistent() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_in_its_help() {
+        for command in super::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:\n"), "{help}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        let lines = EXAMPLES.iter().map(|(_, text)| *text).chain([OVERVIEW]).flat_map(str::lines);
+        let calls: Vec<&str> = lines.filter(|line| !line.trim_start().starts_with('#')).filter_map(call).collect();
+        assert!(calls.len() > 15, "{calls:?}");
+        for call in calls {
+            let parsed = super::command().try_get_matches_from(call.split_whitespace());
+            let is_fine = parsed.as_ref().map_or_else(|error| !error.use_stderr(), |_| true);
+            assert!(is_fine, "{call}: {}", parsed.unwrap_err());
+        }
+    }
+
+    /// The call of this program in a line of a shell.
+    fn call(line: &str) -> Option<&str> {
+        let (_, call) = line.split_once("upgrade-gate ").map(|(before, _)| line.split_at(before.len()))?;
+        call.split(['|', '>', ')']).next()
     }
 }

@@ -6,8 +6,10 @@ use std::{fs, path::PathBuf, sync::LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use upgrade_gate::{
-    check::{self, InputArgs, Output},
-    history,
+    cli::{
+        check::{self, InputArgs, Output},
+        history,
+    },
 };
 use upgrade_gate_fuzz::assert_shown;
 
@@ -20,11 +22,19 @@ fuzz_target!(|data: &[u8]| {
     fs::write(&path, content).expect("a file");
     let output = [Output::Table, Output::Json, Output::Yaml, Output::Markdown][usize::from(choice & 3)];
     let from = vec![if choice & 8 == 0 { path.clone() } else { folder.to_owned() }];
-    let input = InputArgs { from, kubeconfig: None, context: None };
+    let input = InputArgs { from, kubeconfig: None };
     let to = if choice & 16 == 0 { Vec::new() } else { vec!["4.21.2".to_owned(), "r@sha256:a".to_owned()] };
 
-    let checked = check::run(&check::Args { input: input.clone(), to, output, program: "upgrade-gate".to_owned() });
-    let remembered = history::run(&history::Args { input, output });
+    let checked = check::run(&check::Args {
+        input: input.clone(),
+        context: Vec::new(),
+        all_contexts: false,
+        to,
+        all: choice & 32 != 0,
+        output,
+        program: "upgrade-gate".to_owned(),
+    });
+    let remembered = history::run(&history::Args { input, context: None, output });
     fs::remove_file(path).expect("no file");
     for text in [checked.map(|answer| answer.text), remembered] {
         match text {

@@ -4,7 +4,9 @@
 pub mod check;
 pub mod cleanup;
 pub mod crd;
+pub mod examples;
 pub mod history;
 pub mod input;
 pub mod plugin;
+pub mod tips;
 pub mod update;

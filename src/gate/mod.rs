@@ -10,6 +10,7 @@ pub mod message;
 pub mod preconditions;
 pub mod publication;
 pub mod release;
+mod remedy;
 pub mod request;
 pub mod risks;
 pub mod suggest;
@@ -25,7 +26,8 @@ use crate::api::{
     owners_of_condition,
 };
 pub use release::{Origin, Target, VersionAlone};
-pub use risks::{Remedy, Risk, Upgradeable};
+pub use remedy::Remedy;
+pub use risks::{Risk, Upgradeable};
 pub use update::{UpdateType, would_leave_minor};
 
 /// What was read of one source, or why it was not read. Only [`Source::Read`] and [`Source::NotServed`] can be a pass.
@@ -286,6 +288,13 @@ fn failed_before_preconditions(
             Step::VerifyPayloadVersion,
             message::target::version_mismatch(&target_verdict.release, target, known),
         );
+    }
+    if target.origin == Origin::Named
+        && !target.version.is_empty()
+        && let Some(problem) = suggest::digest_problem(&target.image)
+    {
+        let message = message::target::malformed_digest(cluster_version, &target.image, &problem);
+        return failure(Step::RetrievePayload, message);
     }
     if target_verdict.release.image.is_empty()
         && let Some(meant) = suggest::misspelt(cluster_version, &target_verdict.release.version)

@@ -7,7 +7,10 @@ use semver::Version;
 
 use crate::{
     api::ClusterVersion,
-    gate::release::{digest, known_releases, updates},
+    gate::{
+        Target,
+        release::{digest, known_releases, updates},
+    },
 };
 
 /// At most this many suggestions.
@@ -66,6 +69,28 @@ pub fn image<'a>(cluster_version: &'a ClusterVersion, image: &str) -> Option<(&'
         .filter(|(_, _, known)| known.starts_with(&cut_off));
     let (version, image, first) = found.next()?;
     found.all(|(_, _, other)| other == first).then_some((version, image))
+}
+
+/// The release that `VERSION@sha256:…` names: the version, and the image of that digest, in the repository of the current
+/// release where the cluster doesn't know the digest. `None` for anything else, an image without a `/` included.
+#[must_use]
+pub fn pair(cluster_version: &ClusterVersion, argument: &str) -> Option<Target> {
+    let (version, digest_of) = argument.trim().split_once('@')?;
+    let is_version = version.trim_start_matches(['v', 'V']).starts_with(|first: char| first.is_ascii_digit());
+    if !is_version || argument.contains('/') || version.contains(':') {
+        return None;
+    }
+    let wanted = digest(argument.trim());
+    let known = known_releases(cluster_version)
+        .map(|(_, image)| image)
+        .find(|image| wanted.is_some() && digest(image) == wanted)
+        .map(ToOwned::to_owned);
+    let current = &cluster_version.desired().image;
+    let repository = current.split('@').next().unwrap_or_default();
+    let repository =
+        repository.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(repository, |(name, _)| name);
+    let image = known.unwrap_or_else(|| format!("{repository}@{digest_of}"));
+    Some(Target { version: version.to_owned(), image, ..Target::named("") })
 }
 
 /// What is wrong with the digest of an image; `None` if it is well-formed or there is none.
@@ -299,6 +324,34 @@ mod tests {
     #[case::another("4.21.3", None)]
     fn what_a_well_formed_version_was_meant_to_be(#[case] version: &str, #[case] expected: Option<&str>) {
         assert_eq!(misspelt(&cluster(), version), expected);
+    }
+
+    #[rstest]
+    #[case::known("4.21.2@", SECOND, "4.21.2", SECOND)]
+    #[case::known_as_another("4.21.9@", SECOND, "4.21.9", SECOND)]
+    #[case::unknown("4.21.9@", "sha256:abc", "4.21.9", "mirror:5000/ocp@sha256:abc")]
+    #[case::no_version("v4.21.2@", "sha256:abc", "v4.21.2", "mirror:5000/ocp@sha256:abc")]
+    fn a_version_and_a_digest(
+        #[case] version: &str,
+        #[case] digest: &str,
+        #[case] expected: &str,
+        #[case] image: &str,
+    ) {
+        let mut cluster = cluster();
+        cluster.status.as_mut().unwrap().desired.image = "mirror:5000/ocp:4.21.1".to_owned();
+        let digest = digest.rsplit_once('@').map_or(digest, |(_, digest)| digest);
+        let target = pair(&cluster, &format!("{version}{digest}")).unwrap();
+        assert_eq!((target.version.as_str(), target.image.as_str()), (expected, image));
+    }
+
+    #[rstest]
+    #[case::an_image("mirror.lan/ocp@sha256:abc")]
+    #[case::an_image_without_a_repository("r@sha256:abc")]
+    #[case::an_image_with_a_port("4.example:5000@sha256:abc")]
+    #[case::a_version("4.21.2")]
+    #[case::a_digest("@sha256:abc")]
+    fn no_version_and_digest(#[case] argument: &str) {
+        assert_eq!(pair(&cluster(), argument), None);
     }
 
     #[rstest]

@@ -77,3 +77,25 @@ async fn a_gate_is_acknowledged_by_its_command_and_by_no_other() {
     let names: Vec<_> = risks.as_array().unwrap().iter().map(|risk| &risk["name"]).collect();
     assert_eq!(names, ["AdminAck-ack-4.21-other"]);
 }
+
+#[tokio::test]
+async fn a_force_that_is_left_over_is_removed_by_its_command_and_a_newer_one_is_not() {
+    let cluster = support::cluster(fixtures::cluster()).await;
+    let request = json!({"version": "4.21.1", "image": fixtures::image("4.21.1"), "force": true});
+    cluster.patch(json!({"spec": {"desiredUpdate": request}})).await;
+
+    let force = check(&cluster)["force"].clone();
+    assert_eq!(force["setBy"], json!(["kubectl-patch"]), "{force:#}");
+    let command = force["command"].as_str().unwrap();
+    paste(&cluster, command).unwrap();
+    let seen = cluster.cluster_version().await["spec"]["desiredUpdate"].clone();
+    assert_eq!(seen, json!({"version": "4.21.1", "image": fixtures::image("4.21.1")}));
+    assert_eq!(check(&cluster)["force"], Value::Null);
+
+    let newer = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true});
+    cluster.patch(json!({"spec": {"desiredUpdate": newer}})).await;
+    let why = paste(&cluster, command).unwrap_err();
+    assert!(!why.is_empty());
+    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], newer);
+    assert_eq!(check(&cluster)["force"]["command"], Value::Null);
+}

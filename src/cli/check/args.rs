@@ -19,9 +19,12 @@ pub struct Args {
     /// Check every cluster of the kubeconfig, and print a row for each
     #[arg(long, conflicts_with_all = ["from", "context"])]
     pub all_contexts: bool,
-    /// Version or image to judge, instead of what is asked for and available. May be repeated
+    /// Version or image to judge, instead of what is asked for and available; VERSION@sha256:… names both. May be repeated
     #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
     pub to: Vec<String>,
+    /// Show every update, not only the newest of each minor; JSON and YAML hold all of them anyway
+    #[arg(long)]
+    pub all: bool,
     /// How to print the answer
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,

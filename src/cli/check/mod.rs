@@ -14,11 +14,13 @@ mod clusters;
 pub(crate) mod commands;
 pub(crate) mod error;
 pub(crate) mod evidence;
+mod force;
 mod gate;
 pub(crate) mod live;
 pub(crate) mod now;
 pub(crate) mod render;
 mod report;
+mod targets;
 
 pub use crate::cli::input::{Inputs, Past, read as read_files};
 pub use args::{Args, InputArgs, Output};
@@ -31,7 +33,7 @@ pub use report::Report;
 use crate::{
     api::ClusterVersion,
     client::ClusterArgs,
-    gate::{Authority, Snapshot, Target, evaluate, release, request},
+    gate::{Authority, Snapshot, Target, evaluate, suggest},
     plan::role::Role,
 };
 
@@ -80,6 +82,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         let caller = Caller::new(&args.program, None);
         judge(crate::cli::input::read(&args.input.from)?, None, &caller, &args.to, now())
     };
+    let report = if args.all { report } else { report.shortened() };
     let text = match args.output {
         Output::Table => render::table(&report, width),
         Output::Json => render::json(&report)?,
@@ -107,9 +110,9 @@ fn judge(
 ) -> (Report, Outcome) {
     let not_evaluated = inputs.not_evaluated();
     let targets = if to.is_empty() {
-        targets(&inputs.cluster_version)
+        targets::targets(&inputs.cluster_version)
     } else {
-        to.iter().map(|argument| Target::named(argument)).collect()
+        to.iter().map(|argument| named(&inputs.cluster_version, argument)).collect()
     };
     let snapshot = Snapshot {
         now,
@@ -147,27 +150,9 @@ pub fn read_past(args: &InputArgs, context: Option<&String>) -> Result<Past, Err
     }
 }
 
-/// What is asked for, then what is available and conditional, each release once.
-fn targets(cluster_version: &ClusterVersion) -> Vec<Target> {
-    let mut seen: Vec<(String, String)> = Vec::new();
-    let requested = Target::requested(cluster_version);
-    requested
-        .into_iter()
-        .chain(Target::listed(cluster_version))
-        .filter(|target| {
-            let known = request::with_loaded_version(cluster_version, target);
-            let resolved = release::resolve(cluster_version, &known);
-            let release = (resolved.release.version, resolved.release.image);
-            // A request that contradicts itself stands for no release that a list could repeat.
-            if resolved.contradicts.is_some() {
-                return true;
-            }
-            let known =
-                seen.iter().any(|(version, image)| release::same_release((version, image), (&release.0, &release.1)));
-            seen.push(release);
-            !known
-        })
-        .collect()
+/// What an argument of `--to` names.
+fn named(cluster_version: &ClusterVersion, argument: &str) -> Target {
+    suggest::pair(cluster_version, argument).unwrap_or_else(|| Target::named(argument))
 }
 
 /// The width that a person has before them; 80 columns where nobody knows, as in a file.

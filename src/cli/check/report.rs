@@ -3,14 +3,19 @@
 use serde::Serialize;
 
 use crate::{
-    api::{ClusterVersion, Condition, ConditionStatus, names::condition},
+    api::{
+        ClusterVersion, Condition, ConditionStatus,
+        names::{condition, precondition},
+    },
     cli::check::{
         commands::{
             Caller,
             risk::{self, RiskCommand},
             update::{UnderOverrides, command},
         },
+        force::{ForceReport, force},
         gate::GateReport,
+        targets::{Row, shown},
     },
     gate::{
         Decision, Finding, Origin, Risk, Snapshot, Target, TargetVerdict, UpdateType, Verdict,
@@ -34,7 +39,9 @@ pub struct Report {
     pub availability: Option<AvailabilityReport>,
     /// What the cluster itself says of `spec.desiredUpdate`; null where nothing is asked for.
     pub request: Option<RequestReport>,
-    /// One entry for each target.
+    /// The force that is set in `spec.desiredUpdate`.
+    pub force: Option<ForceReport>,
+    /// One entry for each target: what is asked for, then by minor, the newest first.
     pub targets: Vec<TargetReport>,
     /// Sources that the input doesn't hold.
     pub not_evaluated: Vec<&'static str>,
@@ -144,9 +151,12 @@ pub struct TargetReport {
     pub accepted_risks: Vec<FindingReport>,
     /// What gets it to go ahead; null where nothing does, and where nothing has to be typed.
     pub command: Option<String>,
-    /// It was named, so its command is shown.
+    /// It was named.
     #[serde(skip)]
     pub named: bool,
+    /// It is among those that people see.
+    #[serde(skip)]
+    pub shown: bool,
 }
 
 /// How far the cluster is with what it reconciles towards.
@@ -219,11 +229,35 @@ impl Report {
             }),
             request: Target::requested(cluster_version)
                 .map(|_| word(cluster_version).map(RequestReport::new).unwrap_or_default()),
+            force: force(cluster_version, gate.as_ref(), caller),
             targets: verdict.targets.iter().map(target_report).collect(),
             not_evaluated,
             now: None,
             gate,
         }
+    }
+}
+
+impl Report {
+    /// Leaves out of what people read all but the updates that count: a cluster may offer a hundred.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let is_recommended =
+            |target: &TargetReport| target.accepted_risks.iter().all(|risk| risk.name != precondition::RECOMMENDED);
+        let rows: Vec<Row<'_>> = self
+            .targets
+            .iter()
+            .map(|target| Row {
+                version: target.version.as_deref().unwrap_or_default(),
+                is_wanted: target.requested || target.named,
+                is_recommended: is_recommended(target),
+            })
+            .collect();
+        let shown = shown(&rows);
+        for (target, shown) in self.targets.iter_mut().zip(shown) {
+            target.shown = shown;
+        }
+        self
     }
 }
 
@@ -274,6 +308,7 @@ impl TargetReport {
             accepted_risks: target_verdict.accepted_risks.iter().map(FindingReport::new).collect(),
             command: None,
             named: target_verdict.target.origin == Origin::Named,
+            shown: true,
         }
     }
 }

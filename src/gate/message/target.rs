@@ -55,7 +55,7 @@ fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
     }
 }
 
-fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
+pub(in crate::gate) fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
     let meant = match suggest::image(cluster_version, image) {
         Some(("", image)) => format!(". This cluster knows one that begins with it: {}", quote_name(image)),
         Some((version, _)) => format!("; did you mean {}?", quote_name(version)),

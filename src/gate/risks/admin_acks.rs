@@ -22,10 +22,7 @@ use semver::Version;
 
 use crate::{
     api::names::{ADMIN_ACKS, ADMIN_GATES, risk},
-    gate::{
-        ConfigMapData, Snapshot, Source, message,
-        risks::{Remedy, Risk},
-    },
+    gate::{ConfigMapData, Remedy, Snapshot, Source, message, risks::Risk},
 };
 
 const READ_GATES: Remedy = Remedy::ReadConfigMap(ADMIN_GATES.0, ADMIN_GATES.1);

@@ -19,10 +19,7 @@
 
 use crate::{
     api::names::{self, risk},
-    gate::{
-        Snapshot, Source, message,
-        risks::{Remedy, Risk},
-    },
+    gate::{Remedy, Snapshot, Source, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

@@ -4,16 +4,13 @@
 mod admin_acks;
 mod cluster_operators;
 mod overrides;
-mod remedy;
 mod reported;
 mod updating;
 mod vetoes;
 
-pub use remedy::Remedy;
-
 use crate::{
     api::names::reason,
-    gate::{Snapshot, message},
+    gate::{Remedy, Snapshot, message},
 };
 
 /// A reason not to leave this minor. It never blocks a patch update.

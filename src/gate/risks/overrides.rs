@@ -21,10 +21,7 @@
 
 use crate::{
     api::names::risk,
-    gate::{
-        Snapshot, message,
-        risks::{Remedy, Risk},
-    },
+    gate::{Remedy, Snapshot, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

@@ -24,8 +24,8 @@ use crate::{
         names::{ADMIN_GATES, condition, reason, reported, risk},
     },
     gate::{
-        Authority, Snapshot, Source, foreign_upgradeable, message,
-        risks::{Remedy, Risk, admin_acks::minor_of_gate},
+        Authority, Remedy, Snapshot, Source, foreign_upgradeable, message,
+        risks::{Risk, admin_acks::minor_of_gate},
     },
 };
 

@@ -19,10 +19,7 @@ use crate::{
         ConditionStatus,
         names::{condition, risk},
     },
-    gate::{
-        Snapshot, message,
-        risks::{Remedy, Risk},
-    },
+    gate::{Remedy, Snapshot, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

@@ -18,10 +18,7 @@
 
 use crate::{
     api::{ConditionStatus, names::condition},
-    gate::{
-        Snapshot, Source, message,
-        risks::{Remedy, Risk},
-    },
+    gate::{Remedy, Snapshot, Source, message, risks::Risk},
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {

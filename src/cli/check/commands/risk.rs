@@ -26,11 +26,24 @@ pub struct RiskCommand {
     pub of_override: Option<String>,
     /// The field managers that set this override; empty where managedFields don't say.
     pub set_by: Vec<String>,
+    /// What a person reads above it, if it isn't about an override.
+    #[serde(skip)]
+    pub title: &'static str,
 }
 
 /// What ends a risk; for overrides, each of them.
 #[must_use]
 pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) -> Vec<RiskCommand> {
+    let title = match &risk.remedy {
+        Remedy::Acknowledge(_) => "When that is settled:",
+        Remedy::CreateAcks => "To create it, empty:",
+        Remedy::ManageOverrides
+        | Remedy::ReadClusterOperator(_)
+        | Remedy::ReadClusterOperators
+        | Remedy::ReadConfigMap(..)
+        | Remedy::ReadProgress
+        | Remedy::ReadClusterVersion => "To read more:",
+    };
     let words = match &risk.remedy {
         Remedy::ManageOverrides => return manage_overrides(caller, cluster_version),
         Remedy::Acknowledge(key) if is_config_map_key(key) => {
@@ -51,7 +64,7 @@ pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) 
         Remedy::ReadClusterVersion => "get clusterversion version -o yaml --show-managed-fields".to_owned(),
     };
     let (command, removes) = (caller.oc(&words), risk.remedy.removes());
-    vec![RiskCommand { command, removes, of_override: None, set_by: Vec::new() }]
+    vec![RiskCommand { command, removes, of_override: None, set_by: Vec::new(), title }]
 }
 
 /// One patch for each unmanaged override. Entries are found by their place in the list, and tested whole: where somebody
@@ -72,13 +85,14 @@ fn manage_overrides(caller: &Caller, cluster_version: &ClusterVersion) -> Vec<Ri
                 removes: true,
                 of_override: Some(override_name(entry)),
                 set_by: owners.map(ToOwned::to_owned).collect(),
+                title: "",
             }
         })
         .collect()
 }
 
 /// JSON as one word of a shell, whatever its texts hold: nothing in it ends the quotes, and nothing hides.
-fn one_word(value: &serde_json::Value) -> String {
+pub(in crate::cli::check) fn one_word(value: &serde_json::Value) -> String {
     format!("'{}'", escape_json(&value.to_string()).replace('\'', "\\u0027"))
 }
 
@@ -114,8 +128,10 @@ mod tests {
     #[case::updating(Remedy::ReadProgress, false, "oc adm upgrade")]
     #[case::condition(Remedy::ReadClusterVersion, false, "oc get clusterversion version -o yaml --show-managed-fields")]
     fn each_risk_has_its_command(#[case] remedy: Remedy, #[case] removes: bool, #[case] expected: &str) {
-        let expected = RiskCommand { command: expected.to_owned(), removes, of_override: None, set_by: Vec::new() };
-        assert_eq!(of(remedy, &json!({})), [expected]);
+        let found = of(remedy, &json!({}));
+        let [found] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((found.command.as_str(), found.removes), (expected, removes));
+        assert_eq!((&found.of_override, found.set_by.len()), (&None, 0));
     }
 
     #[rstest]

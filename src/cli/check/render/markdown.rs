@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use crate::{
     cli::check::{
         render::{
-            NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, remedies, rows,
-            skip_reason, why,
+            FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, left_out, name,
+            remedies, rows, skip_reason, why, why_update,
         },
         report::Report,
     },
-    escape::is_unprintable,
+    escape::{self, is_unprintable},
 };
 
 /// The report as Markdown.
@@ -55,15 +55,32 @@ pub fn markdown(report: &Report) -> String {
         let _ = writeln!(text, "\n{NO_TARGETS}");
     } else {
         let _ = writeln!(text, "\n| Version | Type | Decision | Why |\n|---|---|---|---|");
-        for target in &report.targets {
+        for target in report.targets.iter().filter(|target| target.shown) {
             let (kind, decision) = (target.update_type, target.decision);
             let _ = writeln!(text, "| {} | {kind} | {decision} | {} |", escape(name(target)), escape(&why(target)));
+        }
+        if let Some(left_out) = left_out(report) {
+            let _ = writeln!(text, "\n{}", escape(&left_out));
         }
         details(&mut text, report);
     }
     let commands = commands(report);
     if !commands.is_empty() {
-        let _ = writeln!(text, "\n{TO_UPDATE}:\n\n```sh\n{}\n```", commands.join("\n"));
+        let why = why_update(report).map(|why| format!(" {why}")).unwrap_or_default();
+        let _ = writeln!(text, "\n{TO_UPDATE}:{why}\n\n```sh");
+        for (version, command) in commands {
+            if let Some(version) = version {
+                let _ = writeln!(text, "# {}", escape::escape(version));
+            }
+            let _ = writeln!(text, "{command}");
+        }
+        let _ = writeln!(text, "```");
+    }
+    if let Some(force) = &report.force {
+        let _ = writeln!(text, "\n**{FORCE}:** {}", escape(&force.message));
+        if let Some(command) = &force.command {
+            let _ = writeln!(text, "\n```sh\n{command}\n```");
+        }
     }
     if let Some(behind) = &report.upgradeable.behind {
         let _ = writeln!(text, "\n{}\n\n```sh\n{}\n```", behind.message, behind.commands.join("\n"));

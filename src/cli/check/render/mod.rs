@@ -56,6 +56,11 @@ const AS_ABOVE: &str = "See the risks above.";
 const AS_THE_CLUSTER_SAYS: &str = "The cluster itself refuses it, as shown above.";
 /// Above the commands that get updates to go ahead.
 const TO_UPDATE: &str = "To update";
+/// Above commands of `upgrade-gate update`.
+const WHY_UPDATE: &str = "A cluster-version operator up to 4.21 refuses updates within the minor while overrides are set. \
+     `upgrade-gate update` gets them past that rule, and past no other.";
+/// Above what is said of a force.
+const FORCE: &str = "A force is set";
 /// Above what makes the CVO publish `Upgradeable`.
 const BEHIND: &str = "Upgradeable is behind";
 
@@ -82,20 +87,39 @@ fn skip_reason(report: &Report) -> Option<(&str, &str, &str)> {
     })
 }
 
-/// The commands for the updates that were named or are asked for, each once.
-fn commands(report: &Report) -> Vec<&str> {
-    let mut commands: Vec<&str> = Vec::new();
-    for command in report
-        .targets
-        .iter()
-        .filter(|target| target.named || target.requested)
-        .filter_map(|target| target.command.as_deref())
-    {
-        if !commands.contains(&command) {
-            commands.push(command);
+/// The commands for the updates that are shown, each once, below its version where it doesn't name that itself.
+fn commands(report: &Report) -> Vec<(Option<&str>, &str)> {
+    let mut commands: Vec<(Option<&str>, &str)> = Vec::new();
+    for target in report.targets.iter().filter(|target| target.shown) {
+        let Some(command) = target.command.as_deref() else { continue };
+        if commands.iter().any(|(_, known)| *known == command) {
+            continue;
         }
+        let version = target.version.as_deref().filter(|version| !command.contains(&format!("--to {version}")));
+        commands.push((version, command));
     }
     commands
+}
+
+/// Why the commands aren't all of `oc`, where nothing above them says so.
+fn why_update(report: &Report) -> Option<&'static str> {
+    let is_ours = |(_, command): &(Option<&str>, &str)| !command.starts_with("oc adm upgrade ");
+    (report.now.is_none() && commands(report).iter().any(is_ours)).then_some(WHY_UPDATE)
+}
+
+/// What is said of the updates that aren't shown.
+fn left_out(report: &Report) -> Option<String> {
+    let hidden: Vec<&TargetReport> = report.targets.iter().filter(|target| !target.shown).collect();
+    let allowed = hidden.iter().filter(|target| target.failures.is_empty()).count();
+    let blocked = hidden.len() - allowed;
+    let updates = if hidden.len() == 1 { "1 more update is" } else { &format!("{} more updates are", hidden.len()) };
+    let counts = match (allowed, blocked) {
+        (0, 0) => return None,
+        (_, 0) => "allowed".to_owned(),
+        (0, _) => "blocked".to_owned(),
+        _ => format!("{allowed} allowed, {blocked} blocked"),
+    };
+    Some(format!("{updates} not shown ({counts}); --all shows every update."))
 }
 
 /// A finding that is the cluster's own word, which is shown in full already.
@@ -118,7 +142,7 @@ fn remedies(risk: &RiskReport) -> (Vec<(String, &str)>, usize) {
 
 fn above(command: &RiskCommand) -> String {
     let Some(name) = &command.of_override else {
-        return if command.removes { "When that is settled:" } else { "To read more:" }.to_owned();
+        return command.title.to_owned();
     };
     let by = match command.set_by.as_slice() {
         [] => String::new(),
@@ -191,20 +215,34 @@ fn name(target: &TargetReport) -> &str {
     target.version.as_deref().or(target.image.as_deref()).unwrap_or("unknown")
 }
 
-/// Targets with the same findings, which are then told once; those without any are left out.
+/// Targets that are shown and have the same findings, but for their own version in the texts. The findings are then told
+/// once, of the first of them; targets without any are left out.
 fn groups(targets: &[TargetReport]) -> Vec<(Vec<&str>, &TargetReport)> {
-    let mut groups: Vec<(Vec<&str>, &TargetReport)> = Vec::new();
-    for target in targets.iter().filter(|target| !target.failures.is_empty() || !target.accepted_risks.is_empty()) {
-        let same = |other: &TargetReport| {
-            (&other.failures, &other.accepted_risks, other.decision)
-                == (&target.failures, &target.accepted_risks, target.decision)
+    let mut groups: Vec<(Vec<String>, Vec<&str>, &TargetReport)> = Vec::new();
+    let found = |target: &&TargetReport| !target.failures.is_empty() || !target.accepted_risks.is_empty();
+    for target in targets.iter().filter(|target| target.shown).filter(found) {
+        let findings = target.failures.iter().chain(&target.accepted_risks);
+        let texts: Vec<String> = findings
+            .flat_map(|finding| {
+                [finding.name.to_owned(), finding.reason.clone(), without_version(target, &finding.message)]
+            })
+            .collect();
+        let same = |(known, _, first): &&mut (Vec<String>, Vec<&str>, &TargetReport)| {
+            (&*known, first.failures.len()) == (&texts, target.failures.len())
         };
-        match groups.iter_mut().find(|(_, first)| same(first)) {
+        match groups.iter_mut().find(same) {
             // Named twice, as a version and as an image.
-            Some((names, _)) if names.contains(&name(target)) => {}
-            Some((names, _)) => names.push(name(target)),
-            None => groups.push((vec![name(target)], target)),
+            Some((_, names, _)) if names.contains(&name(target)) => {}
+            Some((_, names, _)) => names.push(name(target)),
+            None => groups.push((texts, vec![name(target)], target)),
         }
     }
-    groups
+    groups.into_iter().map(|(_, names, target)| (names, target)).collect()
+}
+
+fn without_version(target: &TargetReport, message: &str) -> String {
+    match target.version.as_deref() {
+        Some(version) if !version.is_empty() => message.replace(version, "\0"),
+        _ => message.to_owned(),
+    }
 }

@@ -8,8 +8,8 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     cli::check::{
         render::{
-            BEHIND, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, name, remedies,
-            rows, skip_reason, why,
+            BEHIND, FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, left_out,
+            name, remedies, rows, skip_reason, why, why_update,
             wrap::{pad, wrap},
         },
         report::{Report, TargetReport},
@@ -35,14 +35,31 @@ pub fn table(report: &Report, width: usize) -> String {
     if report.targets.is_empty() {
         paragraph(&mut text, "", NO_TARGETS, width);
     } else {
-        targets(&mut text, &report.targets, width);
+        let shown: Vec<&TargetReport> = report.targets.iter().filter(|target| target.shown).collect();
+        targets(&mut text, &shown, width);
+        if let Some(left_out) = left_out(report) {
+            paragraph(&mut text, "", &left_out, width);
+        }
         details(&mut text, report, width);
     }
     let commands = commands(report);
     if !commands.is_empty() {
         let _ = writeln!(text, "\n{BOLD}{TO_UPDATE}{BOLD:#}");
-        for command in commands {
+        if let Some(why) = why_update(report) {
+            paragraph(&mut text, "  ", why, width);
+        }
+        for (version, command) in commands {
+            if let Some(version) = version {
+                let _ = writeln!(text, "  # {}", escape(version));
+            }
             // Copied as it is, so never broken.
+            let _ = writeln!(text, "  {}", escape(command));
+        }
+    }
+    if let Some(force) = &report.force {
+        let _ = writeln!(text, "\n{BOLD}{FORCE}{BOLD:#}");
+        paragraph(&mut text, "  ", &force.message, width);
+        if let Some(command) = &force.command {
             let _ = writeln!(text, "  {}", escape(command));
         }
     }
@@ -124,8 +141,8 @@ fn header(text: &mut String, report: &Report, width: usize) {
     text.push('\n');
 }
 
-fn targets(text: &mut String, targets: &[TargetReport], width: usize) {
-    let names: Vec<String> = targets.iter().map(short_name).collect();
+fn targets(text: &mut String, targets: &[&TargetReport], width: usize) {
+    let names: Vec<String> = targets.iter().map(|target| short_name(target)).collect();
     let fits = |name: &&String| name.width() <= MAX_VERSION;
     let first = names.iter().filter(fits).map(|name| name.width()).max().unwrap_or(0).max("VERSION".len()) + 2;
     let second = targets.iter().map(|target| target.update_type.len()).max().unwrap_or(0).max("TYPE".len()) + 2;
