@@ -7,19 +7,9 @@ SHELL := /bin/bash
 help: ## Show the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-# The last line tests our own CRD of ClusterVersion, for clusters that are not OpenShift.
-TESTS := --lib --bins --test cases --test check_connect --test check_errors --test check_large --test check_live --test docs --test hostile \
-	--test manifests --test policy --test readme --test rights
 .PHONY: test
-test: controlplane ## Check formatting, lints and docs, and run all tests
-	cargo fmt --all --check
-	hack/deny
-	hack/release/lint
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --lib --examples --no-deps --document-private-items --locked
-	cargo test --locked $(TESTS)
-	hack/test-controlplane
-	UPGRADE_GATE_CRDS=ours cargo test --locked --test controlplane -- crd:: mission:: requests:: versions:: conditions::
+test: ## Check formatting, lints and docs, run all tests, and print how long each step took
+	@hack/test
 
 .PHONY: docs
 docs: ## Build the manual as a book: target/docs/index.html (builds mdBook once, some minutes)
@@ -48,14 +38,14 @@ fuzz: ## Fuzz the parsers of input, a minute for each target (FUZZ_SECONDS=60)
 	@hack/fuzz
 
 # The tests that check results, not numbers of writes: after a lost answer, a write may be repeated.
-IN_BAD_WEATHER := mission:: gates:: requests:: sources:: versions:: conditions:: conflicts:: records:: history:: once:: bridge \
+WITH_RANDOM_FAULTS := mission:: gates:: requests:: sources:: versions:: conditions:: conflicts:: records:: history:: once:: bridge \
 	$(patsubst %,--skip %,bridge_conditions::a_force_is_set bridge_history::what_a_blocked history::an_entry_that_is \
 	once::the_same_request once::two_replicas)
 # Another seed: UPGRADE_GATE_SEED=7 make faults.
 .PHONY: faults
 faults: controlplane ## Run every scenario under every fault, from 1,000 states, and all tests with random faults (an hour)
 	UPGRADE_GATE_FAULTS=all UPGRADE_GATE_STATES=1000 cargo test --locked --test controlplane -- faults:: level::
-	UPGRADE_GATE_WEATHER=$${UPGRADE_GATE_SEED:-1} cargo test --locked --test controlplane -- $(IN_BAD_WEATHER)
+	UPGRADE_GATE_RANDOM_FAULTS=$${UPGRADE_GATE_SEED:-1} cargo test --locked --test controlplane -- $(WITH_RANDOM_FAULTS)
 
 .PHONY: soak
 soak: controlplane ## Run an operator under load for an hour, and check its memory (UPGRADE_GATE_SOAK_MINUTES=60)

@@ -458,7 +458,7 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
     assert!(!coloured(&[("NO_COLOR", "1")]));
 }
 
-/// What went wrong in the past is told of `history`, and no concern of `check`; and the other way round.
+/// `history` reports what is wrong with records, which `check` does not read; and the other way round.
 #[rstest]
 #[case::nothing_of_use(
     "kind: Pod\napiVersion: v1\n",

@@ -1,5 +1,5 @@
-//! `check` against a cluster: what it does with each answer of an API server, played here by a few lines that answer
-//! what a test tells them to. The real API server is for the tests of the operator.
+//! `check` against a cluster: what it does with each answer of an API server, played here by a few lines that give
+//! the answers that a test names. The real API server is for the tests of the operator.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
@@ -175,7 +175,7 @@ fn the_history_of_a_live_cluster_needs_no_records() {
     );
 }
 
-/// An operator that may still run would write everything anew.
+/// An operator that may still run would write everything again.
 #[test]
 fn where_the_lease_cannot_be_read_cleanup_only_looks() {
     let cluster = Cluster::serving([(OWN_LEASE, refusal(403, "Forbidden", "leases \"upgrade-gate\" is forbidden"))]);

@@ -243,7 +243,7 @@ fn the_operator_learns_who_it_is_from_the_pod() {
 #[test]
 fn one_policy_denies_and_the_other_only_warns() {
     let base = objects("deploy/base/policy");
-    let told: Vec<_> = base
+    let reported: Vec<_> = base
         .iter()
         .map(|object| {
             let spec = &object["spec"];
@@ -253,7 +253,7 @@ fn one_policy_denies_and_the_other_only_warns() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             r#"ValidatingAdmissionPolicy "upgrade-gate" "Fail" null"#,
             r#"ValidatingAdmissionPolicyBinding "upgrade-gate" "upgrade-gate" ["Deny"]"#,

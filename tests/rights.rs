@@ -65,7 +65,7 @@ impl Record {
 
     fn add(&mut self, event: &Value) {
         let right = asked(event);
-        // Which APIs are served, Kubernetes tells whoever is logged in (system:discovery).
+        // Whoever is logged in may read which APIs are served (system:discovery).
         if right.verb == "get" && right.resource.starts_with("/apis") {
             return;
         }

@@ -26,11 +26,11 @@ async fn acts_as(cluster: &Cluster, operator: &mut Operator, mode: &str) {
             if metrics.contains(&series) { Ok(()) } else { Err(operator.log()) }
         })
         .await;
-    // The metric tells of it while the writes that follow from it are still to come.
+    // The metric changes before the writes that follow from it.
     cluster.operator_settles().await;
 }
 
-/// The modes that it has told to act in, oldest first.
+/// The modes that it has reported, oldest first.
 async fn modes(cluster: &Cluster) -> Vec<String> {
     let events = cluster.events().await;
     let notes = events.iter().filter(|event| event["reason"] == "ModeChanged");

@@ -54,10 +54,14 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
     assert_eq!(record["status"]["completedTime"], seen["status"]["history"][0]["completionTime"]);
 
     // A record of its own each: one written before the other.
-    let told: Vec<_> =
+    let reported: Vec<_> =
         cluster.all_operator_writes().await.into_iter().map(|write| (write.verb, write.resource)).collect();
-    let position = |verb: &str, resource: &str| told.iter().position(|told| told.0 == verb && told.1 == resource);
-    assert!(position("create", "updaterecords").unwrap() < position("patch", "clusterversions").unwrap(), "{told:?}");
+    let position =
+        |verb: &str, resource: &str| reported.iter().position(|reported| reported.0 == verb && reported.1 == resource);
+    assert!(
+        position("create", "updaterecords").unwrap() < position("patch", "clusterversions").unwrap(),
+        "{reported:?}"
+    );
 
     // The force is removed, and nothing else is left to do.
     cluster.wait_for("no force", |cv| !is_forced(cv)).await;
@@ -78,8 +82,12 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
     eventually("events about it", async || {
         let mut events = cluster.events().await;
         events.retain(|event| event["reason"] != "UpgradeableChanged");
-        let told: Vec<_> = events.iter().map(|event| event["reason"].as_str().unwrap()).collect();
-        if told == ["ModeChanged", "UpdateAccepted", "ForcedPastOverrides"] { Ok(()) } else { Err(format!("{told:?}")) }
+        let reported: Vec<_> = events.iter().map(|event| event["reason"].as_str().unwrap()).collect();
+        if reported == ["ModeChanged", "UpdateAccepted", "ForcedPastOverrides"] {
+            Ok(())
+        } else {
+            Err(format!("{reported:?}"))
+        }
     })
     .await;
 }
@@ -134,7 +142,7 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
         .await;
     let by: Vec<_> = records.iter().map(|record| &record["spec"]["by"]).collect();
     assert_eq!(by, ["Bridge"; 5]);
-    // What goes through was never told to be blocked.
+    // No event says that an update is blocked which is then let through.
     let events = cluster.events().await;
     let blocked: Vec<_> = events.iter().filter(|event| event["reason"] == "UpdateBlocked").collect();
     assert!(blocked.is_empty(), "{blocked:#?}");

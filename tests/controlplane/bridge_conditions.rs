@@ -92,11 +92,11 @@ impl Stage<'_> {
             let seen = self.cluster.cluster_version().await["spec"]["desiredUpdate"].clone();
             assert!(seen["force"] == request["force"], "{case} was forced");
             let metrics = self.operator.metrics();
-            let told = match &series {
+            let reported = match &series {
                 Some(series) => metrics.contains(series),
                 None => !metrics.contains("upgrade_gate_bridge_refusal{"),
             };
-            if told { Ok(()) } else { Err(metrics) }
+            if reported { Ok(()) } else { Err(metrics) }
         })
         .await;
     }
@@ -148,8 +148,8 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     stage.is_held_back("a tag", by_image(tag), says("4.21.2", tag, &[OVERRIDES]), Some("MessageOfAnother")).await;
     let upper = image.replace("342e32", "342E32");
     assert_ne!(upper, image);
-    let told = says("4.21.2", &upper, &[OVERRIDES]);
-    stage.is_held_back("a digest in upper case", by_image(&upper), told, Some("MessageOfAnother")).await;
+    let reported = says("4.21.2", &upper, &[OVERRIDES]);
+    stage.is_held_back("a digest in upper case", by_image(&upper), reported, Some("MessageOfAnother")).await;
 
     // The CVO's word.
     let invalid = |status: &mut Value| set_condition(status, fixtures::condition("Invalid", "True", "No", ""));
@@ -157,14 +157,14 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     for (status, reason) in [("True", "PayloadLoaded"), ("Unknown", "PreconditionChecks"), ("False", "RetrievePayload")]
     {
         let change = |seen: &mut Value| {
-            let mut told = refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES]);
-            (told["status"], told["reason"]) = (json!(status), json!(reason));
-            set_condition(seen, told);
+            let mut reported = refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES]);
+            (reported["status"], reported["reason"]) = (json!(status), json!(reason));
+            set_condition(seen, reported);
         };
         stage.is_held_back(reason, two.clone(), change, None).await;
     }
     let other = fixtures::image("4.21.3");
-    for (case, told, reason) in [
+    for (case, reported, reason) in [
         ("a message about the previous version", says("4.21.3", &image, &[OVERRIDES]), "MessageOfAnother"),
         ("a message about the previous image", says("4.21.2", &other, &[OVERRIDES]), "MessageOfAnother"),
         ("a message that names a tag", says("4.21.2", tag, &[OVERRIDES]), "MessageOfAnother"),
@@ -180,7 +180,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
             "OtherPrecondition",
         ),
     ] {
-        stage.is_held_back(case, two.clone(), told, Some(reason)).await;
+        stage.is_held_back(case, two.clone(), reported, Some(reason)).await;
     }
 
     // The update.
@@ -188,16 +188,16 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     for (case, version) in
         [("a minor", "4.22.0"), ("a major", "5.0.0"), ("a downgrade", "4.20.9"), ("the same", "4.21.1")]
     {
-        let told = says(version, &fixtures::image(version), &[OVERRIDES]);
-        stage.is_held_back(case, by_version(version), told, Some("NotPatch")).await;
+        let reported = says(version, &fixtures::image(version), &[OVERRIDES]);
+        stage.is_held_back(case, by_version(version), reported, Some("NotPatch")).await;
     }
     let no_graph = |status: &mut Value| {
         status["availableUpdates"] = Value::Null;
         set_condition(status, refusal("4.22.0", &fixtures::image("4.22.0"), &[OVERRIDES]));
     };
     stage.is_held_back("a minor by its image, without a graph", by_image(&three), no_graph, Some("NotPatch")).await;
-    let told = says("4.21.2", &three, &[OVERRIDES]);
-    stage.is_held_back("an image known as a minor", by_image(&three), told, Some("NotPatch")).await;
+    let reported = says("4.21.2", &three, &[OVERRIDES]);
+    stage.is_held_back("an image known as a minor", by_image(&three), reported, Some("NotPatch")).await;
     let known = |status: &mut Value| {
         status["availableUpdates"] = json!([{"version": "4.21.9", "image": fixtures::image("4.21.2")}]);
     };

@@ -37,7 +37,7 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
     cluster.refused("4.22.0", "PreconditionChecks", &[]).await;
     cluster.wait_for("the CVO erases it", |cv| recorded(cv).is_none()).await;
-    cluster.record_is("the record tells", |record| record["status"]["inHistory"] == false).await;
+    cluster.record_is("the record says so", |record| record["status"]["inHistory"] == false).await;
     // While it is pending, over several retries of the CVO: not once.
     cluster.operator_settles().await;
     cluster.operator_rests_for(Duration::from_secs(2)).await;
@@ -58,16 +58,16 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
     let seen = cluster.cluster_version().await;
     assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
     assert_eq!(recorded(&seen), None);
-    let record = cluster.record_is("the record tells", |record| record["status"]["inHistory"] == false).await;
+    let record = cluster.record_is("the record says so", |record| record["status"]["inHistory"] == false).await;
     assert!(record["spec"]["acceptedRisks"].as_str().unwrap().contains("ClusterVersionOverridesSet"));
 
-    // A CVO that starts anew leaves it alone, and so it is there again after the operator has, too.
+    // A CVO that restarts leaves it alone, and so it is there again after the operator has, too.
     cvo.restart().await;
     assert!(operator.terminate().await.success());
     let _operator = Operator::start(&cluster, Options::default()).await;
     let seen = cluster.wait_for("it is put back", |cv| recorded(cv).is_some()).await;
     assert_eq!(recorded(&seen), record["spec"]["acceptedRisks"].as_str());
-    cluster.record_is("the record tells", |record| record["status"]["inHistory"] == true).await;
+    cluster.record_is("the record says so", |record| record["status"]["inHistory"] == true).await;
     cvo.settled().await;
     cluster.operator_rests_for(Duration::from_secs(1)).await;
     assert_eq!(put_back(&cluster).await, 2);

@@ -32,17 +32,17 @@ async fn decided(cluster: &Cluster, expected: &[(&str, &str)]) {
     eventually(&format!("events {expected:?}"), async || {
         let mut events = cluster.events().await;
         events.retain(|event| !matches!(event["reason"].as_str(), Some("ModeChanged" | "UpgradeableChanged")));
-        let told: Vec<_> = events
+        let reported: Vec<_> = events
             .iter()
             .map(|event| (event["reason"].as_str().unwrap(), event["message"].as_str().unwrap()))
             .collect();
         let fits = |((reason, note), (wanted, begins)): (&(&str, &str), &(&str, &str))| {
             reason == wanted && note.starts_with(begins)
         };
-        if told.len() == expected.len() && told.iter().zip(expected).all(fits) {
+        if reported.len() == expected.len() && reported.iter().zip(expected).all(fits) {
             Ok(())
         } else {
-            Err(format!("{told:#?}"))
+            Err(format!("{reported:#?}"))
         }
     })
     .await;
@@ -90,7 +90,7 @@ async fn a_minor_by_its_image_is_reported_as_what_it_turned_out_to_be() {
     cluster.operator_rests_for(Duration::from_secs(1)).await;
     decided(&cluster, &[blocked]).await;
     assert_eq!(counted(&operator, "minor", "blocked"), Some(1.0));
-    // Asked for again, it is another request; and of a patch nothing is told but that it waits for the policy.
+    // Asked for again, it is another request. For a patch there is one event: that it waits for the policy.
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     available(&cluster, &[]).await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;

@@ -32,33 +32,40 @@ async fn check_foretells_what_the_bridge_does() {
     let version = "4.21.2";
     cluster.request_blocked(version, &["ClusterVersionOverridesSet"]).await;
 
-    let told = gate(&cluster);
-    assert_eq!((&told["mode"], &told["policyInstalled"]), (&Value::from("bridge"), &Value::from(false)), "{told:#}");
-    assert_eq!((&told["operatorInstalled"], &told["operatorRunning"]), (&Value::from(true), &Value::from(false)));
+    let reported = gate(&cluster);
     assert_eq!(
-        (&told["bridge"]["decision"], &told["bridge"]["reason"]),
+        (&reported["mode"], &reported["policyInstalled"]),
+        (&Value::from("bridge"), &Value::from(false)),
+        "{reported:#}"
+    );
+    assert_eq!(
+        (&reported["operatorInstalled"], &reported["operatorRunning"]),
+        (&Value::from(true), &Value::from(false))
+    );
+    assert_eq!(
+        (&reported["bridge"]["decision"], &reported["bridge"]["reason"]),
         (&Value::from("leavesBlocked"), &Value::from("NoPolicy"))
     );
 
     cluster.guard_the_door().await;
-    let told = gate(&cluster);
-    assert_eq!(told["policyInstalled"], true, "{told:#}");
+    let reported = gate(&cluster);
+    assert_eq!(reported["policyInstalled"], true, "{reported:#}");
     let message = "The cluster-version operator blocks 4.21.2; the bridge would let it through.";
     assert_eq!(
-        (&told["bridge"]["decision"], &told["bridge"]["message"]),
+        (&reported["bridge"]["decision"], &reported["bridge"]["message"]),
         (&Value::from("letsThrough"), &Value::from(message))
     );
 
     let _operator = Operator::start(&cluster, Options::mode("auto")).await;
     cvo.complete().await;
     // The force is removed once the update is over, and nothing is refused any more.
-    let told = eventually("check sees the operator, and the update", async || {
-        let told = gate(&cluster);
-        let done = told["operatorRunning"] == true && told["bridge"]["reason"] == "NotRefused";
-        if done { Ok(told) } else { Err(format!("{told:#}")) }
+    let reported = eventually("check sees the operator, and the update", async || {
+        let reported = gate(&cluster);
+        let done = reported["operatorRunning"] == true && reported["bridge"]["reason"] == "NotRefused";
+        if done { Ok(reported) } else { Err(format!("{reported:#}")) }
     })
     .await;
-    assert_eq!(told["bridge"]["decision"], "nothingToDo");
+    assert_eq!(reported["bridge"]["decision"], "nothingToDo");
 }
 
 /// `kubectl exec deployment/upgrade-gate -- /upgrade-gate check` runs with the operator's own account.
@@ -69,10 +76,10 @@ async fn check_with_the_operator_s_rights_answers_as_the_operator_does() {
     let _operator = Operator::start(&cluster, Options::mode("auto")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
 
-    let told = check(&cluster.control_plane.operator_kubeconfig());
-    assert_eq!(told["upgradeable"]["reason"], "ClusterVersionOverrides", "{told:#}");
-    assert_eq!(told["notEvaluated"], serde_json::json!([]), "{told:#}");
-    let gate = &told["gate"];
+    let reported = check(&cluster.control_plane.operator_kubeconfig());
+    assert_eq!(reported["upgradeable"]["reason"], "ClusterVersionOverrides", "{reported:#}");
+    assert_eq!(reported["notEvaluated"], serde_json::json!([]), "{reported:#}");
+    let gate = &reported["gate"];
     assert_eq!((&gate["mode"], &gate["policyInstalled"]), (&Value::from("replace"), &Value::from(true)), "{gate:#}");
     assert_eq!((&gate["operatorInstalled"], &gate["operatorRunning"]), (&Value::from(true), &Value::from(true)));
 }

@@ -1,5 +1,5 @@
 //! `upgrade-gate cleanup`: on each mode's cluster it leaves nothing that blocks, and it doesn't work against an operator
-//! that would write everything anew.
+//! that would write everything again.
 
 use std::time::Duration;
 

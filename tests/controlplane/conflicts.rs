@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, says};
 
-/// Changes the status all the time, until it is told to stop.
+/// Changes the status all the time, until it is stopped.
 async fn hammer(cluster: &Cluster, mut stop: tokio::sync::oneshot::Receiver<()>) {
     let mut rhythm = tokio::time::interval(Duration::from_millis(8));
     let mut blow = 0;

@@ -44,9 +44,9 @@ async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_ov
         },
     );
     let test = async {
-        eventually("the contention to be told", async || {
-            let told = contentions(&cluster).await;
-            if told > 0 { Ok(()) } else { Err("not yet".to_owned()) }
+        eventually("the contention to be reported", async || {
+            let reported = contentions(&cluster).await;
+            if reported > 0 { Ok(()) } else { Err("not yet".to_owned()) }
         })
         .await;
         cluster.wait_for("the rival to win", |cv| says(cv, "Upgradeable", "True", "Rival")).await;
@@ -88,9 +88,9 @@ async fn a_record_that_is_taken_back_each_time_is_written_twice_and_holds_nothin
     );
     let test = async {
         cluster.request_accepted("4.21.2").await;
-        eventually("the contention to be told", async || {
-            let told = contentions(&cluster).await;
-            if told > 0 { Ok(()) } else { Err("not yet".to_owned()) }
+        eventually("the contention to be reported", async || {
+            let reported = contentions(&cluster).await;
+            if reported > 0 { Ok(()) } else { Err("not yet".to_owned()) }
         })
         .await;
         cluster.wait_for("the rival to win", |cv| entries(cv, "4.21.2").is_empty()).await;

@@ -12,7 +12,7 @@ async fn each_decision_is_told_once() {
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     cluster.request_blocked("4.22.0", &["\"ClusterVersionOverrides\""]).await;
-    // What changes nothing about a decision tells nothing.
+    // What changes no decision causes no event.
     cluster.patch(json!({"spec": {"channel": "candidate-4.21"}})).await;
     cluster.patch_status("updater", json!({"versionHash": "other"})).await;
     cluster.request("4.22.0", "").await;
@@ -128,7 +128,7 @@ async fn mode_observe_believes_whoever_gates_the_cluster() {
     })
     .await;
     let operator = Operator::start(&cluster, Options::mode("observe")).await;
-    let events = eventually("the minor to be told blocked", async || {
+    let events = eventually("an event that the minor is blocked", async || {
         let events = cluster.events().await;
         if events.iter().any(|event| event["reason"] == "UpdateBlocked") {
             Ok(events)

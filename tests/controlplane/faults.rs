@@ -1,5 +1,5 @@
 //! Everything that can go wrong between operator and API server, in the middle of everything that a cluster goes
-//! through. Seeded: `UPGRADE_GATE_SEED`; `UPGRADE_GATE_FAULTS=all` (`make faults`) plays every scenario under every fault.
+//! through. Seeded: `UPGRADE_GATE_SEED`; `UPGRADE_GATE_FAULTS=all` (`make faults`) runs every scenario under every fault.
 
 mod bridge;
 mod lasting;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::faults::{Fault, Kind, Proxy, Watch};
-use crate::support::play::{Play, Step};
-use crate::support::{self, Cluster, Operator, Options, Steps, Versions, condition, eventually, fixtures, laws};
+use crate::support::scenario::{Scenario, Step};
+use crate::support::{self, Cluster, Operator, Options, Steps, Versions, condition, eventually, fixtures, invariants};
 
 /// What an operator may ask for within ten seconds, whatever goes wrong: a start takes about 20 requests, a step that has
-/// to be written anew a handful, six watches that fail begin anew after 0.2, 0.4, 0.8 s and so on, each with a list.
+/// to be written again a handful, six watches that fail start again after 0.2, 0.4, 0.8 s and so on, each with a list.
 const RATE: usize = 150;
 const SPAN: Duration = Duration::from_secs(10);
 
@@ -92,7 +92,7 @@ const SCENARIOS: [(&str, &[Step]); 4] = [
         ],
     ),
     (
-        "asked, cleared and asked anew",
+        "asked, cleared and asked again",
         &[
             Step::Ask("4.22.0"),
             Step::Clear,
@@ -142,7 +142,7 @@ impl Scene {
 
     /// Safe and bounded, up to now.
     async fn is_sound(&self, context: &str) {
-        laws::hold(context, &self.versions.so_far().await, &self.cluster.writes().await);
+        invariants::hold(context, &self.versions.so_far().await, &self.cluster.writes().await);
         self.keeps_its_rate(context);
     }
 
@@ -151,8 +151,8 @@ impl Scene {
         assert!(most <= RATE, "{context}: {most} requests within {SPAN:?}");
     }
 
-    /// A watch that is silent for ever is told apart only in time; here its end is the end of the fault.
-    fn end_of_silence(&self, trouble: Trouble) {
+    /// The operator notices a watch without events only after a while; here the fault ends instead.
+    fn end_of_stall(&self, trouble: Trouble) {
         if matches!(trouble, Trouble::Watches(Watch::Stall)) {
             self.proxy.heal();
         }
@@ -166,22 +166,22 @@ impl Scene {
     }
 }
 
-async fn plays(name: &str, steps: &[Step], trouble: Trouble) {
+async fn holds(name: &str, steps: &[Step], trouble: Trouble) {
     let context = format!("{name}, {trouble:?}");
     let scene = Scene::set(fixtures::cluster()).await;
-    let mut play = Play::default();
-    play.comes_right(&scene.cluster).await;
+    let mut scenario = Scenario::default();
+    scenario.comes_right(&scene.cluster).await;
     for step in steps {
         scene.trouble(trouble);
-        play.take(&scene.cluster, *step).await;
-        scene.end_of_silence(trouble);
-        play.comes_right(&scene.cluster).await;
+        scenario.take(&scene.cluster, *step).await;
+        scene.end_of_stall(trouble);
+        scenario.comes_right(&scene.cluster).await;
         scene.is_sound(&format!("{context}, {step:?}")).await;
     }
     scene.proxy.heal();
     let recorded = steps.contains(&Step::Ask("4.21.2"));
     scene.has_records(&context, usize::from(recorded)).await;
-    play.comes_right(&scene.cluster).await;
+    scenario.comes_right(&scene.cluster).await;
     scene.is_sound(&context).await;
 }
 
@@ -192,7 +192,7 @@ async fn every_scenario_holds_under_every_fault() {
             // One scenario for each fault, another with each seed.
             let chosen = SCENARIOS[(number + usize::try_from(seed()).unwrap_or_default()) % SCENARIOS.len()].0;
             if all() || name == chosen {
-                plays(name, steps, trouble).await;
+                holds(name, steps, trouble).await;
             }
         }
     }
@@ -217,24 +217,24 @@ async fn any_schedule_of_faults_and_steps_holds() {
         let seed = seed() + schedule;
         let mut choices = Steps::seeded(seed);
         let scene = Scene::set(fixtures::cluster()).await;
-        let mut play = Play::default();
+        let mut scenario = Scenario::default();
         for number in 0..12 {
             let context = format!("seed {seed}, step {number}");
             for _ in 0..choices.below(3) {
                 scene.trouble(*choices.one_of(&TROUBLES));
             }
             for _ in 0..=choices.below(3) {
-                play.take(&scene.cluster, *choices.one_of(&STEPS)).await;
+                scenario.take(&scene.cluster, *choices.one_of(&STEPS)).await;
             }
             // Half of the time the next step comes while this one isn't through.
             if choices.one_in(2) {
                 scene.proxy.heal();
-                play.comes_right(&scene.cluster).await;
+                scenario.comes_right(&scene.cluster).await;
             }
             scene.is_sound(&context).await;
         }
         scene.proxy.heal();
-        play.comes_right(&scene.cluster).await;
+        scenario.comes_right(&scene.cluster).await;
         scene.is_sound(&format!("seed {seed}, at the end")).await;
         scene.cluster.rests_for(Duration::from_secs(1)).await;
     }
@@ -302,5 +302,5 @@ async fn a_leader_without_its_api_server_writes_nothing_once_another_leads() {
     cluster.request_accepted("4.21.2").await;
     cluster.rests_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.operator_writes().await.len(), before + 2, "the other's two, for the update");
-    laws::hold("a partition", &versions.so_far().await, &cluster.writes().await);
+    invariants::hold("a partition", &versions.so_far().await, &cluster.writes().await);
 }

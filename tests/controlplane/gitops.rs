@@ -1,5 +1,5 @@
 //! Git owns `spec.desiredUpdate`, by way of Argo CD or Flux: what becomes of a force of the bridge when the controller
-//! puts the request back to what Git says. docs/gitops.md tells administrators.
+//! puts the request back to what Git says. See docs/gitops.md.
 
 use std::time::Duration;
 

@@ -61,10 +61,10 @@ async fn the_audit_log_tells_who_wrote_what() {
     cluster.patch_status("someone", json!({"versionHash": "other"})).await; // changes nothing
 
     let writes = cluster.writes().await;
-    let told: Vec<_> =
+    let reported: Vec<_> =
         writes.iter().map(|write| (&*write.verb, &*write.resource, write.manager.as_deref(), write.code)).collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("patch", "clusterversions", Some("kubectl-patch"), 200),
             ("update", "clusterversions/status", Some("cluster-version-operator"), 200),

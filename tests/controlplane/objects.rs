@@ -1,4 +1,4 @@
-//! A ClusterVersion that isn't there, has no status yet, is created anew, or can't be read.
+//! A ClusterVersion that isn't there, has no status yet, is created again, or can't be read.
 
 use serde_json::json;
 

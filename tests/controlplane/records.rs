@@ -108,7 +108,7 @@ async fn each_update_has_a_record_of_its_own_and_what_never_came_is_marked() {
     );
     assert_eq!((&records[0]["spec"]["type"], &records[0]["status"]["verified"]), (&json!("rollback"), &json!(false)));
 
-    // The same digest again, in another second: that is as far as the history tells one update from another.
+    // The same digest again, in another second: the history distinguishes two updates no further than that.
     let before = cluster.cluster_version().await["status"]["history"][2]["startedTime"].clone();
     eventually("another second", async || {
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

@@ -91,7 +91,7 @@ impl ChangedCrd<'_> {
         self.cluster.control_plane.apply_object(&original);
     }
 
-    /// The API server takes a new schema up a moment after it was written; whether it keeps the probe tells which.
+    /// The API server takes a new schema up a moment after it was written; whether it keeps the probe shows which.
     async fn wait_until(&self, what: &str, loose: bool) {
         let names = &self.original["spec"]["names"];
         let (kind, plural) = (names["kind"].as_str().expect("a kind"), names["plural"].as_str().expect("a plural"));

@@ -57,7 +57,7 @@ impl Denial<'_> {
         self.wait_until(false).await;
     }
 
-    /// A dry run tells: policies take effect a moment after they were written.
+    /// A dry run shows it: policies take effect a moment after they were written.
     async fn wait_until(&self, denied: bool) {
         let probe = match self.field {
             "history" => json!({"status": {"history": []}}),

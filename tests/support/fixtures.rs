@@ -44,7 +44,7 @@ pub fn policy_override() -> Value {
     })
 }
 
-/// The release image of a version: one digest for each, so that image-only requests can be told apart.
+/// The release image of a version: one digest for each, so that image-only requests can be distinguished.
 pub fn image(version: &str) -> String {
     let digest = version.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("registry.example.com/openshift/release@sha256:{digest:0>64}")

@@ -64,7 +64,7 @@ pub struct Operator {
     log: NamedTempFile,
     health: SocketAddr,
     metrics: SocketAddr,
-    /// What stands between it and the API server, where there is weather.
+    /// What stands between it and the API server, where there are random faults.
     _link: Option<Proxy>,
 }
 
@@ -73,7 +73,7 @@ impl Operator {
     pub async fn start(cluster: &Cluster, options: Options) -> Self {
         let container = container(cluster).await;
         // A test that has a link of its own has its own faults as well.
-        let link = if options.env.contains_key("KUBECONFIG") { None } else { Proxy::weather(cluster).await };
+        let link = if options.env.contains_key("KUBECONFIG") { None } else { Proxy::random(cluster).await };
         let options = match &link {
             Some(proxy) => proxy.between(options),
             None => options,
@@ -168,7 +168,7 @@ impl Operator {
         self.started
     }
 
-    /// How long it has kept a processor busy so far, where the system tells (`/proc`).
+    /// How long it has kept a processor busy so far, where the system shows it (`/proc`).
     pub fn busy(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
         let (_, fields) = stat.rsplit_once(") ")?;
@@ -176,7 +176,7 @@ impl Operator {
         Some(Duration::from_millis(ticks.sum::<u64>() * 10)) // 100 ticks a second, as on every Linux
     }
 
-    /// Its resident memory in bytes, where the system tells (`/proc`).
+    /// Its resident memory in bytes, where the system shows it (`/proc`).
     pub fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();

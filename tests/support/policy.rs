@@ -71,7 +71,7 @@ impl Cluster {
         self.wait_until_heeded(false).await;
     }
 
-    /// The API server reads bindings once a second; a dry run tells whether it heeds them. Overrides and an update in one
+    /// The API server reads bindings once a second; a dry run shows whether it applies them. Overrides and an update in one
     /// request are refused or warned of whatever else the cluster says.
     async fn wait_until_heeded(&self, bound: bool) {
         let asking = |version: &str| {

@@ -21,7 +21,7 @@ pub struct Edit {
 pub struct Answer {
     /// It is denied.
     pub denied: bool,
-    /// It is warned of, as nothing tells what kind of update it is.
+    /// It is warned of, as nothing shows what kind of update it is.
     pub warned_as_unknown: bool,
     /// It is warned of, as a patch update under overrides.
     pub warned_as_patch: bool,

@@ -1,4 +1,4 @@
-//! What tests wait for most: a word of the gate, and what the history tells of an update.
+//! What tests wait for most: a condition of the gate, and what the history has of an update.
 
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use super::{Scene, TROUBLES, Trouble, all, seed};
 use crate::support::{
     self, Options,
     cvo::{self, Cvo, Params, Profile},
-    fixtures, laws,
+    fixtures, invariants,
 };
 
 async fn lets_through_the_patch_alone(trouble: Trouble) {
@@ -26,13 +26,13 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
     // The policy would have kept the minor out, and without it nothing is forced.
     cluster.guard_the_door().await;
     cvo.settled().await;
-    scene.end_of_silence(trouble);
+    scene.end_of_stall(trouble);
     cluster.operator_settles().await;
 
     scene.trouble(trouble);
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     // An operator that sees nothing has nothing to force.
-    scene.end_of_silence(trouble);
+    scene.end_of_stall(trouble);
     let begun = |cv: &Value| cv["status"]["history"][0]["version"] == "4.21.2";
     cluster.poked_until(&format!("{context}: the update"), begun).await;
     scene.trouble(trouble);
@@ -46,9 +46,9 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
     assert_eq!(cluster.records().await.len(), 1, "{context}");
 
     let versions = scene.versions.so_far().await;
-    laws::hold_beside_a_cvo(&context, &versions, &cluster.writes().await);
-    assert_eq!(laws::forced(&versions).count(), 1, "{context}");
-    assert_eq!(laws::unforced(&versions).count(), 1, "{context}");
+    invariants::hold_beside_a_cvo(&context, &versions, &cluster.writes().await);
+    assert_eq!(invariants::forced(&versions).count(), 1, "{context}");
+    assert_eq!(invariants::unforced(&versions).count(), 1, "{context}");
     scene.keeps_its_rate(&context);
 }
 

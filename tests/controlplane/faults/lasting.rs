@@ -9,7 +9,7 @@ use super::{SPAN, Scene};
 use crate::support::{
     self, Options, condition,
     faults::{Fault, Kind, Proxy},
-    fixtures, laws,
+    fixtures, invariants,
 };
 
 const ALWAYS: usize = usize::MAX;
@@ -72,7 +72,7 @@ async fn a_404_opens_nothing_while_the_api_is_there(#[case] resource: &str) {
     assert_eq!(seen[before - 1..].iter().find(open), None);
 }
 
-/// A watch cache that lags tells of what has been overtaken.
+/// A watch cache that lags repeats events that are out of date.
 #[tokio::test]
 async fn what_a_watch_tells_once_more_opens_nothing() {
     let cluster = support::cluster(fixtures::cluster()).await;
@@ -114,7 +114,7 @@ async fn whoever_holds_the_lease_writes_although_it_never_sees_the_lease_change(
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.set_overrides(json!([])).await;
     cluster.upgradeable("True", "AsExpected").await;
-    laws::hold("a lease that is never seen", &versions.so_far().await, &cluster.writes().await);
+    invariants::hold("a lease that is never seen", &versions.so_far().await, &cluster.writes().await);
 }
 
 /// The record comes first, or the update waits, and nothing else does.

@@ -65,8 +65,8 @@ async fn by_versions(
     cvo.publish(&fixtures::image(target), target);
     let seen = patch_request(&cluster, &cvo, json!({"image": fixtures::image(target)})).await;
     assert_eq!(said(&seen, "ReleaseAccepted") == ACCEPTED, accepted, "{}", message(&seen));
-    let told = if accepted { text(&seen["status"]["history"][0]["acceptedRisks"]) } else { message(&seen) };
-    assert_eq!(reasons(told), expected, "{told}");
+    let reported = if accepted { text(&seen["status"]["history"][0]["acceptedRisks"]) } else { message(&seen) };
+    assert_eq!(reasons(reported), expected, "{reported}");
 }
 
 #[rstest]

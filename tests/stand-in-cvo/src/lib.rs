@@ -107,7 +107,7 @@ impl Engine {
         self.setup.registry.clone()
     }
 
-    /// Runs until told to stop, or until nobody is left to tell.
+    /// Runs until [`Action::Stop`], or until the sender of actions is dropped.
     pub async fn run(self, client: Client, inbox: mpsc::UnboundedReceiver<Command>) {
         worker::Worker::new(client.clone(), self.setup).run(client, inbox).await;
     }

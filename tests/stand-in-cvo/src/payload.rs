@@ -1,5 +1,5 @@
 //! Release images: the registry that they are pulled from, and how the stand-in takes one in. Signature, download,
-//! version, then preconditions: what fails first is what the message tells.
+//! version, then preconditions: the message names what fails first.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The four preconditions as a stock CVO has them, and how it tells what they found.
+//! The four preconditions as a stock CVO has them, and the message that it makes of what they found.
 
 use semver::Version;
 use serde_json::Value;

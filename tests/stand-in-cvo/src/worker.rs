@@ -140,7 +140,7 @@ impl Worker {
         }
     }
 
-    /// Runs until told to stop, or until nobody is left to tell.
+    /// Runs until [`Action::Stop`], or until the sender of actions is dropped.
     pub(crate) async fn run(mut self, client: Client, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut watches = watches(&client);
         self.renew().await;

@@ -1,4 +1,4 @@
-//! Who the stand-in is on the API server: a ServiceAccount of its own, so that the audit log tells its writes from the
+//! Who the stand-in is on the API server: a ServiceAccount of its own, so that the audit log distinguishes its writes from the
 //! operator's.
 
 use std::sync::OnceLock;

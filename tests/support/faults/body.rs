@@ -41,8 +41,8 @@ pub(super) async fn carry(mut from: Incoming, mut to: Sender<Bytes, Cut>, kind: 
                 if to.send_data(events).await.is_err() {
                     return;
                 }
-                let squall = shared.state().squall(&kind);
-                if let Some(watch) = squall {
+                let fault = shared.state().random_watch_fault(&kind);
+                if let Some(watch) = fault {
                     let Some(open) = befall(to, watch, first.as_ref(), &shared).await else { return };
                     to = open;
                 }

@@ -4,7 +4,7 @@
 //! ```text
 //! let proxy = Proxy::start(&cluster).await;
 //! let operator = Operator::start(&cluster, proxy.between(Options::mode("replace"))).await;
-//! proxy.inject(Fault::DropAfter, Kind::write("clusterversions/status"), 1); // it lands, and nobody is told
+//! proxy.inject(Fault::DropAfter, Kind::write("clusterversions/status"), 1); // it is written, and the answer is lost
 //! proxy.watches(Kind::watch("clusterversions"), Watch::Stall);
 //! proxy.heal();
 //! ```
@@ -31,9 +31,9 @@ use tokio::{net::TcpListener, sync::watch};
 pub use self::kind::Kind;
 use super::{cluster::Cluster, operator::Options, steps::Steps};
 
-/// Names the seed of the weather in which every operator of a test works, where set: see [`Proxy::weather`].
-const WEATHER: &str = "UPGRADE_GATE_WEATHER";
-/// In bad weather, one in so many requests and events meets a fault.
+/// The seed of the random faults that every operator of a test meets, where it is set: see [`Proxy::random`].
+const RANDOM_FAULTS: &str = "UPGRADE_GATE_RANDOM_FAULTS";
+/// Of random faults, one in so many requests and events meets one.
 const ODDS: u64 = 8;
 
 /// What happens to a request.
@@ -83,13 +83,13 @@ struct Order {
 struct State {
     traps: Vec<Trap>,
     log: Vec<(Instant, Kind)>,
-    weather: Option<Steps>,
+    random: Option<Steps>,
 }
 
 impl State {
-    /// The fault that the weather has for this request. Leases are left alone: losing the lead is no fault.
-    fn gust(&mut self, kind: &Kind) -> Option<Fault> {
-        const GUSTS: [Fault; 8] = [
+    /// The random fault for this request, if any. Leases are left alone: losing the lead is no fault.
+    fn random_fault(&mut self, kind: &Kind) -> Option<Fault> {
+        const FAULTS: [Fault; 8] = [
             Fault::Delay(Duration::from_millis(200)),
             Fault::DropBefore,
             Fault::DropAfter,
@@ -99,14 +99,14 @@ impl State {
             Fault::Answer(500),
             Fault::Answer(503),
         ];
-        let weather = self.weather.as_mut().filter(|_| !kind.is_of("leases"))?;
-        weather.one_in(ODDS).then(|| *weather.one_of(&GUSTS))
+        let random = self.random.as_mut().filter(|_| !kind.is_of("leases"))?;
+        random.one_in(ODDS).then(|| *random.one_of(&FAULTS))
     }
 
-    /// What the weather does to a watch after an event.
-    fn squall(&mut self, kind: &Kind) -> Option<Watch> {
-        let weather = self.weather.as_mut().filter(|_| !kind.is_of("leases"))?;
-        weather.one_in(ODDS).then(|| *weather.one_of(&[Watch::Cut, Watch::Gone, Watch::Replay]))
+    /// The random fault of a watch after an event, if any.
+    fn random_watch_fault(&mut self, kind: &Kind) -> Option<Watch> {
+        let random = self.random.as_mut().filter(|_| !kind.is_of("leases"))?;
+        random.one_in(ODDS).then(|| *random.one_of(&[Watch::Cut, Watch::Gone, Watch::Replay]))
     }
 }
 
@@ -117,7 +117,7 @@ struct Shared {
     orders: watch::Sender<Vec<Order>>,
     /// How often it was healed: a stalled watch ends then, as its packets are lost.
     healed: watch::Sender<u64>,
-    /// Nothing gets through, and nobody is told.
+    /// Nothing gets through, and no connection is closed.
     partitioned: watch::Sender<bool>,
 }
 
@@ -172,12 +172,13 @@ impl Proxy {
         options
     }
 
-    /// A proxy in the weather of `UPGRADE_GATE_WEATHER`, a seed, or none where that isn't set: anything may happen to any
-    /// request and after any event of a watch.
-    pub async fn weather(cluster: &Cluster) -> Option<Self> {
-        let seed = std::env::var(WEATHER).ok()?.parse().expect("UPGRADE_GATE_WEATHER is a number, the seed");
+    /// A proxy with random faults by the seed in `UPGRADE_GATE_RANDOM_FAULTS`, or none where that isn't set: a fault may
+    /// meet any request, and any watch after an event.
+    pub async fn random(cluster: &Cluster) -> Option<Self> {
+        let seed =
+            std::env::var(RANDOM_FAULTS).ok()?.parse().expect("UPGRADE_GATE_RANDOM_FAULTS is a number, the seed");
         let proxy = Self::start(cluster).await;
-        proxy.state().weather = Some(Steps::seeded(seed));
+        proxy.state().random = Some(Steps::seeded(seed));
         Some(proxy)
     }
 

@@ -24,7 +24,7 @@ use super::{
 
 type Answer = Response<BoxBody<Bytes, Cut>>;
 
-/// Serves until told to stop.
+/// Serves until it is stopped.
 pub(super) async fn serve(listener: TcpListener, config: &Config, shared: &Arc<Shared>, mut stop: watch::Receiver<()>) {
     let connector = config.rustls_https_connector().expect("the cluster's CA");
     let server = config.cluster_url.clone();
@@ -86,7 +86,9 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
 fn meet(shared: &Shared, kind: &Kind) -> Option<Fault> {
     let mut state = shared.state();
     state.log.push((Instant::now(), kind.clone()));
-    let Some(position) = state.traps.iter().position(|trap| trap.kind.covers(kind)) else { return state.gust(kind) };
+    let Some(position) = state.traps.iter().position(|trap| trap.kind.covers(kind)) else {
+        return state.random_fault(kind);
+    };
     let trap = &mut state.traps[position];
     trap.left = trap.left.saturating_sub(1);
     let fault = trap.fault;

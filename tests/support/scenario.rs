@@ -25,7 +25,7 @@ pub enum Step {
 /// What was done so far, and so what must be.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the cluster")]
-pub struct Play {
+pub struct Scenario {
     overridden: bool,
     operator_blocks: bool,
     gated: bool,
@@ -33,7 +33,7 @@ pub struct Play {
     completed: bool,
 }
 
-impl Play {
+impl Scenario {
     /// Takes the step.
     pub async fn take(&mut self, cluster: &Cluster, step: Step) {
         match step {
