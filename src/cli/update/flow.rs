@@ -70,7 +70,7 @@ impl<'a> Flow<'a> {
             name: message::quote_name(name),
             named,
             cluster: Cluster::new(client, server),
-            display: Display::new(),
+            display: Display::default(),
             memory: Memory::default(),
             front: Front::default(),
             reached: Reached::Nothing,
@@ -119,7 +119,7 @@ impl<'a> Flow<'a> {
     fn end(&self, ending: Ending, cluster_version: &ClusterVersion) -> Ended {
         let (text, ended) = self.run_so_far().end(ending, cluster_version, terminal_width());
         if !text.is_empty() {
-            self.display.line(&text);
+            self.display.say(&text);
         }
         ended
     }
@@ -218,6 +218,7 @@ impl<'a> Flow<'a> {
     /// Asks, where a person can answer.
     async fn confirm(&mut self, plan: &Plan) -> Result<(), Ended> {
         if self.args.yes || plan.is_empty() {
+            self.display.line("");
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
@@ -226,6 +227,7 @@ impl<'a> Flow<'a> {
             ));
         }
         if self.display.ask(text::QUESTION, answer()).await {
+            self.display.line("");
             Ok(())
         } else {
             Err(Ended::no("not confirmed; nothing was written"))
@@ -250,13 +252,13 @@ impl<'a> Flow<'a> {
             self.reached = before;
         }
         if answer.is_ok() {
-            self.display.line(&format!("\nAsked for {}.", self.name));
+            self.display.say(&format!("Asked for {}.", self.name));
         }
         self.note(&Step::Ask, answer).await
     }
 
     async fn perform(&mut self, step: &Step, evidence: &Evidence) -> Result<(), Failure> {
-        let done = |text: &str| self.display.line(text);
+        let done = |text: &str| self.display.say(text);
         match step {
             Step::InstallPolicy => {
                 self.reached = self.reached.max(Reached::Forced);

@@ -9,7 +9,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::oneshot::error::RecvError;
 
-use crate::escape::escape;
+use crate::{
+    cli::check::{render::paragraph, terminal_width},
+    escape::escape,
+};
 
 /// What the message of `Progressing` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,41 +49,28 @@ fn done(message: &str) -> Option<u64> {
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows what goes on.
+#[derive(Default)]
 pub struct Display {
+    /// Drawn from the first thing that goes on to the next question.
     bar: Option<ProgressBar>,
     last: String,
 }
 
 impl Display {
-    /// A bar on standard error where that is a terminal, else lines on standard output.
-    #[must_use]
-    pub fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr_with_hz(5));
-            bar.enable_steady_tick(TICK);
-            bar
-        });
-        if let Some(bar) = &bar {
-            bar.set_style(spinner());
-        }
-        Self { bar, last: String::new() }
-    }
-
-    /// What goes on now. In lines, only what is new.
+    /// What goes on now: a bar on standard error where that is a terminal, else a line on standard output for what is new.
     pub fn update(&mut self, progress: &Progress) {
-        match &self.bar {
-            Some(bar) => {
-                bar.set_style(if progress.percent.is_some() { filled() } else { spinner() });
-                bar.set_position(progress.percent.unwrap_or_default());
-                bar.set_message(progress.message.clone());
-            }
-            None if self.last != progress.message => print(&progress.message),
-            None => {}
+        if std::io::stderr().is_terminal() {
+            let bar = self.bar.get_or_insert_with(start);
+            bar.set_style(if progress.percent.is_some() { filled() } else { spinner() });
+            bar.set_position(progress.percent.unwrap_or_default());
+            bar.set_message(progress.message.clone());
+        } else if self.last != progress.message {
+            print(&progress.message);
         }
         self.last.clone_from(&progress.message);
     }
 
-    /// A line that stays.
+    /// Lines that stay.
     pub fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| print(text)),
@@ -88,18 +78,18 @@ impl Display {
         }
     }
 
+    /// A sentence that stays.
+    pub fn say(&self, sentence: &str) {
+        let mut text = String::new();
+        paragraph(&mut text, "", sentence, terminal_width());
+        self.line(text.trim_end());
+    }
+
     /// Asks a question on standard error: true for yes.
-    pub async fn ask(&self, question: &str, answer: impl Future<Output = Result<String, RecvError>>) -> bool {
-        if let Some(bar) = &self.bar {
-            bar.disable_steady_tick();
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
+    pub async fn ask(&mut self, question: &str, answer: impl Future<Output = Result<String, RecvError>>) -> bool {
+        self.clear();
         let _ = write!(anstream::stderr(), "\n{question}").and_then(|()| std::io::stderr().flush());
         let answer = answer.await.unwrap_or_default();
-        if let Some(bar) = &self.bar {
-            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-            bar.enable_steady_tick(TICK);
-        }
         matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
@@ -111,10 +101,10 @@ impl Display {
     }
 }
 
-impl Default for Display {
-    fn default() -> Self {
-        Self::new()
-    }
+fn start() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr_with_hz(5));
+    bar.enable_steady_tick(TICK);
+    bar
 }
 
 /// Whoever has read enough may close the pipe; the work goes on.
