@@ -177,7 +177,7 @@ fn run(args: &config::RunArgs) -> ExitCode {
 }
 
 fn clean_up(yes: bool, cluster: &client::ClusterArgs) -> ExitCode {
-    let connect = |cluster| Ok(client::builder(cluster)?.build());
+    let connect = |cluster| Ok(client::builder(&cluster)?.build());
     on_cluster(cluster, "cleanup", connect, async |client, server| match cleanup::clean_up(&client, yes, now()).await {
         Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
         Err(error) => fail(NO_ANSWER, &format!("{server}: {error}")),

@@ -1,5 +1,5 @@
-//! The way to a cluster, for every command: which one, as whom, and through which proxy. What goes wrong on it is told
-//! without what a kubeconfig keeps secret.
+//! How every command connects to a cluster: which one, as which user, and through which proxy. Errors name what is wrong
+//! and quote no secret of a kubeconfig.
 
 mod connection;
 pub mod rate_limit;
@@ -35,7 +35,7 @@ pub struct ClusterArgs {
     pub context: Option<String>,
 }
 
-/// The cluster's address or credentials can't be had.
+/// The address or the credentials of the cluster cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The kubeconfig, or the context in it.
@@ -76,7 +76,7 @@ pub enum ClusterError {
         "the proxy can't be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
     )]
     Proxy,
-    /// What the kubeconfig says of the user or the cluster.
+    /// The user or the cluster in the kubeconfig.
     #[error("{server}: {}; fix the kubeconfig, or name another with --kubeconfig", problem(source))]
     Client {
         /// The cluster's address.
@@ -89,7 +89,7 @@ pub enum ClusterError {
 /// A credential plugin has failed. The library's own error quotes its arguments, its environment and what it printed.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    /// It says so.
+    /// It exited with this status.
     #[error("the credential plugin of the kubeconfig failed ({0})")]
     Failed(ExitStatus),
     /// It has printed something else than a credential.
@@ -98,8 +98,8 @@ pub enum PluginError {
 }
 
 impl ClusterArgs {
-    /// The same cluster as with the flags of every other command, for flags that the environment can't stand in for by
-    /// itself: beside `--from`, it would contradict.
+    /// The cluster that these flags name, else the variables. For commands whose flags don't read the variables
+    /// themselves, because these would contradict `--from`.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
     pub fn of(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Self {
@@ -238,8 +238,8 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&String>) -> Result<Option<
     proxy(&server, own, &variable(["HTTPS_PROXY", "https_proxy"]), &variable(["NO_PROXY", "no_proxy"]))
 }
 
-/// As for kubectl: the kubeconfig's own whatever else is set; else the environment's, for https, and neither to this
-/// machine nor to what `NO_PROXY` names. Each may be empty.
+/// The proxy that kubectl would use: the kubeconfig's own, always; else the environment's, for https, unless the server is
+/// on this machine or `NO_PROXY` names it. Each argument may be empty.
 fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result<Option<Uri>, ClusterError> {
     let usable = |text: &str| {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -261,7 +261,7 @@ fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result
     Ok(Some(url).filter(|_| !is_here && matcher.intercept(server).is_some()))
 }
 
-/// A cluster's address, without what may stand before an `@` in it.
+/// A cluster's address, without the user name or password before an `@`.
 #[must_use]
 pub fn address(server: &Uri) -> String {
     let text = escape(&server.to_string());
@@ -277,8 +277,7 @@ fn plugin(error: &AuthError) -> Option<PluginError> {
     }
 }
 
-/// What keeps a client or its request from an answer, without the layers of the client, of which a person has never
-/// heard.
+/// Why a client or its request failed, without the names of the client library's layers.
 #[must_use]
 pub fn problem(error: &kube::Error) -> String {
     if let kube::Error::Auth(error) = error

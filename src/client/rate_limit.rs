@@ -1,5 +1,5 @@
-//! The client as the operator uses it: no request waits for ever, and none is made before its time. What is tried again,
-//! and when, is then up to the watches and to the pace of writes alone.
+//! The client as the operator uses it: every request has a timeout, and none is made before the server or a watch's rate
+//! limit allows it. The watches and the backoff of writes alone decide what is retried, and when.
 
 use std::{
     collections::HashMap,
@@ -21,14 +21,14 @@ pub const WATCH_SECONDS: u32 = 30;
 const CONNECT: Duration = Duration::from_secs(10);
 /// A request that has brought nothing for so long is given up: a watch ends before that.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
-/// Between two starts of the same watch. One that ends as soon as it has begun is begun anew by the library without a
-/// wait, so something in between could keep both sides busy with nothing else.
+/// Between two starts of the same watch. The library restarts a watch that ends at once without waiting, so a faulty proxy
+/// could keep both sides busy.
 const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
-/// For longer than that no server is left alone, whatever its `Retry-After` says.
+/// The longest `Retry-After` that is respected.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The two connections to the API server. The lease has one of its own: what keeps everything else waiting mustn't cost
-/// the lead, and a renewal that comes to nothing has to be given up in time for another.
+/// The two connections to the API server. The Lease has one of its own: a problem of the other must not cost the lead, and
+/// a renewal without an answer has to be given up in time for the next.
 #[derive(Clone)]
 pub struct Clients {
     /// For everything but the lease.
@@ -54,7 +54,7 @@ fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
     config.default_retry = false;
     let times = Times::default();
     let layer = layer_fn(move |inner| RateLimit { inner, times: times.clone() });
-    Ok(client::builder(config)?.with_layer(&layer).build())
+    Ok(client::builder(&config)?.with_layer(&layer).build())
 }
 
 /// Before when which request isn't made.

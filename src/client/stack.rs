@@ -27,7 +27,7 @@ use super::{
     plugin,
 };
 
-/// Where a configuration doesn't say how long to wait.
+/// Where a configuration has no timeouts.
 const CONNECT: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_mins(5);
 
@@ -37,19 +37,19 @@ pub type Builder = ClientBuilder<BoxService<Request<Body>, Response<TimeoutBody<
 /// Begins a client of that cluster. None of its requests fails with what a credential plugin was given or has printed.
 ///
 /// # Errors
-/// The configuration doesn't make a client; [`super::problem`] tells why.
-pub fn builder(config: Config) -> kube::Result<Builder> {
+/// The configuration doesn't make a client; [`super::problem`] is the reason.
+pub fn builder(config: &Config) -> kube::Result<Builder> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     // A small frame must not wait for the acknowledgement of the last.
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(config.connect_timeout);
-    let Some(proxy) = config.proxy_url.clone() else { return over(tcp, &config) };
+    let Some(proxy) = config.proxy_url.clone() else { return over(tcp, config) };
     match proxy.scheme_str() {
-        Some("http") => over(through(&proxy, tcp), &config),
+        Some("http") => over(through(&proxy, tcp), config),
         Some("https") => {
             let tls = config.rustls_https_connector_with_connector(tcp)?;
-            over(through(&proxy, tls), &config)
+            over(through(&proxy, tls), config)
         }
         _ => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
     }

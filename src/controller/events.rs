@@ -14,15 +14,15 @@ use crate::{
 
 /// Bytes that the API server takes for a note.
 const NOTE_LIMIT: usize = 1024;
-/// Events that wait for the API server at most; what comes on top is lost, as events may be.
+/// Events that wait for the API server at most; further ones are dropped, as events may be.
 const QUEUE: usize = 64;
 
-/// Where announcements go to; a full or broken way loses events, never a write of the gate.
+/// Publishes events. A full queue or a failing API server loses events, and never delays a write.
 #[derive(Clone, Debug)]
 pub struct EventPublisher(mpsc::Sender<(EventContent, ObjectReference)>);
 
 impl EventPublisher {
-    /// Starts the task that publishes. It ends when the last announcer is dropped and the queue is empty.
+    /// Starts the task that publishes. It ends when the last publisher is dropped and the queue is empty.
     #[must_use]
     pub fn start(client: Client, identity: String) -> (Self, JoinHandle<()>) {
         let (sender, mut queue) = mpsc::channel::<(EventContent, ObjectReference)>(QUEUE);
@@ -36,7 +36,7 @@ impl EventPublisher {
                     action: "Gate".to_owned(),
                     secondary: None,
                 };
-                // A recorder folds events of one reason into the first one's note; ours differ in what they say.
+                // A recorder folds events of one reason into the first one's note; the notes of ours differ.
                 let recorder = Recorder::new(client.clone(), reporter.clone());
                 if let Err(error) = recorder.publish(&event, &regarding).await {
                     tracing::warn!(reason = event.reason, %error, "an event could not be published");
@@ -47,7 +47,7 @@ impl EventPublisher {
     }
 
     /// Queues an event on the ClusterVersion.
-    pub fn announce(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
+    pub fn publish(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
         let metadata = &cluster_version.metadata;
         let regarding = ObjectReference {
             api_version: Some(names::CONFIG_API_VERSION.to_owned()),

@@ -64,10 +64,8 @@ pub struct Metrics {
     writes: Family<Written, Counter>,
     mode: Family<ModeLabel, Gauge>,
     bridge_refusal: Family<RefusalLabel, Gauge>,
-    last_refusal: std::sync::Mutex<Option<SkipReason>>,
     bridge_force_standing: Gauge,
     bridge_force_kept: Family<RefusalLabel, Gauge>,
-    last_kept: std::sync::Mutex<Option<&'static str>>,
     bridge_unverified: Gauge,
     leader: Gauge,
     contention: Counter,
@@ -90,10 +88,8 @@ impl Metrics {
             writes: Family::default(),
             mode: Family::default(),
             bridge_refusal: Family::default(),
-            last_refusal: std::sync::Mutex::default(),
             bridge_force_standing: Gauge::default(),
             bridge_force_kept: Family::default(),
-            last_kept: std::sync::Mutex::default(),
             bridge_unverified: Gauge::default(),
             leader: Gauge::default(),
             contention: Counter::default(),
@@ -198,39 +194,25 @@ impl Metrics {
         self.mode.get_or_create(&ModeLabel { mode: role.as_str() }).set(1);
     }
 
-    /// Shows how the bridge is. Returns whether it refuses for another reason than before.
-    pub fn bridges(&self, skip_reason: Option<SkipReason>) -> bool {
-        let mut last = self.last_refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if *last == skip_reason {
-            return false;
-        }
-        *last = skip_reason;
+    /// Shows why the bridge doesn't force the requested update.
+    pub fn set_skip_reason(&self, skip_reason: Option<SkipReason>) {
         self.bridge_refusal.clear();
         if let Some(skip_reason) = skip_reason {
             self.bridge_refusal.get_or_create(&RefusalLabel { reason: skip_reason.as_str() }).set(1);
         }
-        true
     }
 
-    /// Shows whether a force of the bridge is in spec, and why it stays. Returns whether it stays for another reason than
-    /// before.
-    pub fn keeps_force(&self, is_set: bool, reason: Option<&KeepReason>) -> bool {
+    /// Shows whether a force of the bridge is in spec, and why it stays.
+    pub fn set_force(&self, is_set: bool, reason: Option<&KeepReason>) {
         self.bridge_force_standing.set(is_set.into());
-        let reason = reason.map(KeepReason::as_str);
-        let mut last = self.last_kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if *last == reason {
-            return false;
-        }
-        *last = reason;
         self.bridge_force_kept.clear();
         if let Some(reason) = reason {
-            self.bridge_force_kept.get_or_create(&RefusalLabel { reason }).set(1);
+            self.bridge_force_kept.get_or_create(&RefusalLabel { reason: reason.as_str() }).set(1);
         }
-        true
     }
 
     /// Shows whether an update of the bridge went unverified.
-    pub fn is_unverified(&self, unverified: bool) {
+    pub fn set_unverified(&self, unverified: bool) {
         self.bridge_unverified.set(unverified.into());
     }
 
@@ -239,9 +221,9 @@ impl Metrics {
         self.leader.set(leads.into());
         if !leads {
             self.mode.clear();
-            self.bridges(None);
-            self.keeps_force(false, None);
-            self.is_unverified(false);
+            self.set_skip_reason(None);
+            self.set_force(false, None);
+            self.set_unverified(false);
         }
     }
 

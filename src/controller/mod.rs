@@ -49,7 +49,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Why the operator ends.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A listener can't be had.
+    /// A listener cannot be opened.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// A listener has ended.
@@ -58,18 +58,18 @@ pub enum RunError {
     /// Leader election.
     #[error(transparent)]
     Leader(#[from] LeaderError),
-    /// Signals can't be heard.
-    #[error("SIGTERM can't be listened for: {0}")]
+    /// Signals can't be received.
+    #[error("cannot listen for SIGTERM: {0}")]
     Signal(#[source] std::io::Error),
     /// The watches have ended.
     #[error("the watches have ended; the log says more")]
     Watches,
 }
 
-/// Runs until SIGTERM or SIGINT, which finish the write in flight and give the lease back.
+/// Runs until SIGTERM or SIGINT, which finish the write in flight and release the Lease.
 ///
 /// # Errors
-/// Something without which the operator can't work has failed; the kubelet starts it anew.
+/// Something that the operator needs has failed; the kubelet restarts it.
 pub async fn run(config: Config, clients: Clients) -> Result<(), RunError> {
     let mut signals = Signals::listen().map_err(RunError::Signal)?;
 
@@ -81,7 +81,7 @@ pub async fn run(config: Config, clients: Clients) -> Result<(), RunError> {
     let (sender, mut incoming) = mpsc::channel(UNSEEN);
     let watches = watch::start(&clients.client, &sender);
     drop(sender);
-    let (publisher, published) = EventPublisher::start(clients.client.clone(), config.identity.clone());
+    let (publisher, event_task) = EventPublisher::start(clients.client.clone(), config.identity.clone());
     let leader = Leader::start(&clients, config.lease.clone(), config.identity.clone());
     tracing::info!(mode = ?config.mode, identity = config.identity, "starting");
     let mut reconciler = Reconciler::new(&config, &clients.client, leader, metrics, publisher);
@@ -101,7 +101,7 @@ pub async fn run(config: Config, clients: Clients) -> Result<(), RunError> {
             _ = &mut probes => return Err(RunError::Listener("probes")),
             _ = &mut serving => return Err(RunError::Listener("metrics")),
         }
-        // One look at everything that has come in, rather than one a change.
+        // One turn for all changes that have arrived, rather than one each.
         while let Ok(change) = incoming.try_recv() {
             reconciler.take(change);
         }
@@ -113,7 +113,7 @@ pub async fn run(config: Config, clients: Clients) -> Result<(), RunError> {
     health.set_ready(false);
     drop(watches);
     reconciler.stop().await;
-    let _ = tokio::time::timeout(FLUSH, published).await;
+    let _ = tokio::time::timeout(FLUSH, event_task).await;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of the API server when it is needed, rather than watched: the CVO's Lease and the admission policy.
+//! What is read from the API server when it is needed, rather than watched: the CVO's Lease and the admission policy.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A Lease that wasn't renewed for so many of its durations has lost its holder.
 const DURATIONS: i64 = 3;
-/// What the policy asks before it looks at a request. Under one condition more, some requests would pass.
+/// The match conditions of the policy. With one more, some requests would pass unchecked.
 const CONDITIONS: [&str; 1] = ["changes-the-requested-update"];
 
 /// Whether a CVO renews its Lease.
@@ -33,7 +33,7 @@ pub async fn self_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
     lease(client, (names::NAMESPACE, names::SELF), now).await
 }
 
-/// What can't be read is unknown; the role that follows from it is what is told, once.
+/// A Lease that can't be read is unknown. That isn't logged: the role that follows from it is reported once.
 async fn lease(client: &Client, (namespace, name): (&str, &str), now: jiff::Timestamp) -> CvoLease {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     match tokio::time::timeout(TIMEOUT, leases.get_opt(name)).await {

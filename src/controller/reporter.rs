@@ -1,4 +1,5 @@
-//! What the loop tells: events, lines in the log and metrics, each thing once, whatever it was that was seen again.
+//! What the loop reports: events, lines in the log and metrics. The reporter remembers what it has reported, so that each
+//! thing is reported once, however often it is seen.
 
 use std::sync::Arc;
 
@@ -21,24 +22,37 @@ use crate::{
     },
 };
 
-/// Knows what was told.
+/// Reports, and remembers what was reported.
 pub struct Reporter {
     pub(super) metrics: Arc<Metrics>,
     publisher: EventPublisher,
-    /// What a role that doesn't write the conditions would have written last.
-    said: Option<Conditions>,
+    /// The conditions that a role that doesn't write them would have written last.
+    unwritten: Option<Conditions>,
+    /// Why the bridge doesn't force the requested update, as logged.
+    skip_reason: Option<SkipReason>,
+    /// Why a force of ours stays in spec, as logged.
+    keep_reason: Option<&'static str>,
     /// What was reported of a CVO's decisions.
     reported: Reported,
     /// The release that was forced last, which was reported then.
     forced: Option<Release>,
-    /// The record of the bridge whose update went unverified, as it was told.
+    /// The record of the bridge whose update went ahead unverified, as reported.
     unverified: Option<String>,
 }
 
 impl Reporter {
-    /// Nothing was told yet.
+    /// Nothing was reported yet.
     pub fn new(metrics: Arc<Metrics>, publisher: EventPublisher) -> Self {
-        Self { metrics, publisher, said: None, reported: Reported::default(), forced: None, unverified: None }
+        Self {
+            metrics,
+            publisher,
+            unwritten: None,
+            skip_reason: None,
+            keep_reason: None,
+            reported: Reported::default(),
+            forced: None,
+            unverified: None,
+        }
     }
 
     /// Another role than before. One that a person named is no news to anybody.
@@ -48,7 +62,7 @@ impl Reporter {
             return;
         }
         let note = format!("upgrade-gate acts in mode {}: {why}.", role.as_str());
-        self.publisher.announce(cluster_version, EventContent { reason: Reason::ModeChanged, note });
+        self.publisher.publish(cluster_version, EventContent { reason: Reason::ModeChanged, note });
     }
 
     /// The conditions have been written.
@@ -71,11 +85,11 @@ impl Reporter {
         }
     }
 
-    /// What a role that doesn't write the conditions itself has come to think of them.
+    /// What a role that doesn't write the conditions would write.
     pub fn report_role_without_writes(&mut self, snapshot: &Snapshot, verdict: &Verdict, role: Role) {
         let after = plan::conditions(snapshot, verdict, RecordState::Possible);
-        let before = match &self.said {
-            Some(said) => (Some(&said.upgradeable), Some(&said.release_accepted)),
+        let before = match &self.unwritten {
+            Some(before) => (Some(&before.upgradeable), Some(&before.release_accepted)),
             None => (snapshot.cluster_version.condition(condition::UPGRADEABLE), None),
         };
         for announcement in events::announcements(snapshot, verdict, before, &after) {
@@ -90,7 +104,7 @@ impl Reporter {
                 self.say(snapshot, verdict, announcement);
             }
         }
-        self.said = Some(after);
+        self.unwritten = Some(after);
     }
 
     /// What a CVO has decided, once for each request and decision.
@@ -122,9 +136,10 @@ impl Reporter {
     /// Another replica leads now, and reports.
     pub fn steps_down(&mut self) {
         self.reported.steps_down();
+        (self.skip_reason, self.keep_reason) = (None, None);
     }
 
-    /// How the bridge is.
+    /// Why the bridge doesn't force the requested update, and whether one that it forced went ahead unverified.
     pub fn bridges(
         &mut self,
         cluster_version: &ClusterVersion,
@@ -135,33 +150,35 @@ impl Reporter {
             Some(Err(skip_reason)) if skip_reason.holds_back() => Some(*skip_reason),
             _ => None,
         };
-        let is_news = self.metrics.bridges(skip_reason);
-        if let Some(skip_reason) = skip_reason.filter(|_| is_news) {
+        self.metrics.set_skip_reason(skip_reason);
+        let before = std::mem::replace(&mut self.skip_reason, skip_reason);
+        if let Some(skip_reason) = skip_reason.filter(|_| skip_reason != before) {
             tracing::info!(skip_reason = skip_reason.as_str(), "{}", skip_reason.message());
         }
         let unverified = match records {
             Source::Read(records) => update_records::unverified(records, cluster_version),
             Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
         };
-        self.metrics.is_unverified(unverified.is_some());
+        self.metrics.set_unverified(unverified.is_some());
         let name = unverified.and_then(|record| record.metadata.name.clone());
         if let Some(record) = unverified.filter(|_| name != self.unverified) {
             let note = format!(
                 "The update to {} was forced by upgrade-gate and went ahead without a verified signature: the image \
-                 stopped being verifiable between the skip_reason and the force.",
+                 stopped being verifiable between the refusal and the force.",
                 message::quote_name(&record.spec.to)
             );
             tracing::warn!("{note}");
-            self.publisher.announce(cluster_version, EventContent { reason: Reason::ForcedUnverified, note });
+            self.publisher.publish(cluster_version, EventContent { reason: Reason::ForcedUnverified, note });
         }
         self.unverified = name;
     }
 
     /// Why a force of ours is still in spec.
-    pub fn keeps_force(&self, unforcing: Option<&Result<ForceRemoval, KeepReason>>) {
+    pub fn keeps_force(&mut self, unforcing: Option<&Result<ForceRemoval, KeepReason>>) {
         let reason = unforcing.and_then(|unforcing| unforcing.as_ref().err());
-        let is_news = self.metrics.keeps_force(unforcing.is_some(), reason);
-        if let Some(reason) = reason.filter(|_| is_news) {
+        self.metrics.set_force(unforcing.is_some(), reason);
+        let before = std::mem::replace(&mut self.keep_reason, reason.map(KeepReason::as_str));
+        if let Some(reason) = reason.filter(|_| self.keep_reason != before) {
             tracing::info!(reason = reason.as_str(), "spec.desiredUpdate.force stays for now: {}", reason.message());
         }
     }
@@ -171,7 +188,7 @@ impl Reporter {
         self.metrics.contended();
         tracing::warn!("{}", message::CONTENTION);
         let announcement = EventContent { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
-        self.publisher.announce(cluster_version, announcement);
+        self.publisher.publish(cluster_version, announcement);
     }
 
     /// An event, a line in the log, and a count for a decision.
@@ -185,6 +202,6 @@ impl Reporter {
 
     fn announce(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
         tracing::info!(reason = ?announcement.reason, "{}", announcement.note.replace('\n', " | "));
-        self.publisher.announce(cluster_version, announcement);
+        self.publisher.publish(cluster_version, announcement);
     }
 }

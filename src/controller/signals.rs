@@ -24,7 +24,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Returns once one of them has come.
+    /// Returns once one of them was received.
     pub async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

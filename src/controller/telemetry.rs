@@ -1,5 +1,5 @@
-//! Logs, to stderr: one line a decision, as text or JSON. What a cluster says can neither act on the terminal that shows
-//! them nor begin a line of its own.
+//! Logs, to stderr: one line a decision, as text or JSON. Text from the cluster can neither control the terminal nor begin a
+//! line of its own.
 
 use std::io::{self, Write};
 
@@ -27,8 +27,8 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     };
 }
 
-/// Libraries are kept at warnings whatever the level: below, they log requests, which is where tokens would show. The
-/// client warns of an answer that it can't read by quoting all of it; whoever asked says what is wrong.
+/// Libraries log warnings at most, whatever the level: below, they log requests, which may contain tokens. The client's own
+/// warning about an answer that it can't parse quotes the whole answer; the caller reports the error instead.
 fn filter(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
@@ -36,7 +36,7 @@ fn filter(level: LevelFilter) -> Targets {
         .with_target("upgrade_gate", level)
 }
 
-/// Writes each line, which comes in one piece, with everything hidden in it escaped.
+/// Writes each line, which arrives in one piece, with everything unprintable escaped.
 struct Lines<W> {
     escape: fn(&str) -> String,
     out: W,

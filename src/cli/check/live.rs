@@ -66,7 +66,7 @@ fn on_cluster<T>(
         // A person who is told "503" at once knows more than one who waits for retries.
         config.default_retry = false;
         let server = client::address(&config.cluster_url);
-        let client = client::builder(config)
+        let client = client::builder(&config)
             .map_err(|source| ClusterError::Client { server: server.clone(), source: Box::new(source) })?
             .build();
         read(Cluster { client, server }).await

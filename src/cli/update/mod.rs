@@ -70,7 +70,7 @@ pub fn connect(mut config: Config) -> kube::Result<Client> {
     config.read_timeout = Some(TIME_LIMIT);
     config.write_timeout = Some(TIME_LIMIT);
     config.default_retry = false;
-    Ok(client::builder(config)?.build())
+    Ok(client::builder(&config)?.build())
 }
 
 /// Updates the cluster.

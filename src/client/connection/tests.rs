@@ -57,11 +57,11 @@ impl rt::Write for Stream {
 enum First {
     /// Serves it.
     Serves,
-    /// Reads and writes nothing any more, and closes nothing, once told so.
+    /// Reads and writes nothing any more, and closes nothing, once told to.
     Freezes,
-    /// Closes it, once told so.
+    /// Closes it, once told to.
     Closes,
-    /// Serves what was asked, and takes no more (GOAWAY), once told so.
+    /// Serves what was asked, and takes no more (GOAWAY), once told to.
     GoesAway,
     /// Answers pings, and no request.
     Hangs,
@@ -211,7 +211,10 @@ async fn a_connection_that_ends_is_noticed_and_replaced(
     let rest = watch.collect().await;
     let noticed = if watch_goes_on { Duration::from_secs(30) } else { Duration::from_secs(seconds) };
     assert!(since.elapsed() <= noticed + Duration::from_secs(1), "{:?}", since.elapsed());
-    assert_eq!(rest.map(|rest| rest.to_bytes()).ok(), watch_goes_on.then_some(Bytes::from_static(b"last\n")));
+    assert_eq!(
+        rest.map(http_body_util::Collected::to_bytes).ok(),
+        watch_goes_on.then_some(Bytes::from_static(b"last\n"))
+    );
     assert_eq!(text(ask(&client, GET).await.unwrap()).await.unwrap(), "{}");
     assert_eq!(server.connections(), 2);
 }

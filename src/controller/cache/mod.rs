@@ -1,18 +1,20 @@
-//! What the watches have seen so far, kept as a [`Snapshot`]: pure, fed one change at a time.
+//! What the watches have brought so far, kept as a [`Snapshot`]: pure, updated by one change at a time.
+
+mod objects;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use self::objects::{Cache, is_older, replace};
 use crate::{
-    api::{ClusterVersion, Served, UpdateRecord, names},
+    api::{ClusterOperator, ClusterVersion, Served, UpdateRecord, names},
     controller::{
         apply::Answer,
         watch::{Change, ConfigMap, Failure, Operator, WatchEvent},
     },
     gate::{Authority, Snapshot, Source, Target},
 };
-
-/// Failures in a row, with nothing seen before, after which a source counts as unreadable.
-const PATIENCE: u32 = 3;
 
 /// The state of the watches.
 #[derive(Debug)]
@@ -23,14 +25,11 @@ pub struct ClusterCache {
     went_back: bool,
     own_operator: Source<Option<Value>>,
     records: Source<Vec<UpdateRecord>>,
-    listed_operators: Vec<Operator>,
-    listed_records: Vec<UpdateRecord>,
-    listed_gates: Option<ConfigMap>,
-    listed_acks: Option<ConfigMap>,
-    operators: Settled,
-    gates: Settled,
-    acks: Settled,
-    recorded: Settled,
+    operators: Cache<Vec<ClusterOperator>>,
+    own: Cache<Option<Value>>,
+    gates: Cache<Option<BTreeMap<String, String>>>,
+    acks: Cache<Option<BTreeMap<String, String>>>,
+    recorded: Cache<Vec<UpdateRecord>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -39,13 +38,6 @@ enum ClusterVersionState {
     Absent,
     Present,
     Unreadable(String),
-}
-
-/// Whether a source has been seen, one way or another; until then nothing is judged.
-#[derive(Debug, Default)]
-struct Settled {
-    seen: bool,
-    failures: u32,
 }
 
 impl ClusterCache {
@@ -68,14 +60,11 @@ impl ClusterCache {
             went_back: false,
             own_operator: Source::NotGiven,
             records: Source::NotGiven,
-            listed_operators: Vec::new(),
-            listed_records: Vec::new(),
-            listed_gates: None,
-            listed_acks: None,
-            operators: Settled::default(),
-            gates: Settled::default(),
-            acks: Settled::default(),
-            recorded: Settled::default(),
+            operators: Cache::default(),
+            own: Cache::default(),
+            gates: Cache::default(),
+            acks: Cache::default(),
+            recorded: Cache::default(),
         }
     }
 
@@ -83,10 +72,10 @@ impl ClusterCache {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.cluster_version != ClusterVersionState::NotYetSeen
-            && self.operators.seen
-            && self.gates.seen
-            && self.acks.seen
-            && self.recorded.seen
+            && self.operators.is_settled()
+            && self.gates.is_settled()
+            && self.acks.is_settled()
+            && self.recorded.is_settled()
     }
 
     /// What there is to judge, once everything was seen and while there is a readable ClusterVersion.
@@ -119,18 +108,14 @@ impl ClusterCache {
         }
     }
 
-    /// Takes a change in; `false` where it says nothing new.
+    /// Applies a change; `false` where nothing differs.
     pub fn take(&mut self, change: Change) -> bool {
         match change {
             Change::ClusterVersion(seen) => self.take_cluster_version(seen),
             Change::ClusterOperators(seen) => self.take_operators(seen),
-            Change::AdminGates(seen) => {
-                config_map(&mut self.snapshot.admin_gates, &mut self.listed_gates, &mut self.gates, seen)
-            }
-            Change::AdminAcks(seen) => {
-                config_map(&mut self.snapshot.admin_acks, &mut self.listed_acks, &mut self.acks, seen)
-            }
-            Change::Records(seen) => self.take_records(seen),
+            Change::AdminGates(seen) => self.gates.take(&mut self.snapshot.admin_gates, seen.map(ConfigMap::into_data)),
+            Change::AdminAcks(seen) => self.acks.take(&mut self.snapshot.admin_acks, seen.map(ConfigMap::into_data)),
+            Change::Records(seen) => self.recorded.take(&mut self.records, seen.map(|record| *record)),
         }
     }
 
@@ -144,8 +129,8 @@ impl ClusterCache {
         match answer {
             Answer::ClusterVersion(object) => self.take_cluster_version(WatchEvent::Changed(object)),
             Answer::Operator(object) => replace(&mut self.own_operator, Source::Read(Some(object))),
-            Answer::Record(record) => self.take_records(WatchEvent::Changed(record)),
-            Answer::Deleted(name) => self.take_records(WatchEvent::Gone(name)),
+            Answer::Record(record) => self.take(Change::Records(WatchEvent::Changed(record))),
+            Answer::Deleted(name) => self.take(Change::Records(WatchEvent::Gone(name))),
         }
     }
 
@@ -207,159 +192,23 @@ impl ClusterCache {
 
     /// Our ClusterOperator never counts as a risk, so it is kept apart from the others.
     fn take_operators(&mut self, seen: WatchEvent<Operator>) -> bool {
-        let source = &mut self.snapshot.cluster_operators;
-        match seen {
-            WatchEvent::Restarted => {
-                self.listed_operators.clear();
-                false
-            }
-            WatchEvent::Listed(operator) => {
-                self.listed_operators.push(operator);
-                false
-            }
-            WatchEvent::Complete => {
-                self.operators = Settled { seen: true, failures: 0 };
-                let mut own = None;
-                let mut read = Vec::with_capacity(self.listed_operators.len());
-                for operator in std::mem::take(&mut self.listed_operators) {
-                    match operator.own {
-                        Some(object) => own = Some(object),
-                        None => read.push(operator.read),
-                    }
-                }
-                let own_differs = replace(&mut self.own_operator, Source::Read(own));
-                replace(source, Source::Read(read)) || own_differs
-            }
-            WatchEvent::Changed(Operator { own: Some(object), .. }) => {
-                let older = matches!(&self.own_operator, Source::Read(Some(known)) if is_older(identity(&object), identity(known)));
-                !older && replace(&mut self.own_operator, Source::Read(Some(object)))
-            }
-            WatchEvent::Changed(Operator { read, own: None }) => upsert(source, read, |a, b| a.name == b.name),
-            WatchEvent::Gone(name) if name == names::SELF => replace(&mut self.own_operator, Source::Read(None)),
-            WatchEvent::Gone(name) => remove(source, |known| known.name == name),
+        let (own, other) = match seen {
+            WatchEvent::Restarted => (Some(WatchEvent::Restarted), Some(WatchEvent::Restarted)),
+            WatchEvent::Complete => (Some(WatchEvent::Complete), Some(WatchEvent::Complete)),
             WatchEvent::Failed(failure) => {
-                let news = failed(source, &mut self.operators, failure);
-                if news {
-                    self.own_operator = match source {
-                        Source::NotServed => Source::NotServed,
-                        Source::Unreadable(why) => Source::Unreadable(why.clone()),
-                        Source::Read(_) | Source::NotGiven => return news,
-                    };
-                }
-                news
+                (Some(WatchEvent::Failed(failure.clone())), Some(WatchEvent::Failed(failure)))
             }
-        }
+            WatchEvent::Listed(Operator { own: Some(object), .. }) => (Some(WatchEvent::Listed(object)), None),
+            WatchEvent::Listed(Operator { read, own: None }) => (None, Some(WatchEvent::Listed(read))),
+            WatchEvent::Changed(Operator { own: Some(object), .. }) => (Some(WatchEvent::Changed(object)), None),
+            WatchEvent::Changed(Operator { read, own: None }) => (None, Some(WatchEvent::Changed(read))),
+            WatchEvent::Gone(name) if name == names::SELF => (Some(WatchEvent::Gone(name)), None),
+            WatchEvent::Gone(name) => (None, Some(WatchEvent::Gone(name))),
+        };
+        let own_differs = own.is_some_and(|event| self.own.take(&mut self.own_operator, event));
+        let others = &mut self.snapshot.cluster_operators;
+        other.is_some_and(|event| self.operators.take(others, event)) || own_differs
     }
-
-    fn take_records(&mut self, seen: WatchEvent<Box<UpdateRecord>>) -> bool {
-        let source = &mut self.records;
-        match seen {
-            WatchEvent::Restarted => {
-                self.listed_records.clear();
-                false
-            }
-            WatchEvent::Listed(record) => {
-                self.listed_records.push(*record);
-                false
-            }
-            WatchEvent::Complete => {
-                self.recorded = Settled { seen: true, failures: 0 };
-                replace(source, Source::Read(std::mem::take(&mut self.listed_records)))
-            }
-            WatchEvent::Changed(record) => {
-                let identity =
-                    |record: &'_ UpdateRecord| (record.metadata.uid.clone(), record.metadata.resource_version.clone());
-                let (uid, version) = identity(&record);
-                let older = matches!(source, Source::Read(known) if known.iter().any(|known| {
-                    let (known_uid, known_version) = identity(known);
-                    is_older((uid.as_deref(), version.as_deref()), (known_uid.as_deref(), known_version.as_deref()))
-                }));
-                !older && upsert(source, *record, |a, b| a.metadata.name == b.metadata.name)
-            }
-            WatchEvent::Gone(name) => remove(source, |known| known.metadata.name.as_ref() == Some(&name)),
-            WatchEvent::Failed(failure) => failed(source, &mut self.recorded, failure),
-        }
-    }
-}
-
-/// An object's uid and resourceVersion.
-type Identity<'a> = (Option<&'a str>, Option<&'a str>);
-
-fn identity(object: &Value) -> Identity<'_> {
-    let metadata = &object["metadata"];
-    (metadata["uid"].as_str(), metadata["resourceVersion"].as_str())
-}
-
-/// Whether the watch still tells of a state of the object before the one that a write of ours returned.
-fn is_older(seen: Identity<'_>, known: Identity<'_>) -> bool {
-    let version = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
-    seen.0 == known.0 && version(seen.1).zip(version(known.1)).is_some_and(|(seen, known)| seen < known)
-}
-
-fn upsert<T: PartialEq>(source: &mut Source<Vec<T>>, object: T, same: impl Fn(&T, &T) -> bool) -> bool {
-    let Source::Read(known) = source else { return false };
-    if let Some(known) = known.iter_mut().find(|known| same(known, &object)) {
-        return replace(known, object);
-    }
-    known.push(object);
-    true
-}
-
-fn remove<T>(source: &mut Source<Vec<T>>, is_gone: impl Fn(&T) -> bool) -> bool {
-    let Source::Read(known) = source else { return false };
-    let before = known.len();
-    known.retain(|known| !is_gone(known));
-    known.len() != before
-}
-
-fn config_map(
-    source: &mut Source<Option<std::collections::BTreeMap<String, String>>>,
-    listed: &mut Option<ConfigMap>,
-    settled: &mut Settled,
-    seen: WatchEvent<ConfigMap>,
-) -> bool {
-    match seen {
-        WatchEvent::Restarted => {
-            *listed = None;
-            false
-        }
-        WatchEvent::Listed(object) => {
-            *listed = Some(object);
-            false
-        }
-        WatchEvent::Complete => {
-            *settled = Settled { seen: true, failures: 0 };
-            replace(source, Source::Read(listed.take().map(ConfigMap::into_data)))
-        }
-        WatchEvent::Changed(object) => replace(source, Source::Read(Some(object.into_data()))),
-        WatchEvent::Gone(_) => replace(source, Source::Read(None)),
-        WatchEvent::Failed(failure) => failed(source, settled, failure),
-    }
-}
-
-/// What was read stays while the server is only in trouble; a refusal makes the source unreadable at once.
-fn failed<T: PartialEq>(source: &mut Source<T>, settled: &mut Settled, failure: Failure) -> bool {
-    let source_now = match failure {
-        Failure::NotServed => Source::NotServed,
-        Failure::Refused(why) => Source::Unreadable(why),
-        Failure::Passing(why) => {
-            settled.failures += 1;
-            if settled.seen || settled.failures < PATIENCE {
-                return false;
-            }
-            Source::Unreadable(why)
-        }
-    };
-    settled.seen = true;
-    replace(source, source_now)
-}
-
-fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
-    if *place == value {
-        return false;
-    }
-    *place = value;
-    true
 }
 
 #[cfg(test)]

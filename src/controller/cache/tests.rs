@@ -1,8 +1,8 @@
-//! What the watches tell, one change at a time, and what is made of it.
+//! Changes, one at a time, and the snapshot that they make.
 
 use serde_json::json;
 
-use crate::controller::cache::*;
+use super::{objects::PATIENCE, *};
 
 fn complete(resource_version: &str) -> ClusterCache {
     let mut cache = ClusterCache::new();
@@ -103,7 +103,7 @@ fn a_source_that_was_never_read_is_unreadable_after_some_tries() {
     let mut cache = ClusterCache::new();
     for _ in 1..PATIENCE {
         assert!(!cache.take(Change::ClusterOperators(WatchEvent::Failed(Failure::Passing("500".into())))));
-        assert!(!cache.operators.seen);
+        assert!(!cache.operators.is_settled());
     }
     assert!(cache.take(Change::ClusterOperators(WatchEvent::Failed(Failure::Passing("500".into())))));
     assert_eq!(cache.snapshot.cluster_operators, Source::Unreadable("500".into()));

@@ -1,4 +1,4 @@
-//! The certificate of the metrics, read anew when its files change: OpenShift's service CA replaces it in place, long
+//! The certificate of the metrics, read again when its files change: OpenShift's service CA replaces it in place, long
 //! before it runs out.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -22,7 +22,7 @@ pub(super) struct Files {
     pub(super) key: PathBuf,
 }
 
-/// What the files hold; compared to tell whether they have changed.
+/// The content of the files; compared to see whether they have changed.
 type Pem = (Vec<u8>, Vec<u8>);
 
 impl Files {

@@ -1,4 +1,4 @@
-//! Two listeners: probes for the kubelet, and metrics for whoever scrapes, over TLS where a certificate is given.
+//! Two listeners: probes for the kubelet, and metrics for Prometheus, over TLS if a certificate is given.
 
 mod certificate;
 mod connections;
@@ -24,7 +24,7 @@ use crate::controller::metrics::Metrics;
 /// A reconcile loop that hasn't turned for this long is stuck. Each of its waits ends far earlier.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
-/// The listener can't be had.
+/// The listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address is taken or not ours.

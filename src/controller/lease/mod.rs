@@ -215,12 +215,9 @@ impl Election {
         let sent = Instant::now();
         let creates = request == Request::Create;
         let is_read = request == Request::Read;
-        let answer = match timeout(self.config.renew_interval, self.send(request)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.fails(&format!("no answer within {:?}", self.config.renew_interval));
-                return Ok(());
-            }
+        let Ok(answer) = timeout(self.config.renew_interval, self.send(request)).await else {
+            self.fails(&format!("no answer within {:?}", self.config.renew_interval));
+            return Ok(());
         };
         let now = Instant::now();
         match answer {
