@@ -163,14 +163,14 @@ impl Object for UpdateRecord {
 
 /// The data of a ConfigMap.
 impl Object for BTreeMap<String, String> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         ""
     }
 }
 
 /// Our own ClusterOperator, as it is served.
 impl Object for Value {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         ""
     }
 
