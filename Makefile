@@ -61,7 +61,7 @@ bench: controlplane ## Measure the cost of an evaluation, and reaction times (10
 
 .PHONY: model
 model: ## Explore the model of the write protocol within wider bounds (15 minutes, 4 GB)
-	cargo test --locked --lib controller::model:: -- --ignored --nocapture --test-threads=1
+	cargo test --locked --test model -- --ignored --nocapture --test-threads=1
 
 .PHONY: mutants
 mutants: ## Look for mutants of the gate and the plan that no unit test kills (two hours)

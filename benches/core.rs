@@ -13,7 +13,7 @@ use upgrade_gate::{
     gate::{Authority, Snapshot, Source, evaluate},
     plan::{
         PlanInput, RecordState,
-        front::Began,
+        newest_entry::EntryStart,
         plan,
         role::{CvoLease, Role},
     },
@@ -75,13 +75,12 @@ fn judging(criterion: &mut Criterion) {
             records: &Source::Read(Vec::new()),
             unforcing: None,
             force_patch: None,
-            began: Began::default(),
+            start: EntryStart::default(),
             record_state: RecordState::Possible,
-            failing: &[],
             problems: &[],
             degraded_after: Duration::ZERO,
             cvo: CvoLease::Unknown,
-            restored: &[],
+            is_restored: false,
         };
         group.throughput(Throughput::Elements(size.operators as u64));
         group.bench_function(BenchmarkId::from_parameter(size.operators), |bencher| {

@@ -15,11 +15,12 @@
 //!                                                v
 //!                                         gate::Verdict
 //!                                          |          |
-//!        check::render, history  <---------+          +-->  role::role, bridge,
-//!        what a person reads                                plan::plan -> Vec<Write>   (pure)
+//!        check::render, history  <---------+          +-->  plan::step::step (pure), with its Memory:
+//!        what a person reads                                  role::role, bridge, plan -> Plan { desired, writes },
+//!                                                             throttle -> Write | Ask | Rest
 //!                                                                 |
 //!                                                                 v
-//!                                                           controller::apply
+//!                                                           controller::reconcile, controller::apply
 //! ```
 //!
 //! What decides is pure and takes its time, its sources and its mode as values; what talks to a cluster, a clock or a

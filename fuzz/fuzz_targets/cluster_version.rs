@@ -40,17 +40,17 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             began: Began::default(),
             unforcing: unforcing.as_ref(),
             record_state: RecordState::Possible,
-            failing: &[],
             problems: &[],
             degraded_after: Duration::ZERO,
             cvo: CvoLease::Unknown,
-            restored: &[],
-        });
+            is_restored: false,
+        })
+        .writes;
         assert!(cluster_version.status.is_some() || writes.is_empty(), "a write without a status");
         for write in &writes {
-            if let Write::Conditions(configuration) = write {
-                for condition in configuration["status"]["conditions"].as_array().into_iter().flatten() {
-                    assert_shown(condition["message"].as_str().unwrap_or_default());
+            if let Write::Conditions(write) = write {
+                for condition in &write.conditions {
+                    assert_shown(&condition.message);
                 }
             }
         }

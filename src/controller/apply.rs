@@ -13,47 +13,15 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     api::{Served, UpdateRecord, names},
     controller::watch::{Wire, cluster_operators, cluster_versions},
-    plan::{Write, cluster_operator::OperatorWrite, update_records::RecordWrite, withdraw::Withdrawal},
+    plan::{
+        patch::record_status,
+        recovery::WriteError,
+        write::{OperatorWrite, RecordWrite, Withdrawal, Write},
+    },
 };
 
 /// A write that takes longer is given up: whether it landed shows at the next look.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What became of a write that wasn't made.
-#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(strum::VariantNames))]
-#[strum(serialize_all = "snake_case")]
-pub enum ApplyError {
-    /// The object has moved on since it was read (409).
-    #[error("the object has changed since it was read: {0}")]
-    Stale(String),
-    /// The object isn't what the patch tests for, or wouldn't be valid afterwards (422).
-    #[error("the object isn't what the write takes it for: {0}")]
-    Invalid(String),
-    /// Another manager owns the field, and the write didn't insist.
-    #[error("another field manager owns what was to be written: {0}; end the other writer, or use another mode")]
-    Owned(String),
-    /// The object is gone.
-    #[error("there is no such object to write to")]
-    Gone,
-    /// The server refuses, and will again.
-    #[error("the API server refuses the write: {0}; compare the permissions with deploy/base")]
-    Refused(String),
-    /// The object would be larger than the server can keep, whatever is written.
-    #[error("the object has become too large for the API server: {0}; take out of it what nobody needs")]
-    TooLarge(String),
-    /// The server is in trouble or out of reach; the write may have landed.
-    #[error("the API server didn't answer the write: {0}")]
-    Unanswered(String),
-}
-
-impl ApplyError {
-    /// The label in metrics.
-    #[must_use]
-    pub fn category(&self) -> &'static str {
-        self.into()
-    }
-}
 
 /// What the API server returned for a write: the object as it is afterwards.
 #[derive(Clone, Debug)]
@@ -90,63 +58,73 @@ impl Writer {
     /// Makes one write, and gives it up where it isn't through `until` then.
     ///
     /// # Errors
-    /// See [`ApplyError`].
-    pub async fn apply(&self, write: &Write, until: Instant) -> Result<Answer, ApplyError> {
+    /// See [`WriteError`].
+    pub async fn apply(&self, write: &Write, until: Instant) -> Result<Answer, WriteError> {
         match timeout_at(until, self.make(write)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ApplyError::Unanswered("nothing while the lease was held".to_owned())),
+            Err(_) => Err(WriteError::Unanswered("nothing while the lease was held".to_owned())),
         }
     }
 
-    async fn make(&self, write: &Write) -> Result<Answer, ApplyError> {
+    async fn make(&self, write: &Write) -> Result<Answer, WriteError> {
         let manager = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
         // Forced: on these conditions the gate is the owner by design.
         let owner = PatchParams::apply(names::SELF).force();
         let version = &self.cluster_version;
         match write {
-            Write::Conditions(configuration) => {
-                let patch = Patch::Apply(configuration);
+            Write::Conditions(write) => {
+                let patch = Patch::Apply(write.configuration());
                 answered(version.patch_status(names::CLUSTER_VERSION, &owner, &patch)).await.map(cluster_version)
             }
-            Write::History(patch) | Write::Restore(patch) | Write::Withdraw(Withdrawal::Conditions(patch)) => {
-                let patch = Patch::<Value>::Json(patch.clone());
-                answered(version.patch_status(names::CLUSTER_VERSION, &manager, &patch)).await.map(cluster_version)
+            Write::History(write) => self.status(write.patch(), &manager).await,
+            Write::Restore(write) => self.status(write.patch(), &manager).await,
+            Write::Withdraw(withdrawal @ Withdrawal::Conditions { .. }) => {
+                self.status(withdrawal.patch(), &manager).await
+            }
+            Write::Withdraw(withdrawal @ Withdrawal::Ownership { .. }) => {
+                self.object(withdrawal.patch(), &manager).await
             }
             Write::Force(force_patch) => self.object(force_patch.patch(), &manager).await,
             Write::Unforce(removal) => self.object(removal.patch(), &manager).await,
-            Write::Withdraw(Withdrawal::Ownership(patch)) => self.object(patch.clone(), &manager).await,
-            Write::Operator(OperatorWrite::Create(object)) => {
-                answered(self.operators.patch(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
-            }
-            Write::Operator(OperatorWrite::Status(object)) => {
-                answered(self.operators.patch_status(names::SELF, &owner, &Patch::Apply(object))).await.map(operator)
+            Write::Operator(write) => {
+                let patch = Patch::Apply(write.configuration());
+                let answer = match write {
+                    OperatorWrite::Create => answered(self.operators.patch(names::SELF, &owner, &patch)).await,
+                    OperatorWrite::Status { .. } => {
+                        answered(self.operators.patch_status(names::SELF, &owner, &patch)).await
+                    }
+                };
+                answer.map(operator)
             }
             Write::Record(write) => self.record(write, &manager).await,
         }
     }
 
-    async fn object(&self, patch: json_patch::Patch, manager: &PatchParams) -> Result<Answer, ApplyError> {
+    async fn status(&self, patch: json_patch::Patch, manager: &PatchParams) -> Result<Answer, WriteError> {
+        let patch = Patch::<Value>::Json(patch);
+        answered(self.cluster_version.patch_status(names::CLUSTER_VERSION, manager, &patch)).await.map(cluster_version)
+    }
+
+    async fn object(&self, patch: json_patch::Patch, manager: &PatchParams) -> Result<Answer, WriteError> {
         let patch = Patch::<Value>::Json(patch);
         answered(self.cluster_version.patch(names::CLUSTER_VERSION, manager, &patch)).await.map(cluster_version)
     }
 
-    async fn record(&self, write: &RecordWrite, manager: &PatchParams) -> Result<Answer, ApplyError> {
+    async fn record(&self, write: &RecordWrite, manager: &PatchParams) -> Result<Answer, WriteError> {
         match write {
             RecordWrite::Create(record) => {
                 let params = PostParams { field_manager: manager.field_manager.clone(), ..PostParams::default() };
                 answered(self.records.create(&params, record)).await.map(Box::new).map(Answer::Record)
             }
-            RecordWrite::Status { name, patch } => {
-                answered(self.records.patch_status(name, manager, &Patch::Merge(patch)))
-                    .await
-                    .map(Box::new)
-                    .map(Answer::Record)
+            RecordWrite::Status { name, resource_version, status } => {
+                let patch = Patch::Merge(record_status(resource_version.as_deref(), status));
+                answered(self.records.patch_status(name, manager, &patch)).await.map(Box::new).map(Answer::Record)
             }
             RecordWrite::Delete { name, uid } => {
                 let that = Preconditions { uid: Some(uid.clone()), resource_version: None };
                 let params = DeleteParams { preconditions: Some(that), ..DeleteParams::default() };
                 match answered(self.records.delete(name, &params)).await {
-                    Ok(_) | Err(ApplyError::Gone) => Ok(Answer::Deleted(name.clone())),
+                    Ok(_) | Err(WriteError::Gone) => Ok(Answer::Deleted(name.clone())),
                     Err(error) => Err(error),
                 }
             }
@@ -157,7 +135,7 @@ impl Writer {
     ///
     /// # Errors
     /// The server refuses or doesn't answer.
-    pub async fn read(&self) -> Result<Option<Served>, ApplyError> {
+    pub async fn read(&self) -> Result<Option<Served>, WriteError> {
         let object = answered(self.cluster_version.get_opt(names::CLUSTER_VERSION)).await?;
         Ok(object.map(|object| object.kept))
     }
@@ -171,29 +149,29 @@ fn operator(object: Wire<Value>) -> Answer {
     Answer::Operator(object.kept)
 }
 
-async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
+async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
     match tokio::time::timeout(TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(skip_reason(&status)),
-        Ok(Err(error)) => Err(ApplyError::Unanswered(error.to_string())),
-        Err(_) => Err(ApplyError::Unanswered(format!("nothing within {TIMEOUT:?}"))),
+        Ok(Err(kube::Error::Api(status))) => Err(refusal(&status)),
+        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
+        Err(_) => Err(WriteError::Unanswered(format!("nothing within {TIMEOUT:?}"))),
     }
 }
 
-fn skip_reason(status: &Status) -> ApplyError {
+fn refusal(status: &Status) -> WriteError {
     let message = status.message.clone();
     let causes = status.details.iter().flat_map(|details| &details.causes);
     match status.code {
-        409 if causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict") => ApplyError::Owned(message),
-        409 => ApplyError::Stale(message),
-        422 => ApplyError::Invalid(message),
-        404 => ApplyError::Gone,
-        413 => ApplyError::TooLarge(message),
+        409 if causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict") => WriteError::Owned(message),
+        409 => WriteError::Stale(message),
+        422 => WriteError::Invalid(message),
+        404 => WriteError::Gone,
+        413 => WriteError::TooLarge(message),
         // etcd's word, or that of the client by which the server talks to it.
         500 if message.contains("request is too large") || message.contains("message larger than max") => {
-            ApplyError::TooLarge(message)
+            WriteError::TooLarge(message)
         }
-        429 | 500.. => ApplyError::Unanswered(message),
-        _ => ApplyError::Refused(message),
+        429 | 500.. => WriteError::Unanswered(message),
+        _ => WriteError::Refused(message),
     }
 }

@@ -1,16 +1,14 @@
 //! The shell: watch, evaluate, plan, apply. One loop owns all state; everything that it decides is in pure
-//! functions of `plan`, `history` and `events`.
+//! functions of `plan`.
 
+mod alarm;
 mod apply;
-mod backoff;
 mod cache;
 pub mod config;
 pub(crate) mod events;
 mod http;
 mod lease;
 pub mod metrics;
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod names_tests;
 mod probe;
@@ -97,7 +95,7 @@ pub async fn run(config: Config, clients: Clients) -> Result<(), RunError> {
                 reconciler.due = true;
             }
             _ = resync.tick() => reconciler.due = true,
-            () = reconciler.backoff.due() => reconciler.due = true,
+            () = reconciler.alarm.due(&reconciler.memory) => reconciler.due = true,
             _ = &mut probes => return Err(RunError::Listener("probes")),
             _ = &mut serving => return Err(RunError::Listener("metrics")),
         }

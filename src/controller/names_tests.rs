@@ -3,7 +3,6 @@
 
 use strum::VariantNames;
 
-use super::apply::ApplyError;
 use crate::{
     api::ConditionStatus,
     gate::{Decision, UpdateType},
@@ -11,6 +10,7 @@ use crate::{
         Kind,
         bridge::{skip_reason::SkipReason, unforce::KeepReason},
         events::Reason,
+        recovery::WriteError,
         role::Role,
     },
 };
@@ -25,7 +25,7 @@ fn words_that_programs_read_stay_as_they_are() {
         Kind::VARIANTS,
         ["history", "conditions", "withdraw", "force", "unforce", "restore", "record", "operator"]
     );
-    assert_eq!(ApplyError::VARIANTS, ["stale", "invalid", "owned", "gone", "refused", "too_large", "unanswered"]);
+    assert_eq!(WriteError::VARIANTS, ["stale", "invalid", "owned", "gone", "refused", "too_large", "unanswered"]);
     assert_eq!(
         Reason::VARIANTS,
         [

@@ -8,17 +8,15 @@ use crate::{
     controller::{events::EventPublisher, metrics::Metrics},
     gate::{Snapshot, Source, Verdict, message},
     plan::{
-        self, Conditions, RecordState,
-        bridge::{
-            ForcePatch,
-            skip_reason::SkipReason,
-            unforce::{ForceRemoval, KeepReason},
-        },
+        Conditions,
+        bridge::{ForcePatch, skip_reason::SkipReason, unforce::KeepReason},
         decisions::{self, Reported},
         events::{self, EventContent, Reason},
-        front::Began,
+        newest_entry::EntryStart,
+        record_match,
         role::Role,
         update_records,
+        write::ForceRemoval,
     },
 };
 
@@ -66,11 +64,10 @@ impl Reporter {
     }
 
     /// The conditions have been written.
-    pub fn decided(&self, snapshot: &Snapshot, verdict: &Verdict, record_state: RecordState) {
-        let after = plan::conditions(snapshot, verdict, record_state);
+    pub fn decided(&self, snapshot: &Snapshot, verdict: &Verdict, after: &Conditions) {
         let before = |kind| snapshot.cluster_version.condition(kind);
         let before = (before(condition::UPGRADEABLE), before(condition::RELEASE_ACCEPTED));
-        for announcement in events::announcements(snapshot, verdict, before, &after) {
+        for announcement in events::announcements(snapshot, verdict, before, after) {
             self.say(snapshot, verdict, announcement);
         }
     }
@@ -86,13 +83,18 @@ impl Reporter {
     }
 
     /// What a role that doesn't write the conditions would write.
-    pub fn report_role_without_writes(&mut self, snapshot: &Snapshot, verdict: &Verdict, role: Role) {
-        let after = plan::conditions(snapshot, verdict, RecordState::Possible);
+    pub fn report_role_without_writes(
+        &mut self,
+        snapshot: &Snapshot,
+        verdict: &Verdict,
+        role: Role,
+        after: &Conditions,
+    ) {
         let before = match &self.unwritten {
             Some(before) => (Some(&before.upgradeable), Some(&before.release_accepted)),
             None => (snapshot.cluster_version.condition(condition::UPGRADEABLE), None),
         };
-        for announcement in events::announcements(snapshot, verdict, before, &after) {
+        for announcement in events::announcements(snapshot, verdict, before, after) {
             let premature = match announcement.reason {
                 // An update goes ahead when the bridge forces it, or when a CVO accepts it.
                 Reason::UpdateAccepted | Reason::ForcedPastOverrides => matches!(role, Role::Bridge | Role::Guard),
@@ -104,7 +106,7 @@ impl Reporter {
                 self.say(snapshot, verdict, announcement);
             }
         }
-        self.unwritten = Some(after);
+        self.unwritten = Some(after.clone());
     }
 
     /// What a CVO has decided, once for each request and decision.
@@ -113,18 +115,18 @@ impl Reporter {
         (snapshot, verdict): (&Snapshot, &Verdict),
         force_patch: Option<&Result<ForcePatch, SkipReason>>,
         records: &Source<Vec<UpdateRecord>>,
-        began: Began,
+        start: EntryStart,
     ) {
         let cluster_version = &snapshot.cluster_version;
         if let Some(forced) = &self.forced {
             if update_records::is_in_front(cluster_version, forced) {
                 self.reported.is_known(cluster_version);
                 self.forced = None;
-            } else if !update_records::asks_for(cluster_version, &forced.version, &forced.image) {
+            } else if !record_match::asks_for(cluster_version, &forced.version, &forced.image) {
                 self.forced = None;
             }
         }
-        let decided = decisions::of_cvo(snapshot, verdict, force_patch, records, began);
+        let decided = decisions::of_cvo(snapshot, verdict, force_patch, records, start);
         for decided in self.reported.news(snapshot, decided) {
             self.metrics.decided(decided.update_type, decided.decision);
             for announcement in decided.announcements {

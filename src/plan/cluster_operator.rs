@@ -1,34 +1,30 @@
 //! Our ClusterOperator: how this operator is, and in the role of the bridge also the word that every CVO hears, so
 //! that `oc adm upgrade` says what overrides really prevent.
 
-use serde_json::{Value, json};
-
 use crate::{
     api::{
         ClusterVersion, Condition, ConditionStatus, HistoryState,
-        names::{self, condition, reason, risk},
+        names::{condition, reason, risk},
     },
     gate::{Source, message},
-    plan::{PlanInput, degraded, pending, role::Role, update_records},
+    plan::{
+        degraded,
+        input::PlanInput,
+        patch::{operator_versions, related_objects},
+        pending,
+        role::Role,
+        update_records,
+        write::OperatorWrite,
+    },
 };
-
-/// A write to our ClusterOperator.
-#[derive(Clone, Debug, PartialEq)]
-pub enum OperatorWrite {
-    /// Server-side apply of the object, which has no spec to speak of.
-    Create(Value),
-    /// Server-side apply of its status.
-    Status(Value),
-}
 
 /// The write that is missing, if any. Where the API isn't served, nobody would read it.
 #[must_use]
 pub fn write(input: &PlanInput<'_>, now: &str) -> Option<OperatorWrite> {
-    let object = |metadata: Value, (part, content): (&str, Value)| json!({"apiVersion": names::CONFIG_API_VERSION, "kind": "ClusterOperator", "metadata": metadata, part: content});
     let existing = match input.operator {
         Source::Read(Some(existing)) => existing,
         Source::Read(None) => {
-            return Some(OperatorWrite::Create(object(json!({"name": names::SELF}), ("spec", json!({})))));
+            return Some(OperatorWrite::Create);
         }
         Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return None,
     };
@@ -39,16 +35,12 @@ pub fn write(input: &PlanInput<'_>, now: &str) -> Option<OperatorWrite> {
             .map_or_else(|| now.to_owned(), |before| before.last_transition_time.clone());
         Condition { last_transition_time, ..wanted }
     });
-    let versions = json!([{"name": "operator", "version": env!("CARGO_PKG_VERSION")}]);
-    let related = related_objects();
     let same = conditions.iter().all(|wanted| crate::api::find(&before, &wanted.kind) == Some(wanted))
-        && existing["status"]["versions"] == versions
-        && existing["status"]["relatedObjects"] == related;
-    (!same).then(|| {
-        let status = json!({"conditions": conditions, "versions": versions, "relatedObjects": related});
-        // With the version that was read, so that what a former leader still says about itself comes to nothing.
-        let version = &existing["metadata"]["resourceVersion"];
-        OperatorWrite::Status(object(json!({"name": names::SELF, "resourceVersion": version}), ("status", status)))
+        && existing["status"]["versions"] == operator_versions()
+        && existing["status"]["relatedObjects"] == related_objects();
+    (!same).then(|| OperatorWrite::Status {
+        resource_version: existing["metadata"]["resourceVersion"].as_str().map(str::to_owned),
+        conditions: conditions.into(),
     })
 }
 
@@ -156,20 +148,10 @@ fn lets_patches_through(cluster_version: &ClusterVersion) -> bool {
     is_later(&cluster_version.desired().version) && may_run.iter().all(|entry| is_later(&entry.version))
 }
 
-/// What must-gather collects with this ClusterOperator.
-fn related_objects() -> Value {
-    json!([
-        {"group": "", "resource": "namespaces", "name": names::NAMESPACE},
-        {"group": "config.openshift.io", "resource": "clusterversions", "name": names::CLUSTER_VERSION},
-        {"group": names::RECORD_GROUP, "resource": "updaterecords", "name": ""},
-        {"group": "admissionregistration.k8s.io", "resource": "validatingadmissionpolicies", "name": names::SELF},
-        {"group": "admissionregistration.k8s.io", "resource": "validatingadmissionpolicybindings", "name": names::SELF},
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
 

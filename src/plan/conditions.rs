@@ -16,7 +16,7 @@ pub enum RecordState {
     /// The last try has failed: the request waits, so that no update goes ahead without its record.
     Failing,
     /// It was recorded, and somebody takes the record back each time; the update has gone ahead.
-    TakenBack,
+    Reverted,
 }
 
 /// The conditions that this gate owns, as they should be.

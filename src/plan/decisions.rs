@@ -13,9 +13,9 @@ use crate::{
     plan::{
         bridge::{ForcePatch, skip_reason::SkipReason},
         events::{EventContent, Reason, blocked, requested_update, update},
-        front::Began,
+        newest_entry::EntryStart,
+        record_match,
         role::owns_force,
-        update_records,
     },
 };
 
@@ -114,24 +114,28 @@ pub fn of_cvo(
     verdict: &Verdict,
     force_patch: Option<&Result<ForcePatch, SkipReason>>,
     records: &Source<Vec<UpdateRecord>>,
-    began: Began,
+    start: EntryStart,
 ) -> Vec<Decided> {
-    let accepted = accepted(&snapshot.cluster_version, records, began);
+    let accepted = accepted(&snapshot.cluster_version, records, start);
     accepted.into_iter().chain(refused(snapshot, verdict, force_patch)).collect()
 }
 
 /// An update that has begun, or was completed since this process watches. The first entry is the installation, which
 /// nobody asked for.
-fn accepted(cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>, began: Began) -> Option<Decided> {
+fn accepted(
+    cluster_version: &ClusterVersion,
+    records: &Source<Vec<UpdateRecord>>,
+    start: EntryStart,
+) -> Option<Decided> {
     let [front, older @ ..] = cluster_version.history() else { return None };
-    if older.is_empty() || (front.state == HistoryState::Completed && !began.is_new) {
+    if older.is_empty() || (front.state == HistoryState::Completed && !start.is_new) {
         return None;
     }
     let (from, update_type) = classify_entry(cluster_version.history());
     let to = if front.version.is_empty() { &front.image } else { &front.version };
     let update = update(from, to, update_type);
     let overrides = message::overrides(cluster_version);
-    let is_under_overrides = !overrides.is_empty() && !began.without_overrides;
+    let is_under_overrides = !overrides.is_empty() && !start.without_overrides;
     let how = match front.accepted_risks.as_str() {
         "" if is_under_overrides => format!(" while overrides are set: {overrides}"),
         "" => ".".to_owned(),
@@ -141,12 +145,12 @@ fn accepted(cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>
         vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{how}") }];
     let asked_with_force = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force)
         && !owns_force(cluster_version)
-        && update_records::asks_for(cluster_version, &front.version, &front.image);
-    if is_under_overrides && (update_records::is_forced(front) || asked_with_force) {
+        && record_match::asks_for(cluster_version, &front.version, &front.image);
+    if is_under_overrides && (record_match::is_forced(front) || asked_with_force) {
         let note = format!("{update} was forced while overrides are set: {overrides}");
         announcements.push(EventContent { reason: Reason::ForcedPastOverrides, note });
     }
-    let is_recorded = matches!(records, Source::Read(records) if update_records::has_record(records, front));
+    let is_recorded = matches!(records, Source::Read(records) if record_match::has_record(records, front));
     let subject = Subject::Entry { entry: entry_of(front), is_recorded };
     Some(Decided { subject, update_type, decision: Decision::Allowed, announcements })
 }

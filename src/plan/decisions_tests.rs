@@ -9,7 +9,7 @@ use crate::{
     plan::{
         bridge::{self, ClusterChecks, skip_reason::SkipReason, testing::CONFIRMED},
         decisions::{Decided, Reported, Subject, of_cvo},
-        front::Began,
+        newest_entry::EntryStart,
     },
 };
 
@@ -54,13 +54,13 @@ fn asked(request: &Value, condition: &Value) -> Value {
 }
 
 /// What is decided there, with the admission policy installed or not.
-fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], began: Began) -> Vec<Decided> {
+fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], start: EntryStart) -> Vec<Decided> {
     let snapshot = requested(object);
     let force_patch = {
         let checks = ClusterChecks { policy_installed: policy, ..CONFIRMED };
         bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &checks))
     };
-    of_cvo(&snapshot, &evaluate(&snapshot), Some(&force_patch), &Source::Read(records.to_vec()), began)
+    of_cvo(&snapshot, &evaluate(&snapshot), Some(&force_patch), &Source::Read(records.to_vec()), start)
 }
 
 /// Each event as its reason and its note, and what is counted.
@@ -95,7 +95,7 @@ fn what_a_cvo_refuses_is_blocked(
     #[case] counted: &str,
     #[case] note: &str,
 ) {
-    let decided = reported(&decided_with(&asked(&request, &condition), true, &[], Began::default()));
+    let decided = reported(&decided_with(&asked(&request, &condition), true, &[], EntryStart::default()));
     let [(kind, notes)] = &decided[..] else { panic!("{decided:?}") };
     assert_eq!(kind, counted);
     assert_eq!(notes.len(), 1);
@@ -112,7 +112,7 @@ fn what_a_cvo_refuses_is_blocked(
 #[case::not_decided_yet(json!({"version": "4.22.0", "image": MINOR}),
     json!({"type": "ReleaseAccepted", "status": "Unknown", "reason": "RetrievePayload", "message": format!("Retrieving version=\"4.22.0\" image=\"{MINOR}\"")}))]
 fn nothing_is_reported_of(#[case] request: Value, #[case] condition: Value) {
-    assert_eq!(reported(&decided_with(&asked(&request, &condition), true, &[], Began::default())), []);
+    assert_eq!(reported(&decided_with(&asked(&request, &condition), true, &[], EntryStart::default())), []);
 }
 
 #[test]
@@ -120,18 +120,18 @@ fn a_patch_that_the_bridge_holds_back_is_blocked_for_its_reason() {
     let object = asked(&json!({"version": "4.21.2", "image": TWO}), &preconditions("4.21.2", TWO, OVERRIDES));
     let note =
         format!("UpdateBlocked: Update from 4.21.1 to 4.21.2 (patch) is blocked: {}", SkipReason::NoPolicy.message());
-    let decided = reported(&decided_with(&object, false, &[], Began::default()));
+    let decided = reported(&decided_with(&object, false, &[], EntryStart::default()));
     assert_eq!(decided, [("patch blocked".to_owned(), vec![note])]);
     // What passes within moments is no decision.
     let snapshot = requested(&object);
     for skip_reason in [SkipReason::NoCvo, SkipReason::NoRecords, SkipReason::Forced] {
         let decided =
-            of_cvo(&snapshot, &evaluate(&snapshot), Some(&Err(skip_reason)), &Source::NotServed, Began::default());
+            of_cvo(&snapshot, &evaluate(&snapshot), Some(&Err(skip_reason)), &Source::NotServed, EntryStart::default());
         assert_eq!(decided, [], "{skip_reason:?}");
     }
 }
 
-const SEEN: Began = Began { is_new: true, without_overrides: false };
+const SEEN: EntryStart = EntryStart { is_new: true, without_overrides: false };
 
 /// An update to 4.21.2 in that state, with that text, forced by that manager.
 fn begun(state: &str, risks: &str, forced_by: Option<&str>) -> Value {
@@ -163,13 +163,13 @@ const FORCED: &str = "ForcedPastOverrides: Update from 4.21.1 to 4.21.2 (patch) 
     vec![format!("{ACCEPTED} with accepted risks: Forced through blocking failures: x"), FORCED.to_owned()])]
 fn an_update_that_has_begun_is_accepted(#[case] object: Value, #[case] expected: Vec<String>) {
     let expected = vec![("patch allowed".to_owned(), expected)];
-    assert_eq!(reported(&decided_with(&object, true, &[], Began::default())), expected);
+    assert_eq!(reported(&decided_with(&object, true, &[], EntryStart::default())), expected);
 }
 
 #[test]
 fn one_that_is_completed_is_reported_only_if_it_was_seen_to_begin() {
     let object = begun("Completed", "text", None);
-    assert_eq!(decided_with(&object, true, &[], Began::default()), []);
+    assert_eq!(decided_with(&object, true, &[], EntryStart::default()), []);
     assert_eq!(decided_with(&object, true, &[], SEEN).len(), 1);
     let mut installation = begun("Partial", "", None);
     installation["status"]["history"].as_array_mut().unwrap().truncate(1);
@@ -182,13 +182,13 @@ fn without_overrides_an_accepted_update_is_just_that() {
     object["spec"]["overrides"] = json!([]);
     let notes = vec![format!("{ACCEPTED} with accepted risks: Forced through blocking failures: x")];
     let expected = [("patch allowed".to_owned(), notes)];
-    assert_eq!(reported(&decided_with(&object, true, &[], Began::default())), expected);
+    assert_eq!(reported(&decided_with(&object, true, &[], EntryStart::default())), expected);
     let mut plain = begun("Partial", "", None);
     plain["spec"]["overrides"] = json!([]);
     let expected = [("patch allowed".to_owned(), vec![format!("{ACCEPTED}.")])];
-    assert_eq!(reported(&decided_with(&plain, true, &[], Began::default())), expected);
+    assert_eq!(reported(&decided_with(&plain, true, &[], EntryStart::default())), expected);
     // Overrides that came later say nothing about what was accepted.
-    let later = Began { is_new: true, without_overrides: true };
+    let later = EntryStart { is_new: true, without_overrides: true };
     assert_eq!(reported(&decided_with(&begun("Partial", "", None), true, &[], later)), expected);
 }
 
@@ -206,7 +206,7 @@ fn its_record() -> UpdateRecord {
 /// How many decisions are news, look by look.
 fn news(reported: &mut Reported, looks: &[(&Value, &[UpdateRecord])]) -> Vec<usize> {
     let count = |(object, records): &(&Value, &[UpdateRecord])| {
-        reported.news(&requested(object), decided_with(object, false, records, Began::default())).len()
+        reported.news(&requested(object), decided_with(object, false, records, EntryStart::default())).len()
     };
     looks.iter().map(count).collect()
 }
@@ -240,7 +240,7 @@ fn a_replica_that_takes_over_reports_no_update_that_has_its_record() {
     assert_eq!(news(&mut reported, &[(&nothing, none)]), [0]);
     reported.steps_down();
     assert_eq!(news(&mut reported, &[(&running, recorded)]), [0]);
-    let subject = decided_with(&running, true, recorded, Began::default()).remove(0).subject;
+    let subject = decided_with(&running, true, recorded, EntryStart::default()).remove(0).subject;
     let entry = ["4.21.2", TWO, "s2"].map(str::to_owned);
     assert_eq!(subject, Subject::Entry { entry, is_recorded: true });
 }

@@ -7,9 +7,9 @@ use crate::{
     api::{Condition, ConditionStatus, UpdateRecord, names::reason},
     gate::{Snapshot, Source, message},
     plan::{
-        Kind,
         bridge::{ForcePatch, skip_reason::SkipReason},
         moment::Moment,
+        write::Kind,
     },
 };
 
@@ -95,7 +95,7 @@ fn unreadable<T>(source: &Source<T>) -> Option<&str> {
 }
 
 /// Since when each problem lasts, by this machine's monotonic clock.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lasting(Vec<((&'static str, &'static str), Moment)>);
 
 impl Lasting {

@@ -1,10 +1,7 @@
 //! `status.history`, merged purely: which entry a request's accepted risks go to, and which entry leaves.
 //!
-//! The list is atomic and shared with whoever applies updates, so the result is never a new list but the steps
-//! of a JSON patch, each preceded by a `test` of what was read.
-
-use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
-use serde_json::{Value, json};
+//! The list is atomic and shared with whoever applies updates, so the result is never a new list but what changes, with
+//! the entries that were read.
 
 use crate::{
     api::{ClusterVersion, ConditionStatus, HistoryEntry, HistoryState, Release, UpdateRecord, names::condition},
@@ -12,13 +9,16 @@ use crate::{
         TargetVerdict, message,
         release::{is_current, same_release},
     },
-    plan::patch::pointer,
+    plan::{
+        update_records::lost,
+        write::{EntryWrite, HistoryWrite, TextWrite},
+    },
 };
 
 /// Entries that stay, as the CRD and the CVO have it.
 pub const LIMIT: usize = 100;
 
-/// The patch that records the accepted risks of a request that goes ahead; `None` when there are none, or they
+/// The write that records the accepted risks of a request that goes ahead; `None` when there are none, or they
 /// are recorded already. `now` is RFC 3339.
 ///
 /// An entry for the release that has begun is completed by whoever applies the update, and from then on it is
@@ -29,30 +29,35 @@ pub fn record(
     target_verdict: &TargetVerdict,
     now: &str,
     limit: usize,
-) -> Option<Patch> {
+) -> Option<HistoryWrite> {
     let text = message::accepted_risks(target_verdict);
     if target_verdict.failed_step.is_some() || text.is_empty() {
         return None;
     }
     let history = cluster_version.history();
-    let steps = match history.first() {
+    let resource_version = cluster_version.metadata.resource_version.clone();
+    match history.first() {
         Some(front) if front.state == HistoryState::Partial && is_entry_of(front, &target_verdict.release) => {
-            if !front.accepted_risks.is_empty() {
-                return None;
-            }
-            vec![test(0, front), add("/status/history/0/acceptedRisks", json!(text))]
+            let entry = Box::new(front.clone());
+            front.accepted_risks.is_empty().then_some(HistoryWrite::Text(TextWrite { resource_version, entry, text }))
         }
-        _ if is_current(cluster_version, &target_verdict.release) => return None,
-        _ => prepend(history, new_entry(&target_verdict.release, &text, now), now, limit),
-    };
-    Some(with_resource_version(cluster_version, steps))
+        _ if is_current(cluster_version, &target_verdict.release) => None,
+        front => Some(HistoryWrite::Entry(Box::new(EntryWrite {
+            resource_version,
+            release: target_verdict.release.clone(),
+            text,
+            now: now.to_owned(),
+            behind: front.cloned(),
+            leaving: leaving(history, limit).into_iter().map(|index| (index, history[index].clone())).collect(),
+        }))),
+    }
 }
 
-/// The patch that puts the text of an UpdateRecord back into the completed entry that lost it: once for each entry,
+/// The write that puts the text of an UpdateRecord back into the completed entry that lost it: once for each entry,
 /// and only while nothing else is asked for, since after a blocked request a CVO erases it at every sync.
 #[must_use]
-pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], restored: &[String]) -> Option<Patch> {
-    let (entry, text) = crate::plan::update_records::lost(records, cluster_version)?;
+pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], is_restored: bool) -> Option<TextWrite> {
+    let (entry, text) = lost(records, cluster_version)?;
     let accepted = cluster_version.condition(condition::RELEASE_ACCEPTED)?.status == ConditionStatus::True;
     let at_rest = cluster_version.spec.desired_update.as_ref().is_none_or(|request| {
         is_entry_of(
@@ -60,57 +65,15 @@ pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], resto
             &Release { version: request.version.clone(), image: request.image.clone(), ..Release::default() },
         )
     });
-    if !accepted || !at_rest || restored.contains(&entry.started_time) {
-        return None;
-    }
-    let steps = [test(0, entry), add("/status/history/0/acceptedRisks", json!(text))];
-    Some(with_resource_version(cluster_version, steps))
-}
-
-fn with_resource_version(cluster_version: &ClusterVersion, steps: impl IntoIterator<Item = PatchOperation>) -> Patch {
-    let resource_version = PatchOperation::Replace(ReplaceOperation {
-        path: pointer("/metadata/resourceVersion"),
-        value: json!(cluster_version.metadata.resource_version),
-    });
-    Patch(std::iter::once(resource_version).chain(steps).collect())
+    (accepted && at_rest && !is_restored).then(|| TextWrite {
+        resource_version: cluster_version.metadata.resource_version.clone(),
+        entry: Box::new(entry.clone()),
+        text: text.to_owned(),
+    })
 }
 
 fn is_entry_of(entry: &HistoryEntry, release: &Release) -> bool {
     same_release((&entry.version, &entry.image), (&release.version, &release.image))
-}
-
-fn new_entry(release: &Release, accepted_risks: &str, now: &str) -> Value {
-    json!({
-        "state": "Partial",
-        "startedTime": now,
-        "completionTime": null,
-        "version": release.version,
-        "image": release.image,
-        "verified": false,
-        "acceptedRisks": accepted_risks,
-    })
-}
-
-/// Puts an entry in front, closes the one left behind, and drops what goes beyond the limit.
-fn prepend(history: &[HistoryEntry], entry: Value, now: &str, limit: usize) -> Vec<PatchOperation> {
-    let Some(front) = history.first() else {
-        // `add` sets a list that is missing or null as well as one that is empty.
-        return vec![add("/status/history", json!([entry]))];
-    };
-    let mut steps = vec![test(0, front)];
-    let leaving = leaving(history, limit);
-    steps.extend(leaving.iter().filter(|&&index| index != 0).map(|&index| test(index, &history[index])));
-    if front.completion_time.is_empty() {
-        steps.push(add("/status/history/0/completionTime", json!(now)));
-    }
-    // From the back, so that an index still means the entry that was tested.
-    steps.extend(
-        leaving.iter().rev().map(|&index| {
-            PatchOperation::Remove(RemoveOperation { path: pointer(&format!("/status/history/{index}")) })
-        }),
-    );
-    steps.push(add("/status/history/0", entry));
-    steps
 }
 
 /// Indices in `history`, ascending, of the entries that leave when one more comes in front.
@@ -178,20 +141,13 @@ fn patch(entry: &HistoryEntry) -> Option<&str> {
     entry.version.split('.').nth(2)
 }
 
-fn test(index: usize, entry: &HistoryEntry) -> PatchOperation {
-    PatchOperation::Test(TestOperation { path: pointer(&format!("/status/history/{index}")), value: entry.raw.clone() })
-}
-
-fn add(path: &str, value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: pointer(path), value })
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::gate::{Authority, Snapshot, evaluate, testing};
+    use crate::gate::{Authority, Snapshot, evaluate, testing, testing::evaluate_to};
 
     const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -215,7 +171,7 @@ mod tests {
     fn recorded(object: &Value, limit: usize) -> Option<Value> {
         let snapshot = Snapshot { authority: Authority::Sole, ..testing::requested(object) };
         let verdict = evaluate(&snapshot);
-        let patch = record(&snapshot.cluster_version, verdict.request().unwrap(), NOW, limit)?;
+        let patch = record(&snapshot.cluster_version, verdict.request().unwrap(), NOW, limit)?.patch();
         let mut patched = object.clone();
         json_patch::patch(&mut patched, &patch).unwrap();
         Some(patched)
@@ -287,8 +243,8 @@ mod tests {
     fn a_changed_entry_fails_the_patch() {
         let object = cluster(&json!([entry("Completed", "4.21.1", "one")]));
         let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
-        let history = cluster_version.history();
-        let patch = Patch(prepend(history, json!({}), NOW, LIMIT));
+        let target_verdict = evaluate_to(&cluster_version, "4.21.2");
+        let patch = record(&cluster_version, &target_verdict, NOW, LIMIT).unwrap().patch();
         let mut changed = object;
         changed["status"]["history"][0]["verified"] = json!(true);
         assert!(json_patch::patch(&mut changed, &patch).is_err());
@@ -356,7 +312,8 @@ mod tests {
             "status": {"outcome": "Completed", "startedTime": "then", "inHistory": true},
         }));
         let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
-        let patch = restore(&cluster_version, &[record.unwrap()], before)?;
+        let is_restored = before.contains(&cluster_version.history()[0].started_time);
+        let patch = restore(&cluster_version, &[record.unwrap()], is_restored)?.patch();
         let mut patched = object.clone();
         json_patch::patch(&mut patched, &patch).unwrap();
         Some(patched)

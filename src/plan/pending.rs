@@ -11,8 +11,9 @@ use crate::{
         request::{self, Standing},
     },
     plan::{
-        PlanInput, RecordState,
         bridge::skip_reason::SkipReason,
+        conditions::RecordState,
+        input::PlanInput,
         role::{CvoLease, Role},
     },
 };
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
     use crate::{
         gate::{Snapshot, Source, evaluate, testing},
-        plan::{bridge, front::Began},
+        plan::{bridge, newest_entry::EntryStart},
     };
 
     const TWO: &str = "r.example.com/release@sha256:2222222222222222222222222222222222222222222222222222222222222222";
@@ -168,13 +169,12 @@ mod tests {
             records: &Source::NotServed,
             force_patch: force_patch.as_ref(),
             unforcing: None,
-            began: Began::default(),
+            start: EntryStart::default(),
             record_state: RecordState::Possible,
-            failing: &[],
             problems: &[],
             degraded_after: Duration::ZERO,
             cvo,
-            restored: &[],
+            is_restored: false,
         })
     }
 

@@ -2,7 +2,6 @@
 //! that it is about, followed until the update has ended, and pruned.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::{
     api::{
@@ -10,43 +9,22 @@ use crate::{
         UpdateRecordSpec, UpdateRecordStatus, names,
     },
     gate::{
-        Target, TargetVerdict, message,
-        release::{digest, is_current, resolve, same_release},
+        TargetVerdict, message,
+        release::{digest, is_current, same_release},
         update::classify_entry,
     },
     plan::{
-        front::Began,
-        role::{force_written, owns_force},
+        newest_entry::EntryStart,
+        record_match::{self, asks_for, is_about, is_forced, is_linked, is_open, may_be_of, time},
+        role::force_written,
+        write::RecordWrite,
     },
 };
 
 /// Records that stay.
 pub const LIMIT: usize = 100;
-/// What the clocks of two nodes may differ by.
-const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 /// Characters of the version in a record's name.
 const VERSION_IN_NAME: usize = 200;
-
-/// A write to UpdateRecords.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RecordWrite {
-    /// A record that is missing.
-    Create(Box<UpdateRecord>),
-    /// A record's status has moved on.
-    Status {
-        /// The record.
-        name: String,
-        /// The merge patch, with the `resourceVersion` that was read.
-        patch: Value,
-    },
-    /// A record beyond the limit.
-    Delete {
-        /// The record.
-        name: String,
-        /// Which of that name: it may be a later one by then.
-        uid: String,
-    },
-}
 
 /// The record that has to be there before an accepted request is acted on; `None` where it is.
 #[must_use]
@@ -91,22 +69,22 @@ pub fn before_accepting(
 pub fn of_history(
     records: &[UpdateRecord],
     cluster_version: &ClusterVersion,
-    began: Began,
+    start: EntryStart,
     now: &str,
 ) -> Option<RecordWrite> {
     let [front, older @ ..] = cluster_version.history() else { return None };
-    if front.state == HistoryState::Completed && !began.is_new {
+    if front.state == HistoryState::Completed && !start.is_new {
         return None;
     }
     let accepted_risks = if !front.accepted_risks.is_empty() {
         front.accepted_risks.clone()
-    } else if is_under_overrides(cluster_version, front, older, began) {
+    } else if is_under_overrides(cluster_version, front, older, start) {
         message::overrides_while_updating(cluster_version)
     } else {
         return None;
     };
     let known = |record: &UpdateRecord| {
-        is_entry(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
+        is_linked(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
     };
     if records.iter().any(known) {
         return None;
@@ -145,20 +123,14 @@ fn is_under_overrides(
     cluster_version: &ClusterVersion,
     front: &HistoryEntry,
     older: &[HistoryEntry],
-    began: Began,
+    start: EntryStart,
 ) -> bool {
     let desired = cluster_version.desired();
     let (version, image) = (&front.version, &front.image);
     let is_asked_for =
         same_release((version, image), (&desired.version, &desired.image)) || asks_for(cluster_version, version, image);
     let is_set = cluster_version.unmanaged_overrides().next().is_some();
-    is_set && !began.without_overrides && !older.is_empty() && is_asked_for
-}
-
-/// Whether one of the records is about that very entry.
-#[must_use]
-pub fn has_record(records: &[UpdateRecord], entry: &HistoryEntry) -> bool {
-    records.iter().any(|record| is_entry(record, entry))
+    is_set && !start.without_overrides && !older.is_empty() && is_asked_for
 }
 
 /// Who let an update through whose record is missing.
@@ -179,12 +151,12 @@ fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front
 /// Whether the records say all that they will say of the newest update, which is completed: its record says so, or it has
 /// none and gets none any more.
 #[must_use]
-pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersion, began: Began) -> bool {
+pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersion, start: EntryStart) -> bool {
     let Some(front) = cluster_version.history().first() else { return false };
-    match records.iter().find(|record| is_entry(record, front)) {
+    match records.iter().find(|record| is_linked(record, front)) {
         Some(record) => record.status.as_ref().is_some_and(|status| status.outcome == Outcome::Completed),
         None => {
-            of_history(records, cluster_version, began, "").is_none()
+            of_history(records, cluster_version, start, "").is_none()
                 && !records.iter().any(|record| is_open(record) && may_be_of(record, front, cluster_version))
         }
     }
@@ -195,14 +167,18 @@ pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersi
 pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec<RecordWrite> {
     let mut writes: Vec<RecordWrite> = records
         .iter()
-        .filter_map(|record| {
-            let status = status(records, record, cluster_version);
+        .zip(record_match::positions(records, cluster_version))
+        .filter_map(|(record, position)| {
+            let status = status(record, position, cluster_version);
             if record.status.as_ref() == Some(&status) {
                 return None;
             }
-            let resource_version = &record.metadata.resource_version;
-            let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": status});
-            Some(RecordWrite::Status { name: record.metadata.name.clone()?, patch })
+            let resource_version = record.metadata.resource_version.clone();
+            Some(RecordWrite::Status {
+                name: record.metadata.name.clone()?,
+                resource_version,
+                status: Box::new(status),
+            })
         })
         .collect();
     let mut closed: Vec<&UpdateRecord> = records.iter().filter(|record| !is_open(record)).collect();
@@ -229,7 +205,7 @@ pub fn lost<'a>(
         return None;
     }
     let was_there = |record: &UpdateRecord| record.status.as_ref().is_some_and(|status| status.in_history.is_some());
-    let record = records.iter().find(|record| is_entry(record, front) && was_there(record))?;
+    let record = records.iter().find(|record| is_linked(record, front) && was_there(record))?;
     Some((front, &record.spec.accepted_risks))
 }
 
@@ -256,25 +232,10 @@ pub fn unverified<'a>(records: &'a [UpdateRecord], cluster_version: &ClusterVers
     (!is_superseded && !is_acknowledged).then_some(newest)
 }
 
-fn time(text: &str) -> Option<Timestamp> {
-    text.parse().ok()
-}
-
-fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &ClusterVersion) -> UpdateRecordStatus {
+/// The status of a record whose update is the entry at that position of the history.
+fn status(record: &UpdateRecord, position: Option<usize>, cluster_version: &ClusterVersion) -> UpdateRecordStatus {
     let mut status = record.status.clone().unwrap_or_default();
     let history = cluster_version.history();
-    let linked = history.iter().position(|entry| is_entry(record, entry));
-    let position = linked.or_else(|| {
-        let begins = status.started_time.is_none() && status.outcome == Outcome::Pending;
-        // An update begins as the newest entry, and may have been left behind when somebody looks again; older ones of the
-        // same release are updates of their own.
-        let mut entries = history.iter().enumerate();
-        let found = entries.find(|(index, entry)| {
-            let taken = || records.iter().any(|other| is_entry(other, entry));
-            (*index == 0 || is_later(entry, record)) && may_be_of(record, entry, cluster_version) && !taken()
-        });
-        found.filter(|_| begins).map(|(index, _)| index)
-    });
     if let Some(position) = position {
         let entry = &history[position];
         status.started_time = Some(entry.started_time.clone());
@@ -308,61 +269,10 @@ fn status(records: &[UpdateRecord], record: &UpdateRecord, cluster_version: &Clu
     status
 }
 
-fn is_open(record: &UpdateRecord) -> bool {
-    record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending)
-}
-
-fn is_about(record: &UpdateRecord, version: &str, image: &str) -> bool {
-    same_release((&record.spec.to, &record.spec.image), (version, image))
-}
-
-/// Whether that update began after the record was written, give or take what two clocks differ by.
-fn is_later(entry: &HistoryEntry, record: &UpdateRecord) -> bool {
-    let times = time(&entry.started_time).zip(time(&record.spec.accepted_time));
-    times.is_some_and(|(started, accepted)| accepted.duration_since(started) < CLOCKS)
-}
-
-/// Whether an update that has begun may be the one of that record. Where the bridge was about to force it, and the CVO
-/// let it through by itself or somebody else was quicker, it isn't.
-fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &ClusterVersion) -> bool {
-    let (version, image) = (&front.version, &front.image);
-    let forced_by_others = || {
-        let forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
-        forced && asks_for(cluster_version, version, image) && !owns_force(cluster_version)
-    };
-    let by = match record.spec.by {
-        // The text may be lost by now.
-        AcceptedBy::Bridge => (front.accepted_risks.is_empty() || is_forced(front)) && !forced_by_others(),
-        AcceptedBy::Gate => !is_forced(front),
-        AcceptedBy::Force => true,
-    };
-    by && is_about(record, version, image)
-}
-
-/// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
-#[must_use]
-pub fn is_forced(entry: &HistoryEntry) -> bool {
-    entry.accepted_risks.contains("Forced through")
-}
-
 /// Whether the update has begun, or may still: the gate puts its entry in front before, and the request may be cleared.
 fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> bool {
     let desired = cluster_version.desired();
     is_about(record, &desired.version, &desired.image) || asks_for(cluster_version, &record.spec.to, &record.spec.image)
-}
-
-/// Whether that release is what is asked for.
-#[must_use]
-pub fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
-    Target::requested(cluster_version).is_some_and(|target| {
-        let release = resolve(cluster_version, &target).release;
-        same_release((&release.version, &release.image), (version, image))
-    })
-}
-
-fn is_entry(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
-    let started = record.status.as_ref().and_then(|status| status.started_time.as_deref());
-    started == Some(entry.started_time.as_str()) && is_about(record, &entry.version, &entry.image)
 }
 
 fn overrides(cluster_version: &ClusterVersion) -> Vec<RecordedOverride> {

@@ -7,8 +7,9 @@ use crate::{
     api::{AcceptedBy, ClusterVersion, Release, UpdateRecord},
     gate::testing::evaluate_to,
     plan::{
-        front::Began,
-        update_records::{LIMIT, RecordWrite, before_accepting, follow, lost, name, of_history, unverified},
+        newest_entry::EntryStart,
+        update_records::{LIMIT, before_accepting, follow, lost, name, of_history, unverified},
+        write::RecordWrite,
     },
 };
 
@@ -39,7 +40,7 @@ fn record(name: &str, status: &Value) -> UpdateRecord {
 
 fn statuses(writes: &[RecordWrite]) -> Vec<(String, Value)> {
     let status = |write: &RecordWrite| match write {
-        RecordWrite::Status { name, patch } => Some((name.clone(), patch["status"].clone())),
+        RecordWrite::Status { name, status, .. } => Some((name.clone(), serde_json::to_value(status).unwrap())),
         RecordWrite::Create(_) | RecordWrite::Delete { .. } => None,
     };
     writes.iter().filter_map(status).collect()
@@ -102,7 +103,7 @@ fn a_record_follows_its_update(
 fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
     let done = record("4.21.2-0123456789ab", &json!({"outcome": "Completed", "startedTime": "s1"}));
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s2", "Forced through blocking failures: x")]));
-    let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, Began::default(), NOW) else {
+    let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, EntryStart::default(), NOW) else {
         panic!("no record")
     };
     assert_eq!(second.metadata.name.as_deref(), Some("4.21.2-0123456789ab-2"));
@@ -114,7 +115,7 @@ fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
 #[case::written_before_the_entry(json!(null))]
 fn an_entry_has_one_record(#[case] status: Value) {
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s1", FORCED)]));
-    assert_eq!(of_history(&[record("a", &status)], &cluster, Began::default(), NOW), None);
+    assert_eq!(of_history(&[record("a", &status)], &cluster, EntryStart::default(), NOW), None);
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_record_that_is_missing_says_who_let_the_update_through(
     #[case] risks: &str,
     #[case] expected: AcceptedBy,
 ) {
-    let record = created(of_history(&[], &forced_by(manager, NOW, risks), Began::default(), "later"));
+    let record = created(of_history(&[], &forced_by(manager, NOW, risks), EntryStart::default(), "later"));
     assert_eq!(record.spec.by, expected);
     assert_eq!((&*record.spec.from, &*record.spec.accepted_time), ("4.21.1", "2026-01-02T03:04:06Z"));
 }
@@ -212,10 +213,13 @@ fn a_force_of_the_bridge_that_was_carried_along_is_not_the_bridges_doing() {
     let mut earlier = record("earlier", &json!({"outcome": "Completed", "startedTime": NOW}));
     (earlier.spec.to, earlier.spec.image) = ("4.21.1".into(), "one".into());
     let cluster = forced_by("upgrade-gate", NOW, FORCED);
-    assert_eq!(created(of_history(&[earlier.clone()], &cluster, Began::default(), NOW)).spec.by, AcceptedBy::Force);
+    assert_eq!(
+        created(of_history(&[earlier.clone()], &cluster, EntryStart::default(), NOW)).spec.by,
+        AcceptedBy::Force
+    );
     // One that was written after the earlier update had begun isn't that update's.
     earlier.status.as_mut().unwrap().started_time = Some("2026-01-02T03:00:00Z".into());
-    assert_eq!(created(of_history(&[earlier], &cluster, Began::default(), NOW)).spec.by, AcceptedBy::Bridge);
+    assert_eq!(created(of_history(&[earlier], &cluster, EntryStart::default(), NOW)).spec.by, AcceptedBy::Bridge);
 }
 
 #[rstest]
@@ -228,7 +232,7 @@ fn what_the_bridge_was_about_to_force_and_did_not_is_abandoned(
 ) {
     let cluster = forced_by(manager, NOW, risks);
     let ours = record("4.21.2-0123456789ab", &json!({"outcome": "Pending"}));
-    let other = created(of_history(std::slice::from_ref(&ours), &cluster, Began::default(), NOW));
+    let other = created(of_history(std::slice::from_ref(&ours), &cluster, EntryStart::default(), NOW));
     assert_eq!((other.spec.by, other.metadata.name.as_deref()), (by, Some("4.21.2-0123456789ab-2")));
     let followed = statuses(&follow(&[ours, other], &cluster));
     let outcomes: Vec<_> = followed.iter().map(|(name, status)| (name.as_str(), status["outcome"].clone())).collect();
@@ -253,7 +257,7 @@ fn what_the_gate_was_about_to_accept_and_was_forced_instead_is_abandoned() {
 fn the_way_back_to_the_previous_version_is_a_rollback() {
     let history =
         json!([entry("Partial", "s3", FORCED), {"version": "4.21.3"}, {"version": "4.21.2", "image": DIGEST}]);
-    let record = created(of_history(&[], &cluster(&json!(null), &history), Began::default(), NOW));
+    let record = created(of_history(&[], &cluster(&json!(null), &history), EntryStart::default(), NOW));
     assert_eq!((&*record.spec.from, &*record.spec.update_type), ("4.21.3", "rollback"));
 }
 
@@ -308,8 +312,8 @@ fn under_overrides(front: &Value, older: &[Value]) -> ClusterVersion {
     .unwrap()
 }
 
-const NEW: Began = Began { is_new: true, without_overrides: false };
-const LATER_OVERRIDES: Began = Began { is_new: true, without_overrides: true };
+const NEW: EntryStart = EntryStart { is_new: true, without_overrides: false };
+const LATER_OVERRIDES: EntryStart = EntryStart { is_new: true, without_overrides: true };
 
 #[rstest]
 #[case::a_patch("4.21.1", "patch")]
@@ -322,7 +326,7 @@ fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
 ) {
     let older = [json!({"state": "Completed", "version": from, "image": "one"})];
     let cluster = under_overrides(&entry("Partial", "2026-01-02T03:04:06Z", ""), &older);
-    let record = created(of_history(&[], &cluster, Began::default(), NOW));
+    let record = created(of_history(&[], &cluster, EntryStart::default(), NOW));
     let spec = &record.spec;
     assert_eq!((&*spec.from, &*spec.to, &*spec.update_type, spec.by), (from, "4.21.2", update_type, AcceptedBy::Gate));
     assert_eq!(
@@ -331,7 +335,7 @@ fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
     );
     assert_eq!(spec.overrides[0].name, "openshift");
     assert_eq!(spec.accepted_time, "2026-01-02T03:04:06Z");
-    assert_eq!(of_history(std::slice::from_ref(&record), &cluster, Began::default(), NOW), None, "and once");
+    assert_eq!(of_history(std::slice::from_ref(&record), &cluster, EntryStart::default(), NOW), None, "and once");
     // The history never held a text, so none is lost.
     let followed = statuses(&follow(std::slice::from_ref(&record), &cluster));
     assert_eq!(followed[0].1, json!({"outcome": "Pending", "startedTime": "2026-01-02T03:04:06Z"}));
@@ -345,23 +349,23 @@ fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
 }
 
 #[rstest]
-#[case::it_runs("Partial", "", Began::default(), true)]
+#[case::it_runs("Partial", "", EntryStart::default(), true)]
 #[case::it_runs_and_overrides_came_later("Partial", "", LATER_OVERRIDES, false)]
 #[case::it_was_completed_before_anybody_looked("Completed", "", NEW, true)]
-#[case::it_was_completed_before_the_start("Completed", "", Began::default(), false)]
-#[case::with_a_text_it_runs("Partial", "text", Began::default(), true)]
+#[case::it_was_completed_before_the_start("Completed", "", EntryStart::default(), false)]
+#[case::with_a_text_it_runs("Partial", "text", EntryStart::default(), true)]
 #[case::with_a_text_whatever_came_later("Partial", "text", LATER_OVERRIDES, true)]
 #[case::with_a_text_completed_before_anybody_looked("Completed", "text", NEW, true)]
-#[case::with_a_text_completed_before_the_start("Completed", "text", Began::default(), false)]
+#[case::with_a_text_completed_before_the_start("Completed", "text", EntryStart::default(), false)]
 fn an_update_is_recorded_if_it_was_seen_to_begin(
     #[case] state: &str,
     #[case] risks: &str,
-    #[case] began: Began,
+    #[case] start: EntryStart,
     #[case] recorded: bool,
 ) {
     let older = [json!({"state": "Completed", "version": "4.21.1", "image": "one"})];
     let cluster = under_overrides(&entry(state, "s1", risks), &older);
-    assert_eq!(of_history(&[], &cluster, began, NOW).is_some(), recorded);
+    assert_eq!(of_history(&[], &cluster, start, NOW).is_some(), recorded);
 }
 
 #[test]

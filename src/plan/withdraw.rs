@@ -1,16 +1,13 @@
 //! Letting go of the conditions, when the role is no longer to write them: pure. What is still our own word goes; a
 //! condition in which somebody else has changed anything is theirs, and stays whole.
 
-use json_patch::{Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
-use serde_json::json;
-
 use crate::{
     api::{
-        ClusterVersion, ManagedField, Metadata,
+        ClusterVersion, ManagedField,
         names::{self, condition},
         owners_of_condition,
     },
-    plan::{patch::pointer, role::owns},
+    plan::{role::owns, write::Withdrawal},
 };
 
 /// The conditions that are ours, in part at least.
@@ -19,15 +16,6 @@ pub fn ours(cluster_version: &ClusterVersion) -> Vec<&'static str> {
     let mut kinds = vec![condition::UPGRADEABLE, condition::RELEASE_ACCEPTED];
     kinds.retain(|kind| owns(cluster_version, kind));
     kinds
-}
-
-/// A step of letting go, as a JSON patch.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Withdrawal {
-    /// On the status: the conditions that nobody but us has written leave.
-    Conditions(Patch),
-    /// On the object, as the status takes no word on that: we own no part of the others any more.
-    Ownership(Patch),
 }
 
 /// The next step of letting go of [`ours`]; `None` where there is nothing to let go of.
@@ -47,37 +35,23 @@ pub fn withdrawal(cluster_version: &ClusterVersion) -> Option<Withdrawal> {
         .filter(|(_, found)| {
             owners_of_condition(&metadata.managed_fields, &found.kind).all(|owner| owner == names::SELF)
         })
-        .map(|(index, found)| (format!("/status/conditions/{index}"), "type", found.kind.as_str()));
-    let solely_ours: Vec<_> = solely_ours.collect();
-    if !solely_ours.is_empty() {
-        return Some(Withdrawal::Conditions(removal(metadata, solely_ours)));
+        .map(|(index, found)| (index, found.kind.clone()));
+    let resource_version = metadata.resource_version.clone();
+    let conditions: Vec<_> = solely_ours.collect();
+    if !conditions.is_empty() {
+        return Some(Withdrawal::Conditions { resource_version, conditions });
     }
     let owns_any = |field: &ManagedField| {
         kinds.iter().any(|kind| owners_of_condition(std::slice::from_ref(field), kind).next().is_some())
     };
     let fields = metadata.managed_fields.iter().enumerate();
     let fields = fields.filter(|(_, field)| field.manager == names::SELF && owns_any(field));
-    let fields = fields.map(|(index, _)| (format!("/metadata/managedFields/{index}"), "manager", names::SELF));
-    Some(Withdrawal::Ownership(removal(metadata, fields.collect())))
-}
-
-/// Removes items of a list, each known by a field; from the back, so that an index still means what was read.
-fn removal(metadata: &Metadata, items: Vec<(String, &str, &str)>) -> Patch {
-    let mut steps = vec![PatchOperation::Replace(ReplaceOperation {
-        path: pointer("/metadata/resourceVersion"),
-        value: json!(metadata.resource_version),
-    })];
-    for (path, field, value) in items.into_iter().rev() {
-        let test = TestOperation { path: pointer(&format!("{path}/{field}")), value: json!(value) };
-        steps.push(PatchOperation::Test(test));
-        steps.push(PatchOperation::Remove(RemoveOperation { path: pointer(&path) }));
-    }
-    Patch(steps)
+    Some(Withdrawal::Ownership { resource_version, fields: fields.map(|(index, _)| index).collect() })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -107,11 +81,11 @@ mod tests {
 
     fn step(object: &mut Value) -> Option<&'static str> {
         let withdrawal = withdrawal(&ClusterVersion::from_value(object.clone()).unwrap())?;
-        let (step, patch) = match &withdrawal {
-            Withdrawal::Conditions(patch) => ("conditions", patch),
-            Withdrawal::Ownership(patch) => ("ownership", patch),
+        let step = match &withdrawal {
+            Withdrawal::Conditions { .. } => "conditions",
+            Withdrawal::Ownership { .. } => "ownership",
         };
-        json_patch::patch(object, patch).unwrap();
+        json_patch::patch(object, &withdrawal.patch()).unwrap();
         Some(step)
     }
 

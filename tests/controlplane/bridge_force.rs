@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use upgrade_gate::api::ClusterVersion;
 use upgrade_gate::gate::Source;
-use upgrade_gate::plan::{bridge::unforce::decide as decide_unforce, front::Began};
+use upgrade_gate::plan::{bridge::unforce::decide as decide_unforce, newest_entry::EntryStart};
 
 use crate::bridge_conditions::refused;
 use crate::support::{self, Cluster, Operator, Options, condition, cvo, entries, eventually, fixtures, says};
@@ -335,7 +335,7 @@ async fn a_removal_of_what_has_changed_since_it_was_read_is_refused() {
     );
     let read = async || {
         let cluster_version = ClusterVersion::from_value(cluster.cluster_version().await).unwrap();
-        decide_unforce(&cluster_version, &Source::Read(Vec::new()), &Source::NotServed, Began::default())
+        decide_unforce(&cluster_version, &Source::Read(Vec::new()), &Source::NotServed, EntryStart::default())
             .unwrap()
             .unwrap()
     };

@@ -13,10 +13,8 @@ use crate::{
     controller::{cluster_operators, cluster_versions},
     gate::Source,
     plan::{
-        bridge::unforce::decide as decide_unforce,
-        front::Began,
-        role::owns_force,
-        update_records::{RecordWrite, follow},
+        bridge::unforce::decide as decide_unforce, newest_entry::EntryStart, patch::record_status, role::owns_force,
+        update_records::follow, write::RecordWrite,
     },
 };
 
@@ -32,7 +30,7 @@ pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Re
     }
     let operators = operators(client).await;
     let (records, endings) = followed(records(client).await, &cluster_version);
-    match decide_unforce(&cluster_version, &operators, &records, Began::default()) {
+    match decide_unforce(&cluster_version, &operators, &records, EntryStart::default()) {
         None => {}
         Some(Err(reason)) => {
             report.stays.push(format!(
@@ -95,12 +93,10 @@ pub(crate) fn followed(
     let mut endings = Vec::new();
     for write in follow(&records, cluster_version) {
         match write {
-            RecordWrite::Status { name, patch } => {
-                let record = records.iter_mut().find(|record| record.metadata.name.as_ref() == Some(&name));
-                let status = serde_json::from_value(patch["status"].clone());
-                if let (Some(record), Ok(status)) = (record, status) {
-                    record.status = status;
-                    endings.push((name, patch));
+            RecordWrite::Status { name, resource_version, status } => {
+                if let Some(record) = records.iter_mut().find(|record| record.metadata.name.as_ref() == Some(&name)) {
+                    endings.push((name, record_status(resource_version.as_deref(), &status)));
+                    record.status = Some(*status);
                 }
             }
             RecordWrite::Create(_) | RecordWrite::Delete { .. } => {}

@@ -15,7 +15,8 @@ use crate::{
     controller::{cluster_operators, cluster_versions, self_lease},
     plan::{
         role::CvoLease,
-        withdraw::{Withdrawal, ours, withdrawal},
+        withdraw::{ours, withdrawal},
+        write::Withdrawal,
     },
 };
 
@@ -114,11 +115,10 @@ async fn conditions(client: &Client, confirmed: bool, report: &mut Report) -> Re
     }
     while confirmed && let Some(step) = withdrawal(&cluster_version) {
         let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
+        let patch = Patch::<()>::Json(step.patch());
         let patched = match step {
-            Withdrawal::Conditions(patch) => {
-                api.patch_status(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await
-            }
-            Withdrawal::Ownership(patch) => api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(patch)).await,
+            Withdrawal::Conditions { .. } => api.patch_status(names::CLUSTER_VERSION, &params, &patch).await,
+            Withdrawal::Ownership { .. } => api.patch(names::CLUSTER_VERSION, &params, &patch).await,
         };
         cluster_version = read(&patched.map_err(failed("withdrawing the conditions"))?)?;
     }

@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::{
     api::{AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, UpdateRecord},
     cli::check::Past,
-    gate::{release::same_release, update::classify_entry},
+    gate::update::classify_entry,
+    plan::record_match::{positions, time},
 };
 
 /// The answer of `history`.
@@ -56,16 +57,16 @@ pub struct Update {
 /// Merges records and history.
 #[must_use]
 pub fn merge(past: &Past) -> History {
-    let history = past.cluster_version.as_ref().map_or(&[][..], ClusterVersion::history);
+    let cluster_version = past.cluster_version.as_ref();
+    let history = cluster_version.map_or(&[][..], ClusterVersion::history);
+    let positions =
+        cluster_version.map(|cluster_version| positions(&past.records, cluster_version)).unwrap_or_default();
     let mut record_of: Vec<Option<&UpdateRecord>> = vec![None; history.len()];
     let mut alone = Vec::new();
-    // A record that knows when its update began comes before one that doesn't, which takes what is left.
-    let (began, waiting): (Vec<_>, Vec<_>) = past.records.iter().partition(|record| started(record).is_some());
-    for record in began.into_iter().chain(waiting) {
-        let free = |position: &usize| record_of[*position].is_none() && is_about(record, &history[*position]);
-        match (0..history.len()).rfind(free) {
-            Some(position) => record_of[position] = Some(record),
-            None => alone.push(Update::of_record(record)),
+    for (index, record) in past.records.iter().enumerate() {
+        match positions.get(index).copied().flatten() {
+            Some(position) if record_of[position].is_none() => record_of[position] = Some(record),
+            _ => alone.push(Update::of_record(record)),
         }
     }
     let mut updates: Vec<Update> = record_of
@@ -150,25 +151,6 @@ impl Update {
     }
 }
 
-/// Whether a record is about this entry: the same release, begun at the same time. One that was written before its
-/// update began, and never followed it, is about one that began afterwards.
-fn is_about(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
-    let same = same_release((&record.spec.to, &record.spec.image), (&entry.version, &entry.image));
-    let begins_after = || {
-        let pending = record.status.as_ref().is_none_or(|status| status.outcome == Outcome::Pending);
-        pending && time(&record.spec.accepted_time).zip(time(&entry.started_time)).is_some_and(|(a, b)| a <= b)
-    };
-    same && started(record).map_or_else(begins_after, |began| began == entry.started_time)
-}
-
-fn started(record: &UpdateRecord) -> Option<&str> {
-    record.status.as_ref().and_then(|status| status.started_time.as_deref())
-}
-
-fn time(text: &str) -> Option<jiff::Timestamp> {
-    text.parse().ok()
-}
-
 fn given(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -219,7 +201,7 @@ mod tests {
         json!([entry("4.21.2", "Completed", &at(3), "")]),
         &[("4.21.2", Some("a"), Outcome::Completed, false)])]
     #[case::never_followed(json!([record("a", "4.21.2", &at(2), &json!(null))]),
-        json!([entry("4.21.2", "Partial", &at(3), "text")]),
+        json!([entry("4.21.2", "Partial", &at(3), "Forced through blocking failures: text")]),
         &[("4.21.2", Some("a"), Outcome::Pending, true)])]
     #[case::of_a_later_update(json!([record("a", "4.21.2", &at(4), &json!(null))]),
         json!([entry("4.21.2", "Completed", &at(3), "text")]),

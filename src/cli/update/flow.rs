@@ -24,7 +24,7 @@ use crate::{
     },
     controller::Signals,
     gate::{Source, message, request::word},
-    plan::front::Front,
+    plan::newest_entry::NewestEntry,
 };
 
 /// How soon to look again while something has just happened.
@@ -45,7 +45,7 @@ pub struct Flow<'a> {
     cluster: Cluster,
     display: Display,
     memory: Memory,
-    front: Front,
+    front: NewestEntry,
     reached: Reached,
     commands: Commands,
     /// What is being updated to, for messages.
@@ -72,7 +72,7 @@ impl<'a> Flow<'a> {
             cluster: Cluster::new(client, server),
             display: Display::default(),
             memory: Memory::default(),
-            front: Front::default(),
+            front: NewestEntry::default(),
             reached: Reached::Nothing,
             waits: None,
             failing_since: None,

@@ -27,10 +27,11 @@ use crate::{
             skip_reason::SkipReason,
             unforce::{self, ForceRemoval, KeepReason},
         },
-        front::Began,
+        newest_entry::EntryStart,
         record_wait::{self, RecordWait},
         role::{CvoLease, owns_force},
-        update_records::{self, RecordWrite},
+        update_records,
+        write::RecordWrite,
     },
 };
 
@@ -63,7 +64,7 @@ pub struct Memory {
     /// The record was printed, as the cluster has no place for it.
     pub shown: bool,
     /// What was seen of the newest entry of the history.
-    pub began: Began,
+    pub began: EntryStart,
     /// How long the same step has been waited for.
     pub waited: Duration,
     /// How long `Failing` has been `True`.
@@ -369,13 +370,13 @@ fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evide
         }
         Source::NotServed if !memory.shown => {
             // The operator isn't there to have seen it begin; the history still holds what was accepted.
-            let began = Began { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
+            let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
             let RecordWrite::Create(mut record) = update_records::of_history(&[], cluster_version, began, &now)? else {
                 return None;
             };
             for write in update_records::follow(std::slice::from_ref(&*record), cluster_version) {
-                if let RecordWrite::Status { patch, .. } = write {
-                    record.status = serde_json::from_value(patch["status"].clone()).ok();
+                if let RecordWrite::Status { status, .. } = write {
+                    record.status = Some(*status);
                 }
             }
             Some(Step::Show(record))

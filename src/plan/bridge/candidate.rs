@@ -13,7 +13,7 @@ use crate::{
         release::{is_pinned, same_image},
         update::same_minor,
     },
-    plan::bridge::{force_patch::ForcePatch, skip_reason::SkipReason},
+    plan::{bridge::skip_reason::SkipReason, write::ForcePatch},
 };
 
 /// A request that may be forced, as far as the request and the CVO's message are concerned. Only [`confirm`] makes a

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::plan::{
-    bridge::{candidate::Candidate, force_patch::ForcePatch, skip_reason::SkipReason},
+    bridge::{candidate::Candidate, skip_reason::SkipReason},
     record_wait::RecordWait,
     role::CvoLease,
+    write::ForcePatch,
 };
 
 /// What the cluster shows beside the ClusterVersion.

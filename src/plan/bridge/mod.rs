@@ -7,7 +7,6 @@
 
 mod candidate;
 mod confirm;
-mod force_patch;
 pub mod skip_reason;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,8 +14,9 @@ pub(crate) mod testing;
 mod tests;
 pub mod unforce;
 
+pub use crate::plan::write::ForcePatch;
+
 pub use self::{
     candidate::{Candidate, candidate},
     confirm::{ClusterChecks, confirm},
-    force_patch::ForcePatch,
 };

@@ -6,9 +6,9 @@ use semver::Version;
 use serde_json::{Value, json};
 
 use crate::{
-    gate::{ConfigMapData, Source, evaluate},
+    gate::{ConfigMapData, Source},
     plan::tests::{
-        RecordState, Role, Write, condition, gate_writes,
+        RecordState, Role, Write, condition, gate,
         generated::{Cluster, cluster},
         stored,
     },
@@ -21,9 +21,7 @@ fn settle(cluster: &Cluster, object: &Value, mut now: i64) -> Vec<(Write, Value)
         now += 60;
         let before = steps.last().map_or(object, |(_, object)| object);
         let snapshot = cluster.snapshot(before, now);
-        let Some(write) =
-            gate_writes(&snapshot, &evaluate(&snapshot), Role::Replace, RecordState::Possible).into_iter().next()
-        else {
+        let Some(write) = gate(&snapshot, Role::Replace, RecordState::Possible).into_iter().next() else {
             return steps;
         };
         let after = stored(before, &write);
@@ -230,8 +228,8 @@ proptest! {
     #[test]
     fn a_record_that_was_planned_on_another_history_does_not_apply(cluster in cluster(), at in 0_usize..110) {
         let snapshot = cluster.snapshot(&cluster.object, 0);
-        let writes = gate_writes(&snapshot, &evaluate(&snapshot), Role::Replace, RecordState::Possible);
-        let Some(Write::History(patch)) = writes.first() else { return Ok(()) };
+        let writes = gate(&snapshot, Role::Replace, RecordState::Possible);
+        let Some(Write::History(write)) = writes.first() else { return Ok(()) };
         let old = list(&cluster.object["status"]["history"]);
         if old.is_empty() {
             return Ok(());
@@ -243,6 +241,6 @@ proptest! {
         let index = if gone.is_empty() || at % 2 == 0 { 0 } else { gone[at % gone.len()] };
         let mut changed = cluster.object.clone();
         changed["status"]["history"][index]["changed"] = json!(true);
-        prop_assert!(json_patch::patch(&mut changed, patch).is_err());
+        prop_assert!(json_patch::patch(&mut changed, &write.patch()).is_err());
     }
 }

@@ -7,9 +7,18 @@ mod laws;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use crate::{
+    api::UpdateRecord,
     gate::{Authority, Source, evaluate, testing},
-    plan::*,
+    plan::{
+        newest_entry::EntryStart,
+        record_state::record_state,
+        role::CvoLease,
+        throttle::{made_at_once, without_failing},
+        *,
+    },
 };
 
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
@@ -24,16 +33,23 @@ fn snapshot(object: &Value) -> Snapshot {
     }
 }
 
+/// The writes of the gate itself.
+fn gate(snapshot: &Snapshot, role: Role, record_state: RecordState) -> Vec<Write> {
+    let verdict = evaluate(snapshot);
+    let desired = conditions(snapshot, &verdict, record_state);
+    gate_writes(snapshot, &verdict, role, (record_state, &desired))
+}
+
 fn planned(object: &Value, role: Role, record_state: RecordState) -> Vec<Write> {
     let snapshot = snapshot(object);
-    gate_writes(&snapshot, &evaluate(&snapshot), role, record_state)
+    gate(&snapshot, role, record_state)
 }
 
 /// The object as the API server would store it.
 fn stored(object: &Value, write: &Write) -> Value {
     let mut object = object.clone();
     match write {
-        Write::History(patch) => json_patch::patch(&mut object, patch).unwrap(),
+        Write::History(write) => json_patch::patch(&mut object, &write.patch()).unwrap(),
         Write::Withdraw(_)
         | Write::Force(_)
         | Write::Unforce(_)
@@ -42,7 +58,8 @@ fn stored(object: &Value, write: &Write) -> Value {
         | Write::Operator(_) => {
             panic!("the gate itself doesn't write {write:?}")
         }
-        Write::Conditions(configuration) => {
+        Write::Conditions(write) => {
+            let configuration = write.configuration();
             assert_eq!(configuration["metadata"]["resourceVersion"], object["metadata"]["resourceVersion"]);
             if !object["status"]["conditions"].is_array() {
                 object["status"]["conditions"] = json!([]);
@@ -147,7 +164,7 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
     let snapshot = snapshot(object);
     let verdict = evaluate(&snapshot);
     let records = Source::Read(Vec::new());
-    plan(&PlanInput {
+    let plan = plan(&PlanInput {
         snapshot: &snapshot,
         verdict: &verdict,
         role,
@@ -155,26 +172,28 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
         operator: &Source::NotServed,
         records: &records,
         force_patch: None,
-        began: Began::default(),
+        start: EntryStart::default(),
         unforcing: None,
         record_state: recorded(object, role, &records, failing),
-        failing: &reasons(failing),
         problems: &[],
         degraded_after: Duration::ZERO,
         cvo: CvoLease::Unknown,
-        restored: &[],
-    })
-}
-
-fn reasons(failing: &[Kind]) -> Vec<(Kind, String)> {
-    failing.iter().map(|kind| (*kind, "why".to_owned())).collect()
+        is_restored: false,
+    });
+    without_failing(plan.writes, |kind| failing.contains(&kind))
 }
 
 /// Whether what is asked for can be recorded while these kinds of write fail.
 fn recorded(object: &Value, role: Role, records: &Source<Vec<UpdateRecord>>, failing: &[Kind]) -> RecordState {
     let snapshot = snapshot(object);
     let in_history = if failing.contains(&Kind::History) { RecordState::Failing } else { RecordState::Possible };
-    record_state(in_history, (&snapshot, &evaluate(&snapshot), role), records, Began::default(), &reasons(failing))
+    record_state(
+        in_history,
+        (&snapshot, &evaluate(&snapshot), role),
+        records,
+        EntryStart::default(),
+        failing.contains(&Kind::Record),
+    )
 }
 
 /// The record of the patch, by the gate.
@@ -230,7 +249,7 @@ fn what_is_made_at_once(#[case] object: Value, #[case] failing: &[Kind], #[case]
 
 #[rstest]
 #[case::it_cannot_be_written(RecordState::Failing, "Unknown", "RetrievePayload")]
-#[case::somebody_takes_it_back(RecordState::TakenBack, "True", "PayloadLoaded")]
+#[case::somebody_takes_it_back(RecordState::Reverted, "True", "PayloadLoaded")]
 fn without_a_record_only_the_conditions_are_written(
     #[case] record_state: RecordState,
     #[case] status: &str,
@@ -249,7 +268,8 @@ fn without_a_record_only_the_conditions_are_written(
 fn both_conditions_are_applied_with_all_their_fields_and_nothing_else() {
     let object = cluster(true, &json!({"version": "4.22.0"}));
     let writes = planned(&object, Role::Replace, RecordState::Possible);
-    let [Write::Conditions(configuration)] = &writes[..] else { panic!("{writes:?}") };
+    let [Write::Conditions(write)] = &writes[..] else { panic!("{writes:?}") };
+    let configuration = write.configuration();
     let message = |index: usize| configuration["status"]["conditions"][index]["message"].clone();
     let expected = json!({
         "apiVersion": "config.openshift.io/v1",
@@ -262,7 +282,7 @@ fn both_conditions_are_applied_with_all_their_fields_and_nothing_else() {
              "lastTransitionTime": "2026-02-03T04:05:06Z"},
         ]},
     });
-    assert_eq!(configuration, &expected);
+    assert_eq!(configuration, expected);
     assert!(message(0).as_str().unwrap().contains("ClusterImagePolicy openshift"));
     assert!(message(1).as_str().unwrap().contains("version=\"4.22.0\""));
 }

@@ -6,8 +6,7 @@
 //! release's CVO, a restart of the old one would fall back. ClusterVersion doesn't show the hand-over; `Completed` is
 //! the first sure sign of it.
 
-use json_patch::{Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
-use serde_json::{Value, json};
+pub use crate::plan::write::ForceRemoval;
 
 use crate::{
     api::{
@@ -19,7 +18,7 @@ use crate::{
         Source, message,
         release::{is_pinned, same_image},
     },
-    plan::{bridge::candidate::has_unknown_fields, front::Began, patch::pointer, role::owns_force, update_records},
+    plan::{bridge::candidate::has_unknown_fields, newest_entry::EntryStart, role::owns_force, update_records},
 };
 
 /// Why the force stays in spec for now.
@@ -96,37 +95,6 @@ impl KeepReason {
     }
 }
 
-/// The removal of a force of ours, and of the image that was pinned with it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ForceRemoval {
-    /// `spec.desiredUpdate` as it was read.
-    pub request: Value,
-    /// The `resourceVersion` of the ClusterVersion that was read.
-    pub resource_version: String,
-    /// The image is ours as well.
-    pub removes_image: bool,
-}
-
-impl ForceRemoval {
-    /// JSON patch on the spec. It tests the whole request.
-    #[must_use]
-    pub fn patch(&self) -> Patch {
-        let remove = |path| PatchOperation::Remove(RemoveOperation { path: pointer(path) });
-        let mut steps = vec![
-            PatchOperation::Test(TestOperation { path: pointer("/spec/desiredUpdate"), value: self.request.clone() }),
-            PatchOperation::Replace(ReplaceOperation {
-                path: pointer("/metadata/resourceVersion"),
-                value: json!(self.resource_version),
-            }),
-            remove("/spec/desiredUpdate/force"),
-        ];
-        if self.removes_image {
-            steps.push(remove("/spec/desiredUpdate/image"));
-        }
-        Patch(steps)
-    }
-}
-
 /// Decides whether the force in spec is removed, and how; `None` where no force there is ours.
 ///
 /// Our own ClusterOperator isn't among `operators`: no CVO waits for it, and while this write fails it is degraded.
@@ -138,13 +106,13 @@ pub fn decide(
     cluster_version: &ClusterVersion,
     operators: &Source<Vec<ClusterOperator>>,
     records: &Source<Vec<UpdateRecord>>,
-    began: Began,
+    start: EntryStart,
 ) -> Option<Result<ForceRemoval, KeepReason>> {
     let request = cluster_version.spec.desired_update.as_ref().filter(|_| owns_force(cluster_version))?;
     let keep = is_as_written(cluster_version, request)
         .and_then(|()| is_over(cluster_version, request))
         .and_then(|()| is_healthy(operators))
-        .and_then(|()| is_recorded(cluster_version, records, began));
+        .and_then(|()| is_recorded(cluster_version, records, start));
     Some(keep.map(|()| removal(cluster_version, request)))
 }
 
@@ -188,12 +156,12 @@ fn is_healthy(operators: &Source<Vec<ClusterOperator>>) -> Result<(), KeepReason
 fn is_recorded(
     cluster_version: &ClusterVersion,
     records: &Source<Vec<UpdateRecord>>,
-    began: Began,
+    start: EntryStart,
 ) -> Result<(), KeepReason> {
     match records {
         Source::NotServed => Ok(()),
         Source::Unreadable(_) | Source::NotGiven => Err(KeepReason::RecordsUnreadable),
-        Source::Read(records) if update_records::is_accounted_for(records, cluster_version, began) => Ok(()),
+        Source::Read(records) if update_records::is_accounted_for(records, cluster_version, start) => Ok(()),
         Source::Read(_) => Err(KeepReason::RecordOpen),
     }
 }

@@ -66,7 +66,7 @@ fn changed(changes: &[(&str, Value)]) -> Value {
     let mut object = completed();
     for (path, value) in changes {
         let patch = json!([{"op": "add", "path": path, "value": value}]);
-        json_patch::patch(&mut object, &serde_json::from_value::<Patch>(patch).unwrap()).unwrap();
+        json_patch::patch(&mut object, &serde_json::from_value::<json_patch::Patch>(patch).unwrap()).unwrap();
     }
     object
 }
@@ -76,7 +76,7 @@ fn decided(
     operators: &Source<Vec<ClusterOperator>>,
     records: &Source<Vec<UpdateRecord>>,
 ) -> Option<Result<ForceRemoval, KeepReason>> {
-    decide(&ClusterVersion::from_value(object.clone()).unwrap(), operators, records, Began::default())
+    decide(&ClusterVersion::from_value(object.clone()).unwrap(), operators, records, EntryStart::default())
 }
 
 /// The request that the removal leaves, in an otherwise healthy cluster.

@@ -2,9 +2,9 @@
 
 use rstest::rstest;
 use stateright::{Checker, HasDiscoveries};
-use tokio::time::Instant;
+use std::time::Instant;
 
-use crate::controller::model::{
+use crate::{
     laws::{COMPLETED, Law},
     *,
 };

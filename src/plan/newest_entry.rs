@@ -1,57 +1,57 @@
 //! What this process has seen of the newest entry of the history. The history itself doesn't say whether overrides were
-//! set when an update began, and an update may be completed before anybody has looked.
+//! set when an update start, and an update may be completed before anybody has looked.
 
 use crate::{
     api::{ClusterVersion, UpdateRecord},
     gate::Source,
-    plan::update_records,
+    plan::record_match::has_record,
 };
 
 /// What was seen of the newest entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Began {
+pub struct EntryStart {
     /// It came in front while this process watched, and no record of it was seen so far: it may be recorded even if it is
     /// completed already. What was in front at the start may be long past.
     pub is_new: bool,
-    /// No override was unmanaged when this process first saw it: one that was set later is none that it began with.
+    /// No override was unmanaged when this process first saw it: one that was set later is none that it start with.
     pub without_overrides: bool,
 }
 
 /// Follows the newest entry.
-#[derive(Clone, Debug, Default)]
-pub struct Front {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewestEntry {
     seen: Option<Seen>,
-    began: Began,
+    start: EntryStart,
 }
 
-/// The object, by its uid, and its newest entry by version, image and the time at which it began.
+/// The object, by its uid, and its newest entry by version, image and the time at which it start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     uid: String,
     entry: Option<[String; 3]>,
 }
 
-impl Front {
+impl NewestEntry {
     /// Looks at the newest entry once more, and says what is known of it.
-    pub fn look(&mut self, cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>) -> Began {
+    pub fn look(&mut self, cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>) -> EntryStart {
         let front = cluster_version.history().first();
         let seen = Seen {
             uid: cluster_version.metadata.uid.clone(),
             entry: front.map(|entry| [entry.version.clone(), entry.image.clone(), entry.started_time.clone()]),
         };
         if self.seen.as_ref() != Some(&seen) {
-            self.began = Began {
+            self.start = EntryStart {
                 is_new: self.seen.as_ref().is_some_and(|before| before.uid == seen.uid && before.entry.is_some()),
                 without_overrides: cluster_version.unmanaged_overrides().next().is_none(),
             };
             self.seen = Some(seen);
         }
         if let (Source::Read(records), Some(front)) = (records, front)
-            && update_records::has_record(records, front)
+            && has_record(records, front)
         {
-            self.began.is_new = false;
+            self.start.is_new = false;
         }
-        self.began
+        self.start
     }
 }
 
@@ -83,8 +83,8 @@ mod tests {
         .unwrap()
     }
 
-    const NEW: Began = Began { is_new: true, without_overrides: false };
-    const OLD: Began = Began { is_new: false, without_overrides: false };
+    const NEW: EntryStart = EntryStart { is_new: true, without_overrides: false };
+    const OLD: EntryStart = EntryStart { is_new: false, without_overrides: false };
 
     #[rstest]
     #[case::what_was_there_at_the_start(&[cluster("u", true, &["1"])], &[], OLD)]
@@ -97,7 +97,7 @@ mod tests {
     #[case::a_history_that_was_empty(&[cluster("u", true, &[]), cluster("u", true, &["1"])], &[], OLD)]
     #[case::overrides_that_came_later(
         &[cluster("u", false, &["1"]), cluster("u", false, &["2", "1"]), cluster("u", true, &["2", "1"])], &[],
-        Began { is_new: true, without_overrides: true })]
+        EntryStart { is_new: true, without_overrides: true })]
     #[case::overrides_that_were_there_and_went(
         &[cluster("u", true, &["2", "1"]), cluster("u", false, &["2", "1"])], &[], OLD)]
     #[case::overrides_that_came_between_two_updates(
@@ -105,17 +105,17 @@ mod tests {
     fn what_is_known_of_the_newest_entry(
         #[case] sights: &[ClusterVersion],
         #[case] recorded: &[&str],
-        #[case] expected: Began,
+        #[case] expected: EntryStart,
     ) {
-        let mut front = Front::default();
+        let mut front = NewestEntry::default();
         let records = Source::Read(recorded.iter().map(|version| record(version)).collect());
-        let began = sights.iter().map(|sight| front.look(sight, &records)).last();
-        assert_eq!(began, Some(expected));
+        let start = sights.iter().map(|sight| front.look(sight, &records)).last();
+        assert_eq!(start, Some(expected));
     }
 
     #[test]
     fn a_record_that_was_seen_and_is_gone_is_not_missing() {
-        let mut front = Front::default();
+        let mut front = NewestEntry::default();
         let sight = cluster("u", true, &["2", "1"]);
         front.look(&cluster("u", true, &["1"]), &Source::Read(Vec::new()));
         front.look(&sight, &Source::Read(vec![record("2")]));

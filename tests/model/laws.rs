@@ -4,15 +4,16 @@
 use serde_json::{Value, json};
 use stateright::Property;
 
-use crate::{
+use upgrade_gate::{
     api::{AcceptedBy, Outcome, UpdateRecord},
-    controller::model::{
-        Protocol, State,
-        actors::{MINOR, PATCH, condition, has_override, image, is_forced, requested},
-        memory::Memory,
-        server::Stored,
-    },
     plan::{Write, role::Role},
+};
+
+use crate::{
+    Protocol, State,
+    actors::{MINOR, PATCH, condition, has_override, image, is_forced, requested},
+    server::Stored,
+    tables::Tables,
 };
 
 /// Moves until a state that is left alone has come to rest, with much to spare.
@@ -107,8 +108,8 @@ impl Broken {
     }
 
     /// What a state breaks.
-    pub fn in_state(mut self, memory: &mut Memory, state: &State) -> Self {
-        let (entries, records) = memory.counts(state.object, state.records);
+    pub fn in_state(mut self, tables: &mut Tables, state: &State) -> Self {
+        let (entries, records) = tables.counts(state.object, state.records);
         let more = |counts: [u8; 2]| counts.iter().zip(state.asked).any(|(count, asked)| *count > asked);
         self.mark(Law::Entries, more(entries));
         self.mark(Law::Records, more(records));
@@ -276,22 +277,22 @@ pub fn is_unrecorded(object: &Value, records: &[UpdateRecord]) -> bool {
 
 /// Leaves a state alone, and says whether it comes to rest where it should.
 fn comes_to_rest(model: &Protocol, state: &State) -> bool {
-    let memory = &mut *model.memory.lock().unwrap();
+    let tables = &mut *model.tables.lock().unwrap();
     let mut way = vec![state.clone()];
     let end = loop {
         let here = &way[way.len() - 1];
-        if let Some(&known) = memory.ends.get(here) {
+        if let Some(&known) = tables.ends.get(here) {
             break known;
         }
         if way.len() > MOVES {
             break false;
         }
-        match model.left_alone(memory, here) {
+        match model.left_alone(tables, here) {
             Some(next) => way.push(next),
-            None => break is_right(model.role, &memory.object(here.object), &memory.records(here.records)),
+            None => break is_right(model.role, &tables.object(here.object), &tables.records(here.records)),
         }
     };
-    memory.ends.extend(way.into_iter().map(|state| (state, end)));
+    tables.ends.extend(way.into_iter().map(|state| (state, end)));
     end
 }
 
@@ -313,7 +314,7 @@ pub fn properties() -> Vec<Property<Protocol>> {
         Property::always(REST, comes_to_rest),
         Property::sometimes(COMPLETED, |model: &Protocol, state: &State| {
             model
-                .memory
+                .tables
                 .lock()
                 .unwrap()
                 .records(state.records)

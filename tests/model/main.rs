@@ -1,16 +1,16 @@
 //! A model of the write protocol, explored exhaustively within bounds: two replicas with a lease, whose watches lag,
 //! which crash, give up on answers and lose the lease at any moment; an administrator, and an updater or a CVO. What a
-//! replica decides is the code itself, `evaluate`, `decide`, `plan` and `after`, so the model can't drift from it;
-//! around them is what `reconcile` does between two awaits.
+//! replica decides is the code itself, `plan::step`, so the model can't drift from it; around it is what `reconcile` does
+//! between two awaits.
 //!
 //! What is pure is remembered, so that a state costs some look-ups. Objects are known by a number, and a view of
 //! the ClusterVersion by whether it is the latest.
 
 mod actors;
+mod explore;
 mod laws;
-mod memory;
 mod server;
-mod tests;
+mod tables;
 
 use std::sync::Mutex;
 
@@ -19,14 +19,12 @@ use stateright::{Model, Property};
 use self::{
     actors::{WISHES, Wish},
     laws::Broken,
-    memory::{Failing, Id, Memory, Outlook},
+    tables::{Id, Outcome, Tables},
 };
-use crate::{
-    controller::{
-        apply::ApplyError,
-        reconcile::{Recovery, after, needs_a_look},
-    },
-    plan::{Write, role::Role},
+use upgrade_gate::plan::{
+    Write,
+    recovery::{Recovery, WriteError},
+    role::Role,
 };
 
 /// What may go wrong, and how often.
@@ -54,7 +52,7 @@ struct Protocol {
     role: Role,
     bounds: Bounds,
     defences: Defences,
-    memory: Mutex<Memory>,
+    tables: Mutex<Tables>,
 }
 
 /// Everything, at one moment.
@@ -82,8 +80,8 @@ struct Replica {
     records: Id,
     /// What is under way; nothing else is planned meanwhile.
     sent: [Option<Request>; 2],
-    cache_is_fresh: bool,
-    outlook: Outlook,
+    /// The memory of its loop.
+    memory: Id,
     /// Writes of its own that landed after it had lost the lease; two may have been under way.
     late: u8,
 }
@@ -103,7 +101,7 @@ enum Action {
     /// A watch tells of the latest ClusterVersion, or of the latest records.
     SeeObject(usize),
     SeeRecords(usize),
-    /// A replica looks whether it may write, plans, and sends what is written first.
+    /// A replica steps, and sends what is written first.
     Send(usize),
     /// One of the writes that are under way is made, and the replica has its answer.
     Answer(usize, usize),
@@ -121,15 +119,15 @@ enum Action {
 
 impl Protocol {
     fn new(role: Role, bounds: Bounds, defences: Defences) -> Self {
-        Self { role, bounds, defences, memory: Mutex::new(Memory::new(role, defences)) }
+        Self { role, bounds, defences, tables: Mutex::new(Tables::new(role, defences)) }
     }
 
-    fn step(&self, memory: &mut Memory, before: &State, action: Action) -> Option<State> {
+    fn step(&self, tables: &mut Tables, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
         match action {
             Action::Wish(wish) => {
                 state.left.wishes = state.left.wishes.checked_sub(1)?;
-                let object = memory.moved(state.object, state.clock, Some(wish))?;
+                let object = tables.moved(state.object, state.clock, Some(wish))?;
                 match wish {
                     Wish::Patch => state.asked[0] += 1,
                     Wish::Minor | Wish::Force => state.asked[1] += 1,
@@ -139,30 +137,37 @@ impl Protocol {
                 state.clock += 1;
             }
             Action::Follow => {
-                let object = memory.moved(state.object, state.clock, None)?;
+                let object = tables.moved(state.object, state.clock, None)?;
                 // No update is so fast that its record isn't written meanwhile.
-                if memory.moves_on(before.object, object) && memory.is_unrecorded(before.object, before.records) {
+                if tables.moves_on(before.object, object) && tables.is_unrecorded(before.object, before.records) {
                     return None;
                 }
                 state.becomes(object);
                 state.clock += 1;
             }
-            Action::SeeObject(at) => state.sees_object(at),
-            Action::SeeRecords(at) => state.replicas[at].records = state.records,
+            Action::SeeObject(at) => {
+                state.sees_object(at);
+                self.stands_by(tables, &mut state, at);
+            }
+            Action::SeeRecords(at) => {
+                state.replicas[at].records = state.records;
+                self.stands_by(tables, &mut state, at);
+            }
             Action::Send(at) => {
                 let replica = &state.replicas[at];
-                let may_write = state.leads(at) || !self.defences.lease;
-                if !may_write || replica.is_waiting() {
+                if !self.may_write(&state, at) || replica.is_waiting() {
                     return None;
                 }
-                let writes = memory.planned(replica, state.clock);
-                let first = writes[0]?;
-                if needs_a_look(memory.write(first).kind(), replica.cache_is_fresh) {
-                    state.sees_object(at);
-                    state.replicas[at].cache_is_fresh = true;
-                } else {
-                    let fresh = replica.is_latest;
-                    state.replicas[at].sent = writes.map(|write| write.map(|write| Request { write, fresh }));
+                let (memory, outcome) =
+                    tables.looked((replica.memory, replica.object, replica.records, state.clock, true));
+                let fresh = replica.is_latest;
+                state.replicas[at].memory = memory;
+                match outcome {
+                    Outcome::Write(writes) => {
+                        state.replicas[at].sent = writes.map(|write| write.map(|write| Request { write, fresh }));
+                    }
+                    Outcome::Read => state.reads(tables, at),
+                    Outcome::Rest => {}
                 }
             }
             Action::Answer(at, which) => {
@@ -170,29 +175,27 @@ impl Protocol {
                 if !state.leads(at) {
                     state.replicas[at].late += 1;
                 }
-                let answer = state.takes(memory, request);
-                state.hears(memory, at, request.write, answer);
+                let answer = state.takes(tables, request);
+                self.hears(tables, &mut state, at, request.write, answer);
             }
             Action::GiveUp(at, which) => {
                 state.left.silences = state.left.silences.checked_sub(1)?;
                 let request = state.replicas[at].sent[which].take()?;
                 state.adrift.push(request);
-                state.hears(memory, at, request.write, Err(ApplyError::Unanswered(String::new())));
+                self.hears(tables, &mut state, at, request.write, Err(WriteError::Unanswered(String::new())));
             }
-            Action::Retry(at) => state.replicas[at].outlook.failing = Failing::default(),
+            Action::Retry(at) => state.replicas[at].memory = tables.waited(before.replicas[at].memory)?,
             Action::Crash => {
                 state.left.crashes = state.left.crashes.checked_sub(1)?;
                 state.adrift.extend(state.replicas[0].sent.into_iter().flatten());
-                state.replicas[0] = Replica::started(&state);
+                state.replicas[0] = Replica::started(tables, (state.object, state.records), state.clock);
             }
             Action::Expire => {
                 state.left.expiries = state.left.expiries.checked_sub(1)?;
                 state.is_held = false;
                 let holder = &mut state.replicas[0];
                 holder.late = 0;
-                // Whoever doesn't lead forgets its waits.
-                holder.outlook.failing = Failing::default();
-                holder.cache_is_fresh = false;
+                self.stands_by(tables, &mut state, 0);
             }
             Action::Acquire(at) => {
                 state.is_held = true;
@@ -200,7 +203,7 @@ impl Protocol {
             }
             Action::Land(index) => {
                 let request = state.adrift.remove(index);
-                let _ = state.takes(memory, request);
+                let _ = state.takes(tables, request);
             }
             Action::Lose(index) => {
                 state.adrift.remove(index);
@@ -210,19 +213,62 @@ impl Protocol {
         if !state.is_held {
             state.replicas.sort_unstable();
         }
-        state.broken = state.broken.in_state(memory, &state);
+        state.broken = state.broken.in_state(tables, &state);
         (state != *before).then_some(state)
     }
 
     /// What happens next when nobody asks for anything and nothing goes wrong any more; the worst first.
-    fn left_alone(&self, memory: &mut Memory, state: &State) -> Option<State> {
+    fn left_alone(&self, tables: &mut Tables, state: &State) -> Option<State> {
         let land = (0..state.adrift.len().min(1)).map(Action::Land);
         let acquire = [0, 1].into_iter().filter(|_| !state.is_held).map(Action::Acquire);
         let answer = [0, 1].into_iter().flat_map(|at| [Action::Answer(at, 0), Action::Answer(at, 1)]);
         let see = [0, 1].into_iter().flat_map(|at| [Action::SeeObject(at), Action::SeeRecords(at)]);
         let lead = [0, 1].into_iter().flat_map(|at| [Action::Retry(at), Action::Send(at)]);
         let mut actions = land.chain(acquire).chain(answer).chain(see).chain(lead).chain([Action::Follow]);
-        actions.find_map(|action| self.step(memory, state, action))
+        actions.find_map(|action| self.step(tables, state, action))
+    }
+
+    fn may_write(&self, state: &State, at: usize) -> bool {
+        state.leads(at) || !self.defences.lease
+    }
+
+    /// A replica that doesn't lead looks at what it has seen, once nothing of its own is under way.
+    fn stands_by(&self, tables: &mut Tables, state: &mut State, at: usize) {
+        let replica = state.replicas[at];
+        if !self.may_write(state, at) && !replica.is_waiting() {
+            let look = (replica.memory, replica.object, replica.records, state.clock, false);
+            state.replicas[at].memory = tables.looked(look).0;
+        }
+    }
+
+    /// A replica takes an answer in, as `reconcile` does.
+    fn hears(&self, tables: &mut Tables, state: &mut State, at: usize, write: Id, answer: Result<(), WriteError>) {
+        let made = tables.write(write);
+        match answer {
+            Ok(()) => {
+                if let Write::Record(write) = &*made {
+                    let seen = state.replicas[at].records;
+                    state.replicas[at].records = tables.upserted(seen, state.records, write);
+                } else {
+                    state.sees_object(at);
+                }
+                let replica = &mut state.replicas[at];
+                replica.memory = tables.wrote(replica.memory, write, replica.object);
+            }
+            Err(error) => {
+                let (memory, recovery) = tables.failed(state.replicas[at].memory, write, &error);
+                state.replicas[at].memory = memory;
+                match recovery {
+                    // The read may be of a later state than the conflict was about.
+                    Recovery::Read => state.reads(tables, at),
+                    Recovery::Await | Recovery::Skip | Recovery::Stop => {}
+                }
+            }
+        }
+        if !state.replicas[at].is_waiting() {
+            state.replicas[at].memory = tables.turned(state.replicas[at].memory);
+            self.stands_by(tables, state, at);
+        }
     }
 }
 
@@ -247,44 +293,18 @@ impl State {
     }
 
     /// The API server takes a request.
-    fn takes(&mut self, memory: &mut Memory, request: Request) -> Result<(), ApplyError> {
-        let landing = memory.landed((self.object, self.records), request.write, request.fresh, self.clock)?;
+    fn takes(&mut self, tables: &mut Tables, request: Request) -> Result<(), WriteError> {
+        let landing = tables.landed((self.object, self.records), request.write, request.fresh, self.clock)?;
         self.broken.add(landing.broken);
         self.becomes(landing.object);
         self.records = landing.records;
         Ok(())
     }
 
-    /// A replica takes an answer in, as `reconcile` does.
-    fn hears(&mut self, memory: &mut Memory, at: usize, write: Id, answer: Result<(), ApplyError>) {
-        let write = memory.write(write);
-        let kind = write.kind();
-        match answer {
-            Ok(()) => {
-                if let Write::Record(write) = &*write {
-                    let seen = self.replicas[at].records;
-                    self.replicas[at].records = memory.upserted(seen, self.records, write);
-                    return;
-                }
-                let front = memory.started(self.replicas[at].object);
-                self.sees_object(at);
-                let outlook = &mut self.replicas[at].outlook;
-                match &*write {
-                    Write::Force(_) => outlook.forced = Some(memory.generation(self.object)),
-                    Write::Restore(_) => outlook.restored |= front,
-                    _ => {}
-                }
-            }
-            // The read may be of a later state than the conflict was about.
-            Err(error) => match after(&error, kind, 1) {
-                Recovery::Read => self.sees_object(at),
-                Recovery::Await => {}
-                Recovery::Skip | Recovery::Stop => self.replicas[at].outlook.failing.add(kind),
-            },
-        }
-        if !self.leads(at) {
-            self.replicas[at].outlook.failing = Failing::default();
-        }
+    /// A replica reads the ClusterVersion.
+    fn reads(&mut self, tables: &mut Tables, at: usize) {
+        self.sees_object(at);
+        self.replicas[at].memory = tables.read(self.replicas[at].memory);
     }
 }
 
@@ -294,16 +314,10 @@ impl Replica {
     }
 
     /// A process that has listed everything.
-    fn started(state: &State) -> Self {
-        Self {
-            object: state.object,
-            is_latest: true,
-            records: state.records,
-            sent: [None; 2],
-            cache_is_fresh: false,
-            outlook: Outlook::default(),
-            late: 0,
-        }
+    fn started(tables: &mut Tables, (object, records): (Id, Id), clock: u8) -> Self {
+        let started = tables.started();
+        let (memory, _) = tables.looked((started, object, records, clock, false));
+        Self { object, is_latest: true, records, sent: [None; 2], memory, late: 0 }
     }
 }
 
@@ -312,13 +326,11 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let mut memory = self.memory.lock().unwrap();
-        let (object, records) = memory.first();
-        let with_override = memory.moved(object, 0, Some(Wish::Override));
+        let mut tables = self.tables.lock().unwrap();
+        let (object, records) = tables.first();
+        let with_override = tables.moved(object, 0, Some(Wish::Override));
         let start = |object| {
-            let outlook = Outlook::default();
-            let replica =
-                Replica { object, is_latest: true, records, sent: [None; 2], cache_is_fresh: false, outlook, late: 0 };
+            let replica = Replica::started(&mut tables, (object, records), 0);
             State {
                 object,
                 records,
@@ -357,7 +369,7 @@ impl Model for Protocol {
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        self.step(&mut self.memory.lock().unwrap(), state, action)
+        self.step(&mut self.tables.lock().unwrap(), state, action)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -5,11 +5,17 @@
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
-use crate::{
+use upgrade_gate::{
     api::UpdateRecord,
-    controller::{apply::ApplyError, model::Defences},
-    plan::{Write, update_records::RecordWrite, withdraw::Withdrawal},
+    plan::{
+        Write,
+        patch::record_status,
+        recovery::WriteError,
+        write::{RecordWrite, Withdrawal},
+    },
 };
+
+use crate::Defences;
 
 /// The `resourceVersion` that was read.
 pub const READ: &str = "7";
@@ -24,19 +30,23 @@ pub struct Stored {
 
 impl Stored {
     /// Makes a write that was planned on the ClusterVersion as it is, or, unless `fresh`, on an earlier one.
-    pub fn take(&self, write: &Write, fresh: bool, now: &str, defences: Defences) -> Result<Self, ApplyError> {
+    pub fn take(&self, write: &Write, fresh: bool, now: &str, defences: Defences) -> Result<Self, WriteError> {
         let mut stored = self.clone();
         let patched = |patch: json_patch::Patch| self.patched(patch, fresh, defences);
         match write {
-            Write::Conditions(configuration) => stored.apply(configuration, fresh, defences)?,
-            Write::History(patch) | Write::Restore(patch) | Write::Withdraw(Withdrawal::Conditions(patch)) => {
-                // The status subresource takes nothing but the status.
-                stored.object["status"] = patched(patch.clone())?["status"].take();
-            }
+            Write::Conditions(write) => stored.apply(&write.configuration(), fresh, defences)?,
+            // The status subresource takes nothing but the status.
+            Write::History(write) => stored.object["status"] = patched(write.patch())?["status"].take(),
+            Write::Restore(write) => stored.object["status"] = patched(write.patch())?["status"].take(),
             Write::Force(force_patch) => stored.set_spec(patched(force_patch.patch())?["spec"].take(), now),
             Write::Unforce(removal) => stored.set_spec(patched(removal.patch())?["spec"].take(), now),
             Write::Record(write) => stored.record(write, defences)?,
-            Write::Withdraw(Withdrawal::Ownership(_)) | Write::Operator(_) => unreachable!("{write:?} isn't modelled"),
+            Write::Withdraw(withdrawal @ Withdrawal::Conditions { .. }) => {
+                stored.object["status"] = patched(withdrawal.patch())?["status"].take();
+            }
+            Write::Withdraw(Withdrawal::Ownership { .. }) | Write::Operator(_) => {
+                unreachable!("{write:?} isn't modelled")
+            }
         }
         Ok(stored)
     }
@@ -46,7 +56,7 @@ impl Stored {
     }
 
     /// The object after a patch, without the defences that a seeded bug takes away.
-    fn patched(&self, mut patch: json_patch::Patch, fresh: bool, defences: Defences) -> Result<Value, ApplyError> {
+    fn patched(&self, mut patch: json_patch::Patch, fresh: bool, defences: Defences) -> Result<Value, WriteError> {
         patch.0.retain(|operation| match operation {
             PatchOperation::Test(_) => defences.tests,
             PatchOperation::Replace(_) => defences.resource_version,
@@ -56,17 +66,17 @@ impl Stored {
         });
         let mut object = self.object.clone();
         object["metadata"]["resourceVersion"] = json!(Self::version(fresh));
-        json_patch::patch(&mut object, &patch).map_err(|error| ApplyError::Invalid(error.to_string()))?;
+        json_patch::patch(&mut object, &patch).map_err(|error| WriteError::Invalid(error.to_string()))?;
         if object["metadata"]["resourceVersion"] != Self::version(fresh) {
-            return Err(ApplyError::Stale(String::new()));
+            return Err(WriteError::Stale(String::new()));
         }
         Ok(object)
     }
 
-    fn apply(&mut self, configuration: &Value, fresh: bool, defences: Defences) -> Result<(), ApplyError> {
+    fn apply(&mut self, configuration: &Value, fresh: bool, defences: Defences) -> Result<(), WriteError> {
         let carried = &configuration["metadata"]["resourceVersion"];
         if defences.resource_version && !carried.is_null() && carried != Self::version(fresh) {
-            return Err(ApplyError::Stale(String::new()));
+            return Err(WriteError::Stale(String::new()));
         }
         for applied in configuration["status"]["conditions"].as_array().unwrap() {
             set_condition(&mut self.object, applied.clone());
@@ -89,24 +99,25 @@ impl Stored {
         set_spec(&mut self.object, spec);
     }
 
-    fn record(&mut self, write: &RecordWrite, defences: Defences) -> Result<(), ApplyError> {
+    fn record(&mut self, write: &RecordWrite, defences: Defences) -> Result<(), WriteError> {
         let named = |record: &UpdateRecord, name: &str| record.metadata.name.as_deref() == Some(name);
         match write {
             RecordWrite::Create(record) => {
                 let name = record.metadata.name.as_deref().unwrap();
                 if self.records.iter().any(|known| named(known, name)) {
-                    return Err(ApplyError::Stale(String::new()));
+                    return Err(WriteError::Stale(String::new()));
                 }
                 let mut record = (**record).clone();
                 record.metadata.resource_version = Some("1".to_owned());
                 self.records.push(record);
             }
-            RecordWrite::Status { name, patch } => {
-                let record = self.records.iter_mut().find(|record| named(record, name)).ok_or(ApplyError::Gone)?;
+            RecordWrite::Status { name, resource_version, status } => {
+                let patch = record_status(resource_version.as_deref(), status);
+                let record = self.records.iter_mut().find(|record| named(record, name)).ok_or(WriteError::Gone)?;
                 let stored = record.metadata.resource_version.clone().unwrap();
                 let carried = &patch["metadata"]["resourceVersion"];
                 if defences.resource_version && !carried.is_null() && *carried != json!(stored) {
-                    return Err(ApplyError::Stale(String::new()));
+                    return Err(WriteError::Stale(String::new()));
                 }
                 let mut object = json!({"status": record.status});
                 json_patch::merge(&mut object, &json!({"status": patch["status"]}));

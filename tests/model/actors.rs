@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controller::model::server::{READ, set_condition, set_spec};
+use crate::server::{READ, set_condition, set_spec};
 
 pub const CURRENT: &str = "4.21.1";
 pub const PATCH: &str = "4.21.2";

@@ -1,0 +1,280 @@
+//! What was written on which object, so that it is noticed when another writer reverts it. Such a write is made once more,
+//! and then once a minute: two writers that insist would write forever, and starve each other. A verdict that is new never
+//! waits for that. Pure.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    api::{ClusterVersion, Condition, ConditionStatus},
+    plan::{
+        conditions::Conditions,
+        moment::Moment,
+        role::{Role, owns_upgradeable},
+        write::{Kind, OperatorWrite, Write},
+    },
+};
+
+/// Between two writes of what another writer reverts.
+const CONTENDED: Duration = Duration::from_mins(1);
+/// The loop looks at least as often.
+const NEXT_LOOK: Duration = Duration::from_secs(15);
+/// Conditions that are remembered: whoever reverts them may make us write two texts in turn.
+const REMEMBERED: usize = 8;
+
+/// Everything written that another writer might revert.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    entries: Vec<Entry>,
+    /// Until when each kind of write isn't made that another writer reverts.
+    contended: Vec<(Kind, Moment)>,
+}
+
+/// Something written, and the uid of the ClusterVersion that it was for.
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    uid: String,
+    written: Written,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Written {
+    /// `Upgradeable` was ours, whole.
+    Owned,
+    /// It was, and another writer has overwritten it.
+    Overwritten,
+    /// The conditions that we wrote.
+    Conditions(Texts),
+    /// The conditions were on the object as they should be, whoever wrote them.
+    Published(Texts),
+    /// An accepted risk in the history, for the request of that generation.
+    History { generation: i64 },
+    /// A force, as the generation that it made, and the request before it. The request is forgotten while another replica
+    /// leads.
+    Force { generation: i64, request: Option<(Value, Moment)> },
+    /// The text of the entry that began then.
+    Restore { started_time: String },
+    /// The conditions of our ClusterOperator.
+    Operator { conditions: Texts, at: Moment },
+}
+
+/// Status, reason and message of conditions.
+type Texts = Vec<(ConditionStatus, String, String)>;
+
+impl Ledger {
+    /// Notes whether `Upgradeable` is ours. In a role that writes it, once ours and no longer so means that another writer
+    /// gates.
+    pub fn note_ownership(&mut self, cluster_version: &ClusterVersion, role: Role) {
+        let uid = &cluster_version.metadata.uid;
+        if owns_upgradeable(cluster_version) {
+            self.replace(uid, Written::Owned);
+        } else if matches!(role, Role::Replace | Role::Guard)
+            && self.entries.iter().any(|entry| entry.uid == *uid && entry.written == Written::Owned)
+        {
+            self.replace(uid, Written::Overwritten);
+        }
+    }
+
+    /// Whether another writer has overwritten `Upgradeable` once.
+    #[must_use]
+    pub fn is_overwritten(&self) -> bool {
+        self.entries.iter().any(|entry| entry.written == Written::Overwritten)
+    }
+
+    /// Notes that the object has the conditions as they should be, so that a later revert is noticed.
+    pub fn note_published(&mut self, cluster_version: &ClusterVersion, conditions: &Conditions) {
+        let wanted = [&conditions.upgradeable, &conditions.release_accepted];
+        if wanted.iter().all(|wanted| cluster_version.condition(&wanted.kind) == Some(*wanted)) {
+            self.publish(&cluster_version.metadata.uid, wanted.map(texts).to_vec());
+        }
+    }
+
+    /// A write was made, and has left the ClusterVersion so.
+    pub fn wrote(&mut self, write: &Write, after: &ClusterVersion, now: Moment) {
+        let (uid, generation) = (&after.metadata.uid, after.metadata.generation);
+        match write {
+            Write::Conditions(write) => {
+                let written = write.conditions.iter().map(texts).collect::<Texts>();
+                self.publish(uid, written.clone());
+                let is_conditions = |entry: &Entry| matches!(entry.written, Written::Conditions(_));
+                self.entries.retain(|entry| entry.written != Written::Conditions(written.clone()));
+                self.entries.push(Entry { uid: uid.clone(), written: Written::Conditions(written) });
+                if self.entries.iter().filter(|entry| is_conditions(entry)).count() > REMEMBERED
+                    && let Some(oldest) = self.entries.iter().position(is_conditions)
+                {
+                    self.entries.remove(oldest);
+                }
+            }
+            Write::History(_) => self.replace(uid, Written::History { generation }),
+            Write::Force(force_patch) => {
+                let request = Some((force_patch.request.clone(), now));
+                self.replace(uid, Written::Force { generation, request });
+            }
+            Write::Restore(write) => {
+                let written = Written::Restore { started_time: write.entry.started_time.clone() };
+                self.entries.push(Entry { uid: uid.clone(), written });
+            }
+            Write::Operator(OperatorWrite::Create) => {
+                self.entries.retain(|entry| !matches!(entry.written, Written::Operator { .. }));
+            }
+            Write::Operator(OperatorWrite::Status { conditions, .. }) => {
+                let conditions = conditions.iter().map(texts).collect();
+                self.replace(uid, Written::Operator { conditions, at: now });
+            }
+            Write::Withdraw(_) | Write::Unforce(_) | Write::Record(_) => {}
+        }
+    }
+
+    /// Whether another writer has reverted what that write is for: the very conditions that were published last are to be
+    /// written again, or earlier ones while the object doesn't show those; the accepted risk of this very request is gone;
+    /// or the request that was forced is there again without the force. A verdict that is new reverts nothing, whoever
+    /// else writes, nor does one that goes back and forth by itself.
+    #[must_use]
+    pub fn is_reverted(&self, write: &Write, cluster_version: &ClusterVersion, now: Moment) -> bool {
+        let uid = &cluster_version.metadata.uid;
+        match write {
+            Write::Conditions(write) => self.published().is_some_and(|(of, published)| {
+                let planned: Texts = write.conditions.iter().map(texts).collect();
+                // `Upgradeable` comes first. Where nobody has touched it, it is our own verdict that has changed.
+                let is_our_change = planned.first() != published.first()
+                    && shows(cluster_version, published.get(..1).unwrap_or_default());
+                let wrote_before =
+                    self.entries.iter().any(|entry| entry.written == Written::Conditions(planned.clone()));
+                let is_earlier = !is_our_change && wrote_before && !shows(cluster_version, published);
+                of == uid && (*published == planned || is_earlier)
+            }),
+            Write::History(_) => self.has_recorded(cluster_version),
+            Write::Force(_) => self.entries.iter().any(|entry| match &entry.written {
+                Written::Force { request: Some((request, at)), .. } => {
+                    let is_same = |asked: &crate::api::DesiredUpdate| asked.raw == *request;
+                    entry.uid == *uid
+                        && cluster_version.spec.desired_update.as_ref().is_some_and(is_same)
+                        // Twice, as the write that comes after the wait is one against another writer, too.
+                        && now.since(*at) < CONTENDED * 2
+                }
+                _ => false,
+            }),
+            Write::Withdraw(_) | Write::Unforce(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
+        }
+    }
+
+    /// Whether the same status of our ClusterOperator was written a moment ago: another writer may keep what it wants
+    /// there for a while.
+    #[must_use]
+    pub fn is_repeated(&self, write: &Write, now: Moment) -> bool {
+        let Write::Operator(OperatorWrite::Status { conditions, .. }) = write else { return false };
+        let planned: Texts = conditions.iter().map(texts).collect();
+        self.entries.iter().any(|entry| match &entry.written {
+            Written::Operator { conditions, at } => now.since(*at) < CONTENDED && *conditions == planned,
+            _ => false,
+        })
+    }
+
+    /// What another writer had reverted was written once more: the next time not within a minute.
+    pub fn wrote_against_another(&mut self, kind: Kind, now: Moment) {
+        self.contended.retain(|(known, _)| *known != kind);
+        self.contended.push((kind, now + CONTENDED));
+    }
+
+    /// Whether such a write was made against another writer within the last minute. Conditions and a force wait for
+    /// nothing but themselves; anything else waits for what is contended besides.
+    #[must_use]
+    pub fn must_wait(&self, kind: Kind, now: Moment) -> bool {
+        let counts = |contended: Kind| contended == kind || !matches!(kind, Kind::Conditions | Kind::Force);
+        self.contended.iter().any(|(contended, until)| counts(*contended) && now < *until)
+    }
+
+    /// Whether any was, or would have been but for the next look, which is yet to come: contention that goes on has no
+    /// gaps.
+    #[must_use]
+    pub fn is_contended(&self, now: Moment) -> bool {
+        self.contended.iter().any(|(_, until)| now < *until + NEXT_LOOK)
+    }
+
+    /// Whether the accepted risk of this very request was recorded in the history.
+    #[must_use]
+    pub fn has_recorded(&self, cluster_version: &ClusterVersion) -> bool {
+        let metadata = &cluster_version.metadata;
+        let recorded = Written::History { generation: metadata.generation };
+        self.entries.iter().any(|entry| entry.uid == metadata.uid && entry.written == recorded)
+    }
+
+    /// Whether this very generation is one that a force made, should somebody have stripped the force from it.
+    #[must_use]
+    pub fn has_forced(&self, cluster_version: &ClusterVersion) -> bool {
+        let metadata = &cluster_version.metadata;
+        self.entries.iter().any(|entry| match &entry.written {
+            Written::Force { generation, .. } => entry.uid == metadata.uid && *generation == metadata.generation,
+            _ => false,
+        })
+    }
+
+    /// Whether the text of the newest entry was put back once.
+    #[must_use]
+    pub fn has_restored(&self, cluster_version: &ClusterVersion) -> bool {
+        let newest = cluster_version.history().first();
+        self.entries.iter().any(|entry| match &entry.written {
+            Written::Restore { started_time } => newest.is_some_and(|newest| newest.started_time == *started_time),
+            _ => false,
+        })
+    }
+
+    /// Another replica leads, or none: what it writes meanwhile reverts nothing.
+    pub fn step_down(&mut self) {
+        self.contended.clear();
+        self.entries.retain_mut(|entry| match &mut entry.written {
+            Written::Owned | Written::Overwritten | Written::Restore { .. } => true,
+            Written::Force { request, .. } => {
+                *request = None;
+                true
+            }
+            Written::Conditions(_) | Written::Published(_) | Written::History { .. } | Written::Operator { .. } => {
+                false
+            }
+        });
+    }
+
+    /// When each wait is over.
+    pub fn deadlines(&self) -> impl Iterator<Item = Moment> {
+        self.contended.iter().map(|(_, until)| *until)
+    }
+
+    fn published(&self) -> Option<(&String, &Texts)> {
+        self.entries.iter().find_map(|entry| match &entry.written {
+            Written::Published(texts) => Some((&entry.uid, texts)),
+            _ => None,
+        })
+    }
+
+    fn publish(&mut self, uid: &String, texts: Texts) {
+        if self.published().is_none_or(|(of, _)| of != uid) {
+            self.entries.retain(|entry| !matches!(entry.written, Written::Conditions(_)));
+        }
+        self.replace(uid, Written::Published(texts));
+    }
+
+    /// Puts an entry in the place of the one of its kind.
+    fn replace(&mut self, uid: &str, written: Written) {
+        let kind = std::mem::discriminant(&written);
+        let entry = Entry { uid: uid.to_owned(), written };
+        match self.entries.iter_mut().find(|entry| std::mem::discriminant(&entry.written) == kind) {
+            Some(known) => *known = entry,
+            None => self.entries.push(entry),
+        }
+    }
+}
+
+fn texts(condition: &Condition) -> (ConditionStatus, String, String) {
+    (condition.status, condition.reason.clone(), condition.message.clone())
+}
+
+/// Whether the object has conditions of these texts now.
+fn shows(cluster_version: &ClusterVersion, wanted: &[(ConditionStatus, String, String)]) -> bool {
+    let conditions = cluster_version.status.iter().flat_map(|status| &status.conditions);
+    let now: Vec<_> = conditions.map(texts).collect();
+    wanted.iter().all(|wanted| now.contains(wanted))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What follows a write that has failed: pure.
+
+use crate::plan::write::Kind;
+
+/// How often in a row a write that was found stale is planned again right away: whoever was faster is done by then.
+const STALE: u32 = 4;
+
+/// Why a write wasn't made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "snake_case")]
+pub enum WriteError {
+    /// The object has moved on since it was read (409).
+    #[error("the object has changed since it was read: {0}")]
+    Stale(String),
+    /// The object isn't what the patch tests for, or wouldn't be valid afterwards (422).
+    #[error("the object isn't what the write takes it for: {0}")]
+    Invalid(String),
+    /// Another manager owns the field, and the write didn't insist.
+    #[error("another field manager owns what was to be written: {0}; end the other writer, or use another mode")]
+    Owned(String),
+    /// The object is gone.
+    #[error("there is no such object to write to")]
+    Gone,
+    /// The server refuses, and will again.
+    #[error("the API server refuses the write: {0}; compare the permissions with deploy/base")]
+    Refused(String),
+    /// The object would be larger than the server can keep, whatever is written.
+    #[error("the object has become too large for the API server: {0}; take out of it what nobody needs")]
+    TooLarge(String),
+    /// The server is in trouble or out of reach; the write may have landed.
+    #[error("the API server didn't answer the write: {0}")]
+    Unanswered(String),
+}
+
+impl WriteError {
+    /// The label in metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What follows a write that has failed; of several writes, the last of this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recovery {
+    /// That kind of write waits, the others go on.
+    Skip,
+    /// The ClusterVersion is read again, and everything is planned once more.
+    Read,
+    /// The watch reports what has happened to the object.
+    Await,
+    /// That kind of write waits, and so do the others for now: they rest on this one.
+    Stop,
+}
+
+/// What follows, `failures` in a row included; what the server refuses mustn't keep the rest back.
+#[must_use]
+pub fn after(error: &WriteError, kind: Kind, failures: u32) -> Recovery {
+    let again = match error {
+        WriteError::Stale(_) => failures <= STALE,
+        WriteError::Invalid(_) => failures <= 1,
+        WriteError::Owned(_)
+        | WriteError::Gone
+        | WriteError::Refused(_)
+        | WriteError::TooLarge(_)
+        | WriteError::Unanswered(_) => false,
+    };
+    match error {
+        _ if again && kind.is_on_cluster_version() => Recovery::Read,
+        WriteError::Gone if kind.is_on_cluster_version() => Recovery::Await,
+        // What isn't part of the gate mustn't hold it up.
+        WriteError::Unanswered(_) if kind.is_on_cluster_version() => Recovery::Stop,
+        _ => Recovery::Skip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::somebody_was_faster(WriteError::Stale(String::new()), Kind::Conditions, 4, Recovery::Read)]
+    #[case::again_and_again(WriteError::Stale(String::new()), Kind::Conditions, 5, Recovery::Skip)]
+    #[case::not_what_it_is_taken_for(WriteError::Invalid(String::new()), Kind::History, 1, Recovery::Read)]
+    #[case::nor_is_it_at_the_second_look(WriteError::Invalid(String::new()), Kind::History, 2, Recovery::Skip)]
+    #[case::the_cluster_version_is_gone(WriteError::Gone, Kind::Force, 1, Recovery::Await)]
+    #[case::a_record_is_gone(WriteError::Gone, Kind::Record, 1, Recovery::Skip)]
+    #[case::a_record_is_there_already(WriteError::Stale(String::new()), Kind::Record, 1, Recovery::Skip)]
+    #[case::our_operator_has_changed(WriteError::Stale(String::new()), Kind::Operator, 1, Recovery::Skip)]
+    #[case::refused(WriteError::Refused(String::new()), Kind::Withdraw, 1, Recovery::Skip)]
+    #[case::owned(WriteError::Owned(String::new()), Kind::Conditions, 1, Recovery::Skip)]
+    #[case::no_answer(WriteError::Unanswered(String::new()), Kind::Restore, 1, Recovery::Stop)]
+    #[case::no_answer_on_a_record_holds_nothing_up(
+        WriteError::Unanswered(String::new()),
+        Kind::Record,
+        1,
+        Recovery::Skip
+    )]
+    fn what_follows_a_failure(
+        #[case] error: WriteError,
+        #[case] kind: Kind,
+        #[case] failures: u32,
+        #[case] expected: Recovery,
+    ) {
+        assert_eq!(after(&error, kind, failures), expected);
+    }
+}

@@ -1,0 +1,51 @@
+//! Which of the planned writes are made now: the one place that decides what waits. Pure.
+
+use crate::{
+    api::ClusterVersion,
+    plan::{
+        backoff::WriteBackoff,
+        ledger::Ledger,
+        moment::Moment,
+        write::{Kind, RecordWrite, Write},
+    },
+};
+
+/// The writes that are made now, none where each has to wait.
+///
+/// A kind of write waits after a failure; one that another writer has reverted is made once a minute; and of what is left
+/// the first is made, as the next ones rest on it.
+#[must_use]
+pub fn throttle(
+    writes: Vec<Write>,
+    cluster_version: &ClusterVersion,
+    (backoff, ledger): (&mut WriteBackoff, &Ledger),
+    now: Moment,
+) -> Vec<Write> {
+    let writes = without_failing(writes, |kind| backoff.is_failing(kind, now));
+    if writes.is_empty() {
+        backoff.settle(now);
+    }
+    made_at_once(writes.into_iter().filter(|write| {
+        let waits = ledger.is_reverted(write, cluster_version, now) && ledger.must_wait(write.kind(), now);
+        !ledger.is_repeated(write, now) && !waits
+    }))
+}
+
+/// The writes of kinds that haven't failed a moment ago. A text that is restored rests on the records.
+pub(super) fn without_failing(mut writes: Vec<Write>, is_failing: impl Fn(Kind) -> bool) -> Vec<Write> {
+    writes.retain(|write| {
+        let rests_on_records = matches!(write, Write::Restore(_));
+        !is_failing(write.kind()) && !(rests_on_records && is_failing(Kind::Record))
+    });
+    writes
+}
+
+/// The first of the writes, and what is made together with it: the record of an accepted risk and its place in the
+/// history. Neither lets the update through, that is the conditions' part, and each is made up for from the other.
+pub(super) fn made_at_once(writes: impl IntoIterator<Item = Write>) -> Vec<Write> {
+    let mut writes = writes.into_iter();
+    let first = writes.next();
+    let is_record = matches!(first, Some(Write::Record(RecordWrite::Create(_))));
+    let history = writes.next().filter(|second| is_record && matches!(second, Write::History(_)));
+    first.into_iter().chain(history).collect()
+}

@@ -1,0 +1,387 @@
+//! What the model remembers of the pure functions, by the numbers of their arguments.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use upgrade_gate::{
+    api::{ClusterVersion, UpdateRecord},
+    gate::{Snapshot, Source, Target},
+    plan::{
+        Write,
+        moment::Moment,
+        recovery::{Recovery, WriteError},
+        role::{CvoLease, Mode, Role},
+        step::{Memory, Next, Observation, Question, Settings, step},
+        write::RecordWrite,
+    },
+};
+
+use crate::{
+    Defences, State,
+    actors::{self, Wish},
+    laws::{self, Broken},
+    server::Stored,
+};
+
+/// The number of an object, of a list of records, of a write, or of a memory.
+pub type Id = u16;
+
+/// What a replica does after a look at what it has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It makes one write or two.
+    Write([Option<Id>; 2]),
+    /// It reads the ClusterVersion.
+    Read,
+    Rest,
+}
+
+/// What a request made of the cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Landing {
+    pub object: Id,
+    pub records: Id,
+    pub broken: Broken,
+}
+
+/// What the API server answers.
+type Answer = Result<Landing, fn(String) -> WriteError>;
+
+#[derive(Debug)]
+struct Known<T> {
+    ids: HashMap<String, Id>,
+    items: Vec<Arc<T>>,
+}
+
+impl<T> Known<T> {
+    fn new() -> Self {
+        Self { ids: HashMap::new(), items: Vec::new() }
+    }
+
+    fn id(&mut self, item: T, text: String) -> Id {
+        *self.ids.entry(text).or_insert_with(|| {
+            self.items.push(Arc::new(item));
+            Id::try_from(self.items.len() - 1).unwrap()
+        })
+    }
+
+    fn get(&self, id: Id) -> Arc<T> {
+        self.items[usize::from(id)].clone()
+    }
+}
+
+/// The memory of a replica, and the moment that it is for the replica.
+#[derive(Clone, Debug)]
+struct Remembered {
+    memory: Memory,
+    now: Moment,
+}
+
+/// What a step is taken on: the memory, the object, the records, the time, and whether the replica leads.
+type Look = (Id, Id, Id, u8, bool);
+
+pub struct Tables {
+    role: Role,
+    defences: Defences,
+    objects: Known<Value>,
+    records: Known<Vec<UpdateRecord>>,
+    writes: Known<Write>,
+    memories: Known<Remembered>,
+    looks: HashMap<Look, (Id, Outcome)>,
+    wrote: HashMap<(Id, Id, Id), Id>,
+    landings: HashMap<(Id, Id, Id, bool, u8), Answer>,
+    moves: HashMap<(Id, u8, Option<Wish>), Option<Id>>,
+    counts: HashMap<(Id, Id), ([u8; 2], [u8; 2])>,
+    /// How it ends when a state is left alone.
+    pub ends: HashMap<State, bool>,
+}
+
+/// Ten minutes a move, so that an entry is told from the next one of the same release.
+pub fn time(clock: u8) -> String {
+    format!("2026-01-01T{:02}:{:02}:00Z", clock / 6, clock % 6 * 10)
+}
+
+/// When a replica starts, and how long it waits: longer than any deadline.
+const START: Moment = Moment(Duration::from_hours(24));
+const WAIT: Duration = Duration::from_hours(1);
+
+impl Tables {
+    pub fn new(role: Role, defences: Defences) -> Self {
+        Self {
+            role,
+            defences,
+            objects: Known::new(),
+            records: Known::new(),
+            writes: Known::new(),
+            memories: Known::new(),
+            looks: HashMap::new(),
+            wrote: HashMap::new(),
+            landings: HashMap::new(),
+            moves: HashMap::new(),
+            counts: HashMap::new(),
+            ends: HashMap::new(),
+        }
+    }
+
+    pub fn first(&mut self) -> (Id, Id) {
+        (self.object_id(actors::cluster()), self.records_id(Vec::new()))
+    }
+
+    fn object_id(&mut self, object: Value) -> Id {
+        let text = object.to_string();
+        self.objects.id(object, text)
+    }
+
+    fn records_id(&mut self, records: Vec<UpdateRecord>) -> Id {
+        let text = serde_json::to_string(&records).unwrap();
+        self.records.id(records, text)
+    }
+
+    fn memory_id(&mut self, memory: Memory, now: Moment) -> Id {
+        let text = relative(&format!("{memory:?}"), now);
+        self.memories.id(Remembered { memory, now }, text)
+    }
+
+    pub fn object(&self, id: Id) -> Arc<Value> {
+        self.objects.get(id)
+    }
+
+    pub fn records(&self, id: Id) -> Arc<Vec<UpdateRecord>> {
+        self.records.get(id)
+    }
+
+    pub fn write(&self, id: Id) -> Arc<Write> {
+        self.writes.get(id)
+    }
+
+    /// Whether the newest update has ended in between, or another one has taken its place.
+    pub fn moves_on(&self, before: Id, after: Id) -> bool {
+        let front = |id: Id| {
+            let front = &self.object(id)["status"]["history"][0];
+            [front["state"].clone(), front["startedTime"].clone()]
+        };
+        front(before) != front(after)
+    }
+
+    /// Whether the newest update has accepted risks, and no UpdateRecord yet.
+    pub fn is_unrecorded(&self, object: Id, records: Id) -> bool {
+        laws::is_unrecorded(&self.object(object), &self.records(records))
+    }
+
+    /// How often each release is in the history, and in the records.
+    pub fn counts(&mut self, object: Id, records: Id) -> ([u8; 2], [u8; 2]) {
+        let Self { counts, objects, records: lists, .. } = self;
+        *counts.entry((object, records)).or_insert_with(|| laws::counts(&objects.get(object), &lists.get(records)))
+    }
+
+    /// What a replica has seen of the records, and its own write, which it needn't wait to see.
+    pub fn upserted(&mut self, seen: Id, stored: Id, write: &RecordWrite) -> Id {
+        let name = match write {
+            RecordWrite::Create(record) => record.metadata.name.as_deref().unwrap(),
+            RecordWrite::Status { name, .. } | RecordWrite::Delete { name, .. } => name,
+        };
+        let is_it = |record: &UpdateRecord| record.metadata.name.as_deref() == Some(name);
+        let (mut seen, stored) = ((*self.records(seen)).clone(), self.records(stored));
+        let written = stored.iter().find(|record| is_it(record));
+        match seen.iter_mut().find(|record| is_it(record)) {
+            Some(known) => known.clone_from(written.unwrap()),
+            None => seen.extend(written.cloned()),
+        }
+        self.records_id(seen)
+    }
+
+    /// The object after a wish of the administrator, or after the move of whoever applies updates.
+    pub fn moved(&mut self, object: Id, clock: u8, wish: Option<Wish>) -> Option<Id> {
+        if let Some(known) = self.moves.get(&(object, clock, wish)) {
+            return *known;
+        }
+        let (before, now) = (self.object(object), time(clock));
+        let after = match wish {
+            Some(wish) => actors::wish(&before, wish),
+            None if self.role == Role::Bridge => actors::cvo(&before, &now),
+            None => actors::updater(&before, &now),
+        };
+        let after = after.map(|after| self.object_id(after));
+        self.moves.insert((object, clock, wish), after);
+        after
+    }
+
+    /// The memory of a process that has just started.
+    pub fn started(&mut self) -> Id {
+        let mode = match self.role {
+            Role::Bridge => Mode::Bridge,
+            Role::Replace => Mode::Replace,
+            Role::Guard | Role::Undecided | Role::Observe => unreachable!("{:?} isn't modelled", self.role),
+        };
+        let settings = Settings { mode, vacant_after: Duration::MAX, degraded_after: Duration::MAX };
+        self.memory_id(Memory::new(settings), START)
+    }
+
+    /// Steps until the replica writes, reads the ClusterVersion or rests: the memory after that, and what it does.
+    pub fn looked(&mut self, look: Look) -> (Id, Outcome) {
+        if let Some(known) = self.looks.get(&look) {
+            return *known;
+        }
+        let (memory, object, records, clock, leads) = look;
+        let Remembered { mut memory, now } = (*self.memories.get(memory)).clone();
+        let next = self.steps(&mut memory, (object, records), clock, leads, now);
+        let outcome = match next {
+            Next::Write(writes) => {
+                let mut ids = [None; 2];
+                for (id, write) in ids.iter_mut().zip(writes) {
+                    let text = format!("{write:?}");
+                    *id = Some(self.writes.id(write, text));
+                }
+                Outcome::Write(ids)
+            }
+            Next::Ask(Question::ClusterVersion) => Outcome::Read,
+            Next::Rest | Next::Ask(_) => {
+                memory.begin_turn();
+                Outcome::Rest
+            }
+        };
+        let answer = (self.memory_id(memory, now), outcome);
+        self.looks.insert(look, answer);
+        answer
+    }
+
+    fn steps(&self, memory: &mut Memory, (object, records): (Id, Id), clock: u8, leads: bool, now: Moment) -> Next {
+        let cluster_version = ClusterVersion::from_value((*self.object(object)).clone()).unwrap();
+        let records = Source::Read((*self.records(records)).clone());
+        let mut snapshot = Snapshot {
+            now: time(clock).parse().unwrap(),
+            targets: Target::requested(&cluster_version).into_iter().collect(),
+            cluster_version,
+            // No ClusterOperator keeps the force here: their health is no part of the protocol.
+            cluster_operators: Source::Read(Vec::new()),
+            admin_gates: Source::Read(Some([].into())),
+            admin_acks: Source::Read(Some([].into())),
+            authority: memory.authority(),
+        };
+        loop {
+            snapshot.authority = memory.authority();
+            let operator = Source::NotServed;
+            let observation = Observation { snapshot: &snapshot, operator: &operator, records: &records, leads };
+            match step(memory, &observation, now).next {
+                Next::Ask(Question::Policy) => memory.answer_policy(true),
+                Next::Ask(Question::CvoLease) => memory.answer_cvo_lease(CvoLease::Fresh, now),
+                Next::Ask(Question::Snapshot) => {}
+                next @ (Next::Ask(Question::ClusterVersion) | Next::Write(_) | Next::Rest) => return next,
+            }
+        }
+    }
+
+    fn changed<T>(&mut self, memory: Id, change: impl FnOnce(&mut Memory, Moment) -> T) -> (Id, T) {
+        let Remembered { mut memory, now } = (*self.memories.get(memory)).clone();
+        let answer = change(&mut memory, now);
+        (self.memory_id(memory, now), answer)
+    }
+
+    /// The memory after a write that has left this object.
+    pub fn wrote(&mut self, memory: Id, write: Id, after: Id) -> Id {
+        if let Some(known) = self.wrote.get(&(memory, write, after)) {
+            return *known;
+        }
+        let object = ClusterVersion::from_value((*self.object(after)).clone()).unwrap();
+        let made = self.write(write);
+        let (id, _) = self.changed(memory, |memory, now| memory.wrote(&made, &object, now));
+        self.wrote.insert((memory, write, after), id);
+        id
+    }
+
+    /// The memory after a write that has failed, and what follows.
+    pub fn failed(&mut self, memory: Id, write: Id, error: &WriteError) -> (Id, Recovery) {
+        let kind = self.write(write).kind();
+        self.changed(memory, |memory, now| memory.failed(kind, error, now).recovery)
+    }
+
+    /// The memory after the ClusterVersion was read.
+    pub fn read(&mut self, memory: Id) -> Id {
+        self.changed(memory, |memory, now| memory.answer_cluster_version(Ok(true), now)).0
+    }
+
+    /// The memory when all writes of a turn are answered: the next turn begins.
+    pub fn turned(&mut self, memory: Id) -> Id {
+        self.changed(memory, |memory, _| memory.begin_turn()).0
+    }
+
+    /// The memory when every wait is over; `None` where there is none.
+    pub fn waited(&mut self, memory: Id) -> Option<Id> {
+        let Remembered { memory, now } = (*self.memories.get(memory)).clone();
+        memory.next_deadline(Some(now)).map(|_| self.memory_id(memory, now + WAIT))
+    }
+
+    pub fn landed(
+        &mut self,
+        (object, records): (Id, Id),
+        write: Id,
+        fresh: bool,
+        clock: u8,
+    ) -> Result<Landing, WriteError> {
+        let key = (object, records, write, fresh, clock);
+        let known = self.landings.get(&key).copied();
+        known
+            .unwrap_or_else(|| {
+                let answer = self.land((object, records), write, fresh, clock);
+                self.landings.insert(key, answer);
+                answer
+            })
+            .map_err(|error| error(String::new()))
+    }
+
+    fn land(&mut self, (object, records): (Id, Id), write: Id, fresh: bool, clock: u8) -> Answer {
+        let write = self.write(write);
+        let before = Stored { object: (*self.object(object)).clone(), records: (*self.records(records)).clone() };
+        match before.take(&write, fresh, &time(clock), self.defences) {
+            Ok(after) => {
+                let broken = Broken::by(&write, &before, &after);
+                Ok(Landing { object: self.object_id(after.object), records: self.records_id(after.records), broken })
+            }
+            Err(WriteError::Stale(_)) => Err(WriteError::Stale),
+            Err(WriteError::Invalid(_)) => Err(WriteError::Invalid),
+            Err(WriteError::Gone) => Err(|_| WriteError::Gone),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// What makes no difference in this model, between these two texts: here a CVO always runs and there is no ClusterOperator,
+/// failures in a row only make a wait longer, and no turn is long.
+const IGNORED: [(&str, &str); 5] = [
+    ("cvo_lease: ", ", newest_entry: "),
+    ("lasting: ", ", cache_is_fresh: "),
+    ("failures: ", ", until: "),
+    ("looks: ", ", recovery: "),
+    ("reads_for: ", ", contended: "),
+];
+
+/// The text of a memory, by which two are told apart. Of a moment it says only whether it is over, now, or to come: nothing
+/// waits for as long as [`WAIT`].
+fn relative(text: &str, now: Moment) -> String {
+    let text = IGNORED.iter().fold(text.to_owned(), |text, (from, to)| without(&text, from, to));
+    let mut parts = text.split("Moment(");
+    let mut relative = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (moment, rest) = part.split_once("s)").unwrap();
+        let seconds: f64 = moment.parse().unwrap();
+        let distance = seconds - now.0.as_secs_f64();
+        relative += if distance < 0.0 {
+            "over"
+        } else if distance > 0.0 {
+            "to come"
+        } else {
+            "now"
+        };
+        relative += rest;
+    }
+    relative
+}
+
+fn without(text: &str, from: &str, to: &str) -> String {
+    let mut parts = text.split(from);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| match part.split_once(to) {
+        Some((_, rest)) => kept + to + rest,
+        None => kept + from + part,
+    })
+}
