@@ -48,4 +48,6 @@ mod sizes;
 mod soak;
 mod sources;
 mod stand_in;
+mod update;
+mod update_interrupted;
 mod versions;

@@ -47,7 +47,7 @@ impl Failure {
                     code => Self::Refused { code, problem },
                 }
             }
-            // A credential that can't be had won't come by itself.
+            // A credential that is missing does not appear by itself.
             kube::Error::Auth(_) => Self::Refused { code: 0, problem: problem(error) },
             error => Self::Lost(problem(error)),
         }

@@ -67,7 +67,7 @@ impl Run<'_> {
                 (String::new(), Ended::unknown(why))
             }
             Ending::Overtaken => no(format!(
-                "somebody else has changed spec.desiredUpdate: it doesn't ask for {name} any more. `oc adm upgrade` shows \
+                "spec.desiredUpdate was changed meanwhile and no longer asks for {name}. `oc adm upgrade` shows \
                  what the cluster does"
             )),
             Ending::Failing(why) => no(format!(
@@ -122,4 +122,76 @@ pub fn no_answer(server: &str, failure: Failure) -> Ended {
             quote(&problem)
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::Condition,
+        gate::testing::cluster_version_from,
+        plan::bridge::{skip_reason::SkipReason, unforce::KeepReason},
+    };
+
+    fn commands() -> Commands {
+        Commands {
+            again: "upgrade-gate update --to 4.21.2 --context prod".to_owned(),
+            clear: "oc adm upgrade --clear --context prod".to_owned(),
+            cleanup: "upgrade-gate cleanup --yes --context prod".to_owned(),
+        }
+    }
+
+    fn ended(reached: Reached, ending: Ending) -> (String, Ended) {
+        let history = json!([{"state": "Completed", "version": "4.21.2", "image": "i", "verified": false}]);
+        let cluster_version = cluster_version_from(json!({"status": {"history": history}}));
+        let commands = commands();
+        let run = Run { name: "4.21.2", server: "https://api:6443/", reached, commands: &commands };
+        run.end(ending, &cluster_version, 80)
+    }
+
+    #[rstest]
+    #[case::completed(Ending::Completed, 0)]
+    #[case::accepted(Ending::Left { forced: false }, 0)]
+    #[case::forced(Ending::Left { forced: true }, 0)]
+    #[case::kept(Ending::Kept(KeepReason::RequestChanged), 1)]
+    #[case::refused(Ending::Refused(Condition::default()), 1)]
+    #[case::not_forced(Ending::NotForced(SkipReason::Unfinished), 1)]
+    #[case::overtaken(Ending::Overtaken, 1)]
+    #[case::failing(Ending::Failing("etcd is down".to_owned()), 1)]
+    #[case::idle(Ending::OperatorIdle, 2)]
+    fn exit_codes(#[case] ending: Ending, #[case] code: u8) {
+        assert_eq!(ended(Reached::Asked, ending).1.code, code);
+    }
+
+    #[test]
+    fn an_unverified_signature_is_reported_where_the_update_was_forced() {
+        assert!(ended(Reached::Forced, Ending::Completed).0.starts_with("Warning: the signature"));
+        assert_eq!(ended(Reached::Asked, Ending::Completed).0, "Done: the cluster runs 4.21.2.");
+    }
+
+    #[rstest]
+    #[case(Reached::Nothing, &[])]
+    #[case(Reached::Asked, &["upgrade-gate update --to 4.21.2 --context prod", "oc adm upgrade --clear --context prod"])]
+    #[case(Reached::Forced, &["upgrade-gate update --to 4.21.2 --context prod", "upgrade-gate cleanup --yes --context prod"])]
+    #[case(Reached::Completed, &["upgrade-gate update --to 4.21.2 --context prod", "upgrade-gate cleanup --yes --context prod"])]
+    fn who_is_interrupted_reads_which_command_goes_on(#[case] reached: Reached, #[case] expected: &[&str]) {
+        let commands = commands();
+        let run = Run { name: "4.21.2", server: "https://api:6443/", reached, commands: &commands };
+        let left = run.left();
+        let named: Vec<&str> = left.split('`').skip(1).step_by(2).collect();
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_denial_is_an_answer_and_any_other_refusal_is_none() {
+        let commands = commands();
+        let run = Run { name: "4.21.2", server: "https://api:6443/", reached: Reached::Asked, commands: &commands };
+        let denied =
+            run.failed(&Step::Ask, "ValidatingAdmissionPolicy 'upgrade-gate' with binding 'x' denied request: no");
+        assert_eq!(denied.code, 1);
+        assert_eq!(run.failed(&Step::InstallPolicy, "forbidden: no RBAC policy matched").code, 2);
+    }
 }

@@ -4,10 +4,10 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use kube::Client;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use crate::{
-    api::{ClusterVersion, ConditionStatus, HistoryState, UpdateRecord, names::condition},
+    api::{ClusterVersion, UpdateRecord},
     cli::{
         check::{render, terminal_width},
         update::{
@@ -20,21 +20,16 @@ use crate::{
             request::Named,
             steps::{self, Ending, Evidence, Goal, Memory, Step, Wait},
             text::{self, Commands, Plan, Reached},
+            timing::{AFTER_ALL, Timing},
         },
     },
     controller::Signals,
-    gate::{Source, message, request::word},
-    plan::newest_entry::NewestEntry,
+    gate::{message, request::word},
+    plan::role::owns_force,
 };
 
-/// How soon to look again while something has just happened.
-const SOON: Duration = Duration::from_millis(250);
-/// How soon after a look at everything.
-const AFTER_ALL: Duration = Duration::from_secs(1);
-/// How soon while nothing happens.
-const LATER: Duration = Duration::from_secs(2);
-/// For how long something has just happened.
-const RECENT: Duration = Duration::from_secs(5);
+/// How long an answer may be no that comes from an API server which is just starting.
+const STARTING: Duration = Duration::from_mins(1);
 /// How often a write may fail because the object has changed, one after the other.
 const CONFLICTS: u32 = 20;
 
@@ -45,20 +40,12 @@ pub struct Flow<'a> {
     cluster: Cluster,
     display: Display,
     memory: Memory,
-    front: NewestEntry,
     reached: Reached,
     commands: Commands,
     /// What is being updated to, for messages.
     name: String,
-    waits: Option<(Wait, Instant)>,
-    failing_since: Option<Instant>,
-    record_missing_since: Option<Instant>,
-    /// The last write of a record has failed.
-    record_failed: bool,
-    lost_since: Option<Instant>,
+    timing: Timing,
     conflicts: u32,
-    /// The last change of the ClusterVersion that was seen, and when.
-    changed: (String, Instant),
 }
 
 impl<'a> Flow<'a> {
@@ -72,19 +59,13 @@ impl<'a> Flow<'a> {
             cluster: Cluster::new(client, server),
             display: Display::default(),
             memory: Memory::default(),
-            front: NewestEntry::default(),
             reached: Reached::Nothing,
-            waits: None,
-            failing_since: None,
-            record_missing_since: None,
-            record_failed: false,
-            lost_since: None,
+            timing: Timing::new(),
             conflicts: 0,
-            changed: (String::new(), Instant::now()),
         }
     }
 
-    /// Runs until it is done, or is told to stop.
+    /// Runs until it is done, interrupted, or out of time.
     pub async fn run(mut self) -> Ended {
         let mut signals = match Signals::listen() {
             Ok(signals) => signals,
@@ -148,8 +129,9 @@ impl<'a> Flow<'a> {
     async fn try_work(&mut self) -> Result<Ended, Ended> {
         let evidence = self.cluster.look(now()).await.map_err(|failure| no_answer(self.cluster.server(), failure))?;
         let mut judged = self.judge(&evidence)?;
-        self.remember(&evidence.snapshot.cluster_version, Some(&evidence.records));
+        self.timing.seen(&mut self.memory, &evidence.snapshot.cluster_version, Some(&evidence.records));
         self.memory.old_word = word(&evidence.snapshot.cluster_version).cloned();
+        self.reached = reached_before(&judged.goal, &evidence);
         self.display.line(&judged.text);
         if judged.plan.is_empty() && !self.is_watched(&judged.goal, &evidence) {
             return Ok(self.nothing_to_do(&judged.goal, &evidence));
@@ -168,8 +150,7 @@ impl<'a> Flow<'a> {
                     continue;
                 }
             };
-            self.lost_since = None;
-            self.remember(&cluster_version, None);
+            self.timing.seen(&mut self.memory, &cluster_version, None);
             let step = steps::next(&judged.goal, &self.memory, &cluster_version, None);
             if let Step::Wait(wait) = &step {
                 self.wait(wait, &cluster_version, false).await;
@@ -183,7 +164,7 @@ impl<'a> Flow<'a> {
                 }
             };
             let cluster_version = &evidence.snapshot.cluster_version;
-            self.remember(cluster_version, Some(&evidence.records));
+            self.timing.seen(&mut self.memory, cluster_version, Some(&evidence.records));
             match steps::next(&judged.goal, &self.memory, cluster_version, Some(&evidence)) {
                 Step::Ask => self.ask(&mut judged, &evidence).await?,
                 Step::Wait(wait) => self.wait(&wait, cluster_version, true).await,
@@ -215,7 +196,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Asks, where a person can answer.
+    /// Asks for confirmation.
     async fn confirm(&mut self, plan: &Plan) -> Result<(), Ended> {
         if self.args.yes || plan.is_empty() {
             self.display.line("");
@@ -223,7 +204,7 @@ impl<'a> Flow<'a> {
         }
         if !std::io::stdin().is_terminal() {
             return Err(Ended::unknown(
-                "standard input is not a terminal, so nobody can be asked: add --yes to write this; nothing was written",
+                "standard input is not a terminal, so the question cannot be asked: add --yes to write this; nothing was written",
             ));
         }
         if self.display.ask(text::QUESTION, answer()).await {
@@ -234,7 +215,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Writes the request, if what was shown still is so; else shows it anew.
+    /// Writes the request if verdict and writes are as shown; otherwise shows them and asks again.
     async fn ask(&mut self, judged: &mut Judged, evidence: &Evidence) -> Result<(), Ended> {
         let again = self.judge(evidence)?;
         let is_as_shown = again.text == judged.text;
@@ -252,6 +233,7 @@ impl<'a> Flow<'a> {
             self.reached = before;
         }
         if answer.is_ok() {
+            self.memory.asked = true;
             self.display.say(&format!("Asked for {}.", self.name));
         }
         self.note(&Step::Ask, answer).await
@@ -302,19 +284,12 @@ impl<'a> Flow<'a> {
     /// What follows from the answer to a write. The next look shows what came of it.
     async fn note(&mut self, step: &Step, answer: Result<(), Failure>) -> Result<(), Ended> {
         if matches!(step, Step::Record(_) | Step::Close) {
-            self.record_failed = answer.is_err();
-            self.memory.record_fails = self.record_failed;
-            if answer.is_ok() {
-                self.record_missing_since = None;
-            } else {
-                self.record_missing_since.get_or_insert_with(Instant::now);
-            }
+            self.timing.recorded(&mut self.memory, answer.is_ok());
         }
         match answer {
             Ok(()) => {
                 self.conflicts = 0;
-                self.lost_since = None;
-                self.waits = None;
+                self.timing.done();
                 Ok(())
             }
             Err(Failure::Conflict(problem)) => {
@@ -322,7 +297,7 @@ impl<'a> Flow<'a> {
                 if self.conflicts > CONFLICTS {
                     return Err(self.run_so_far().failed(step, &problem));
                 }
-                tokio::time::sleep(SOON).await;
+                tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
             }
             // A record that can't be written holds the update back for a minute, and no longer.
@@ -337,19 +312,16 @@ impl<'a> Flow<'a> {
 
     /// Tries again for as long as the arguments say: while a cluster updates, its API servers restart.
     async fn lost(&mut self, failure: Failure) -> Result<(), Ended> {
-        let problem = match failure {
-            Failure::Lost(problem) | Failure::Conflict(problem) => problem,
-            Failure::Refused { problem, .. } => {
-                let server = self.cluster.server();
-                return Err(Ended::unknown(format!("{server}: {}; {}", message::quote(&problem), self.left())));
-            }
+        let (problem, limit) = match failure {
+            Failure::Lost(problem) | Failure::Conflict(problem) => (problem, self.args.retry_for),
+            Failure::Refused { problem, .. } => (problem, self.args.retry_for.min(STARTING)),
         };
-        let since = *self.lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= self.args.retry_for {
+        let lost_for = self.timing.lost_for();
+        if lost_for >= limit {
             return Err(Ended::unknown(format!(
                 "{}: no answer for {}: {}; {}",
                 self.cluster.server(),
-                text::span(since.elapsed()),
+                text::span(lost_for),
                 message::quote(&problem),
                 self.left()
             )));
@@ -360,46 +332,14 @@ impl<'a> Flow<'a> {
         Ok(())
     }
 
-    /// What a look shows that the next decision needs.
-    fn remember(&mut self, cluster_version: &ClusterVersion, records: Option<&Source<Vec<UpdateRecord>>>) {
-        self.memory.began = self.front.look(cluster_version, records.unwrap_or(&Source::NotGiven));
-        let is_failing =
-            cluster_version.condition(condition::FAILING).is_some_and(|found| found.status == ConditionStatus::True);
-        self.failing_since = is_failing.then(|| self.failing_since.unwrap_or_else(Instant::now));
-        if matches!(records, Some(Source::Unreadable(_))) {
-            self.record_missing_since.get_or_insert_with(Instant::now);
-        } else if records.is_some() && !self.record_failed {
-            self.record_missing_since = None;
-        }
-        let elapsed = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.memory.failing_for = elapsed(self.failing_since);
-        self.memory.record_missing_for = elapsed(self.record_missing_since);
-        self.memory.waited = elapsed(self.waits.as_ref().map(|(_, since)| *since));
-        self.memory.asked |= self.reached >= Reached::Asked;
-        let version = &cluster_version.metadata.resource_version;
-        if self.changed.0 != *version {
-            self.changed = (version.clone(), Instant::now());
-        }
-    }
-
     /// Shows what is waited for, and waits.
     async fn wait(&mut self, wait: &Wait, cluster_version: &ClusterVersion, looked_at_all: bool) {
-        let since = match self.waits.take() {
-            Some((before, since)) if before == *wait => since,
-            _ => Instant::now(),
-        };
-        self.waits = Some((wait.clone(), since));
         if matches!(wait, Wait::Unforce(_)) {
             self.reached = self.reached.max(Reached::Completed);
         }
         self.memory.asked = true;
-        self.display.update(&progress_of(wait, &self.name, cluster_version));
-        let is_recent = self.changed.1.elapsed() < RECENT;
-        let pause = match (looked_at_all, is_recent) {
-            (false, true) => SOON,
-            (true, true) => AFTER_ALL,
-            (_, false) => LATER,
-        };
+        self.display.update(&progress::of(wait, &self.name, cluster_version));
+        let pause = self.timing.pause(wait, looked_at_all);
         tokio::time::sleep(pause).await;
         if *wait == Wait::Record {
             // The next look tries again to write it.
@@ -415,24 +355,20 @@ fn show(display: &Display, record: &UpdateRecord) {
     }
 }
 
-fn progress_of(wait: &Wait, name: &str, cluster_version: &ClusterVersion) -> Progress {
-    let plain = Progress { percent: None, message: text::wait(wait, name) };
-    let is_running = matches!(wait, Wait::Begin | Wait::Complete)
-        && cluster_version.history().first().is_some_and(|front| front.state == HistoryState::Partial);
-    if !is_running {
-        return plain;
+/// What is on the cluster already, from an earlier run or another user.
+fn reached_before(goal: &Goal, evidence: &Evidence) -> Reached {
+    let cluster_version = &evidence.snapshot.cluster_version;
+    let is_asked = goal.request.is_asked(cluster_version);
+    if evidence.policy.is_created_here() || (is_asked && owns_force(cluster_version)) {
+        Reached::Forced
+    } else if is_asked {
+        Reached::Asked
+    } else {
+        Reached::Nothing
     }
-    let condition = |kind| cluster_version.condition(kind).filter(|found| found.status == ConditionStatus::True);
-    let mut shown = condition(condition::PROGRESSING)
-        .filter(|found| !found.message.is_empty())
-        .map_or(plain, |found| progress::parse(&found.message));
-    if let Some(failing) = condition(condition::FAILING) {
-        shown.message = format!("{} (Failing: {})", shown.message, message::quote_name(&failing.message));
-    }
-    shown
 }
 
-/// A line that a person types. The thread that waits for it ends with the process.
+/// One line of standard input. The thread that reads it ends with the process.
 fn answer() -> oneshot::Receiver<String> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {

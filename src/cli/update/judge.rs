@@ -148,7 +148,10 @@ fn plan(args: &Args, request: &Request, target_verdict: &TargetVerdict, evidence
     }
 }
 
-/// What speaks against these writes on the cluster itself: said before the first of them.
+/// Checks rights, CVO and policy before the first write.
+///
+/// # Errors
+/// What is missing, and what to do.
 pub async fn obstacle(args: &Args, plan: &Plan, evidence: &Evidence, client: &Client) -> Result<(), Ended> {
     let forces = plan.may_force && !plan.operator;
     let has_no_cvo = matches!(evidence.cvo, CvoLease::Stale | CvoLease::Absent);

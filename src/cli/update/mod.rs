@@ -9,6 +9,7 @@
 //! policy     the admission policy that guards the force
 //! rights     what the user may do
 //! progress   the bar
+//! timing     how long what has lasted
 //! flow       the loop: look, decide, do one step
 //! ```
 
@@ -23,6 +24,7 @@ mod request;
 mod rights;
 mod steps;
 mod text;
+mod timing;
 
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ pub use args::Args;
 use crate::client;
 
 /// The field manager of what is written as the user: the request and the policy. The force is written as the operator
-/// writes it, under [`crate::api::names::SELF`], so that whoever removes it recognises it.
+/// writes it, under [`crate::api::names::SELF`], so that the operator and `cleanup` recognise it.
 pub(crate) const MANAGER: &str = "upgrade-gate-update";
 /// How long one request may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -61,14 +63,13 @@ impl Ended {
     }
 }
 
-/// A client whose requests fail rather than hang, and are repeated by nobody but this command.
+/// A client whose requests time out, and which leaves retries to this command.
 ///
 /// # Errors
 /// The configuration doesn't make a client.
 pub fn connect(mut config: Config) -> kube::Result<Client> {
     config.connect_timeout = Some(TIME_LIMIT);
     config.read_timeout = Some(TIME_LIMIT);
-    config.write_timeout = Some(TIME_LIMIT);
     config.default_retry = false;
     Ok(client::builder(&config)?.build())
 }

@@ -1,8 +1,8 @@
 //! The admission policy that guards a force while it is set: whether it is there, and its creation and removal where this
 //! command brought it.
 //!
-//! What was created here carries a label. It counts as created here only as long as nobody else has written to it: once
-//! `kubectl apply` or an operator's manifests have, it is theirs and stays.
+//! Objects created here carry a label. They count as created here only while no other field manager owns a part of them: after
+//! a `kubectl apply` of the deployed manifests, for example, they stay.
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::{
@@ -28,7 +28,7 @@ pub const LABEL: (&str, &str) = ("upgrade-gate.openshift.io/created-by", "update
 pub enum PolicyState {
     /// It is installed and denies.
     InForce {
-        /// This command created it or a part of it, which nobody else has written to since.
+        /// This command created it or a part of it, and no other field manager has written to that.
         created_here: bool,
     },
     /// This command created it, and the API server doesn't enforce it yet.
@@ -91,7 +91,7 @@ pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyS
     if policy.is_none() || binding.is_none() {
         return PolicyState::Missing { leftover: created_here };
     }
-    // What somebody else has installed has been there for longer than the API server takes.
+    // One that was installed otherwise has been there for longer than the API server needs to load it.
     if !created_here || denies(client, cluster_version).await {
         PolicyState::InForce { created_here }
     } else {
@@ -158,13 +158,13 @@ async fn create<K: Clone + DeserializeOwned + Serialize + std::fmt::Debug>(
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match api.create(&params, object).await {
         Ok(_) => Ok(()),
-        // It is there: from a run that was interrupted, or somebody was quicker. The next look tells which.
+        // It exists: from an interrupted run, or created by another user just now. The next look shows which.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Whether anything is there that this command created, and nobody else has written to.
+/// Whether policy or binding is there that this command created.
 ///
 /// # Errors
 /// The API server refuses, or doesn't answer.
@@ -183,7 +183,7 @@ pub async fn remove(client: &Client) -> kube::Result<()> {
     delete(&policies(client), policy).await
 }
 
-/// Only as it was seen: somebody may have taken it over since.
+/// Deletes only the version that was read, as another writer may have taken it over since.
 async fn delete<K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt>(
     api: &Api<K>,
     object: Option<K>,

@@ -7,11 +7,16 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::oneshot::error::RecvError;
+use tokio::{sync::oneshot::error::RecvError, time::Instant};
 
 use crate::{
-    cli::check::{render::paragraph, terminal_width},
+    api::{ClusterVersion, ConditionStatus, HistoryState, names::condition},
+    cli::{
+        check::{render::paragraph, terminal_width},
+        update::{steps::Wait, text},
+    },
     escape::escape,
+    gate::message,
 };
 
 /// What the message of `Progressing` says.
@@ -32,6 +37,33 @@ pub fn parse(message: &str) -> Progress {
     Progress { percent, message }
 }
 
+/// Whether lines show this after what was printed so long ago. The count in the message of a CVO changes every few seconds,
+/// which would fill a log.
+fn is_worth_a_line(before: Option<(&Progress, Duration)>, progress: &Progress) -> bool {
+    let Some((before, since)) = before else { return true };
+    let is_news = before.percent != progress.percent || progress.percent.is_none() || since >= SAME_PERCENTAGE;
+    before.message != progress.message && is_news
+}
+
+/// How far the update is, while this is waited for.
+#[must_use]
+pub fn of(wait: &Wait, name: &str, cluster_version: &ClusterVersion) -> Progress {
+    let plain = Progress { percent: None, message: text::wait(wait, name) };
+    let is_running = matches!(wait, Wait::Begin | Wait::Complete)
+        && cluster_version.history().first().is_some_and(|front| front.state == HistoryState::Partial);
+    if !is_running {
+        return plain;
+    }
+    let condition = |kind| cluster_version.condition(kind).filter(|found| found.status == ConditionStatus::True);
+    let mut shown = condition(condition::PROGRESSING)
+        .filter(|found| !found.message.is_empty())
+        .map_or(plain, |found| parse(&found.message));
+    if let Some(failing) = condition(condition::FAILING) {
+        shown.message = format!("{} (Failing: {})", shown.message, message::quote_name(&failing.message));
+    }
+    shown
+}
+
 fn complete(message: &str) -> Option<u64> {
     let (before, _) = message.split_once("% complete)")?;
     before.rsplit_once('(')?.1.parse().ok()
@@ -45,6 +77,8 @@ fn done(message: &str) -> Option<u64> {
     done.checked_mul(100)?.checked_div(total)
 }
 
+/// How long lines leave out messages of one percentage.
+const SAME_PERCENTAGE: Duration = Duration::from_secs(30);
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -53,7 +87,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct Display {
     /// Drawn from the first thing that goes on to the next question.
     bar: Option<ProgressBar>,
-    last: String,
+    /// The last progress that was printed as a line, and when.
+    last: Option<(Progress, Instant)>,
 }
 
 impl Display {
@@ -64,10 +99,13 @@ impl Display {
             bar.set_style(if progress.percent.is_some() { filled() } else { spinner() });
             bar.set_position(progress.percent.unwrap_or_default());
             bar.set_message(progress.message.clone());
-        } else if self.last != progress.message {
-            print(&progress.message);
+            return;
         }
-        self.last.clone_from(&progress.message);
+        let before = self.last.as_ref().map(|(before, since)| (before, since.elapsed()));
+        if is_worth_a_line(before, progress) {
+            print(&progress.message);
+            self.last = Some((progress.clone(), Instant::now()));
+        }
     }
 
     /// Lines that stay.
@@ -142,6 +180,18 @@ mod tests {
     #[case::no_number("a of b done (c% complete)", None)]
     fn percentages(#[case] message: &str, #[case] expected: Option<u64>) {
         assert_eq!(parse(message).percent, expected);
+    }
+
+    #[rstest]
+    #[case::the_same("1 of 900 done (0% complete)", 60, false)]
+    #[case::the_same_percentage("2 of 900 done (0% complete)", 29, false)]
+    #[case::the_same_percentage_for_long("2 of 900 done (0% complete)", 30, true)]
+    #[case::another_percentage("9 of 900 done (1% complete)", 0, true)]
+    #[case::no_percentage("Working towards 4.21.2", 0, true)]
+    fn lines_show_what_is_new(#[case] message: &str, #[case] seconds: u64, #[case] expected: bool) {
+        let before = parse("1 of 900 done (0% complete)");
+        let since = Duration::from_secs(seconds);
+        assert_eq!(is_worth_a_line(Some((&before, since)), &parse(message)), expected);
     }
 
     #[test]

@@ -155,10 +155,10 @@ pub fn request(cluster_version: &ClusterVersion, named: &Named, allowed: Allowed
 /// What keeps `oc adm upgrade` from asking while the cluster is busy or broken.
 ///
 /// # Errors
-/// The conditions that speak against it, where no flag allows them.
+/// The conditions that prevent it, if no flag allows them.
 pub fn warnings(cluster_version: &ClusterVersion, allowed: Allowed) -> Result<Vec<String>, Refusal> {
     let holds = |kind| cluster_version.condition(kind).filter(|found| found.status == ConditionStatus::True);
-    let told =
+    let shown =
         |what: &str, found: &Condition| format!("{what}: {}={}: {}", found.kind, found.status.as_str(), because(found));
     let found: Vec<String> = [
         (condition::INVALID, "the ClusterVersion is invalid"),
@@ -166,7 +166,7 @@ pub fn warnings(cluster_version: &ClusterVersion, allowed: Allowed) -> Result<Ve
         (condition::PROGRESSING, "the cluster is updating already"),
     ]
     .into_iter()
-    .filter_map(|(kind, what)| Some(told(what, holds(kind)?)))
+    .filter_map(|(kind, what)| Some(shown(what, holds(kind)?)))
     .collect();
     if found.is_empty() || allowed.warnings {
         return Ok(found);

@@ -56,7 +56,7 @@ pub const POLICY: [Right; 6] = [
     right("delete", ADMISSION_GROUP, "validatingadmissionpolicybindings", names::POLICY),
 ];
 
-/// Those that the user doesn't have. What the API server doesn't say is no reason to stop: the request itself will tell.
+/// Those that the user lacks. A review that fails counts as allowed: the request itself then shows the error.
 pub async fn missing(client: &Client, rights: &[Right]) -> Vec<Right> {
     let asked = rights.iter().map(async |right| is_denied(client, *right).await.then_some(*right));
     futures::future::join_all(asked).await.into_iter().flatten().collect()

@@ -255,3 +255,47 @@ pub fn span(duration: Duration) -> String {
         seconds => format!("{} minutes", seconds / 60),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn args(words: &[&str]) -> Args {
+        let command = Args::augment_args(clap::Command::new("update"));
+        let words = [&["update"], words].concat();
+        Args::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_command_that_goes_on_is_the_one_that_was_typed() {
+        let typed = [
+            "--to",
+            "4.21.2",
+            "--to-image",
+            "r/a;reboot@sha256:22",
+            "--allow-explicit-upgrade",
+            "--yes",
+            "--wait",
+            "--context",
+            "prod cluster",
+            "--kubeconfig",
+            "k",
+        ];
+        let commands = Commands::new(&Args { program: "oc upgrade-gate".to_owned(), ..args(&typed) });
+        let expected = "oc upgrade-gate update --to 4.21.2 --to-image 'r/a;reboot@sha256:22' --allow-explicit-upgrade \
+             --kubeconfig k --context 'prod cluster'";
+        assert_eq!(commands.again, expected);
+        assert_eq!(commands.clear, "oc adm upgrade --clear --kubeconfig k --context 'prod cluster'");
+        assert_eq!(commands.cleanup, "oc upgrade-gate cleanup --yes --kubeconfig k --context 'prod cluster'");
+    }
+
+    #[test]
+    fn wait_is_a_switch_with_a_value() {
+        assert_eq!(args(&["--to", "1.2.3"]).wait, None);
+        assert_eq!(args(&["--to", "1.2.3", "--wait"]).wait, Some(true));
+        assert_eq!(args(&["--to", "1.2.3", "--wait=false"]).wait, Some(false));
+        assert_eq!(args(&["--wait", "--to", "1.2.3"]).to.as_deref(), Some("1.2.3"));
+    }
+}

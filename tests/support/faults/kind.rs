@@ -9,7 +9,7 @@ pub struct Kind {
     resource: Option<String>,
     /// Whether it is a watch; none means either.
     watch: Option<bool>,
-    /// Whether it writes; none means either.
+    /// Whether it writes, which a dry run and an access review don't; none means either.
     write: Option<bool>,
 }
 
@@ -78,7 +78,8 @@ impl Kind {
             [resource, ..] => (*resource).to_owned(),
             [] => String::new(),
         };
-        let watch = uri.query().unwrap_or_default().split('&').any(|pair| pair == "watch=true");
-        Self { resource: Some(resource), watch: Some(watch), write: Some(method != Method::GET) }
+        let has = |wanted: &str| uri.query().unwrap_or_default().split('&').any(|pair| pair == wanted);
+        let writes = method != Method::GET && !has("dryRun=All") && !resource.ends_with("accessreviews");
+        Self { watch: Some(has("watch=true")), write: Some(writes), resource: Some(resource) }
     }
 }

@@ -15,7 +15,7 @@ mod serve;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -45,6 +45,10 @@ pub enum Fault {
     DropBefore,
     /// The server does what it asks for, and the connection is cut before the answer.
     DropAfter,
+    /// The server never sees it, and no answer comes.
+    HoldBefore,
+    /// The server does what it asks for, and no answer comes.
+    HoldAfter,
     /// It is answered with this HTTP status, and the server never sees it.
     Answer(u16),
     /// It is answered well, and with nothing: a watch that ends as soon as it has begun.
@@ -84,6 +88,8 @@ struct State {
     traps: Vec<Trap>,
     log: Vec<(Instant, Kind)>,
     random: Option<Steps>,
+    /// Requests that are held for ever.
+    held: usize,
 }
 
 impl State {
@@ -137,8 +143,12 @@ pub struct Proxy {
 impl Proxy {
     /// Starts one in front of the cluster's API server, in a thread of its own, so that a busy test doesn't slow it.
     pub async fn start(cluster: &Cluster) -> Self {
-        let operators = cluster.control_plane.operator_kubeconfig();
-        let file = Kubeconfig::read_from(&operators).expect("the operator's kubeconfig");
+        Self::start_for(&cluster.control_plane.operator_kubeconfig()).await
+    }
+
+    /// The same for whoever has this kubeconfig.
+    pub async fn start_for(original: &Path) -> Self {
+        let file = Kubeconfig::read_from(original).expect("a readable kubeconfig");
         let config =
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a sound kubeconfig");
         let shared = Arc::new(Shared {
@@ -159,7 +169,7 @@ impl Proxy {
             });
         });
         let address = address.recv().expect("the proxy to listen");
-        let text = std::fs::read_to_string(operators).expect("the operator's kubeconfig");
+        let text = std::fs::read_to_string(original).expect("a readable kubeconfig");
         let kubeconfig = NamedTempFile::new().expect("a temporary file");
         let text = text.replace(server.trim_end_matches('/'), &format!("http://{address}"));
         std::fs::write(kubeconfig.path(), text).expect("write a kubeconfig");
@@ -182,7 +192,8 @@ impl Proxy {
         Some(proxy)
     }
 
-    fn path(&self) -> PathBuf {
+    /// A kubeconfig that knows the API server by this proxy alone.
+    pub fn path(&self) -> PathBuf {
         self.kubeconfig.path().to_owned()
     }
 
@@ -206,6 +217,11 @@ impl Proxy {
         self.state().traps.clear();
         self.shared.partitioned.send_replace(false);
         self.shared.healed.send_modify(|times| *times += 1);
+    }
+
+    /// How many requests are held for ever, each after the server has done what it asks for, where it was to see it.
+    pub fn held(&self) -> usize {
+        self.state().held
     }
 
     /// Whether every fault that waited for its requests has met them.

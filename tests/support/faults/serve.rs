@@ -59,7 +59,8 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
         Some(Fault::DropBefore) => return Err(Cut),
         Some(Fault::Answer(code)) => return Ok(made_up(code)),
         Some(Fault::End) => return Ok(Response::new(whole(Bytes::new()))),
-        Some(Fault::DropAfter) | None => {}
+        Some(Fault::HoldBefore) => return hold(shared).await,
+        Some(Fault::DropAfter | Fault::HoldAfter) | None => {}
     }
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -76,10 +77,18 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     through(shared).await?;
-    if fault == Some(Fault::DropAfter) {
-        return Err(Cut);
+    match fault {
+        Some(Fault::DropAfter) => return Err(Cut),
+        Some(Fault::HoldAfter) => return hold(shared).await,
+        _ => {}
     }
     Ok(Response::from_parts(parts, whole(body)))
+}
+
+/// Never answers.
+async fn hold(shared: &Shared) -> Result<Answer, Cut> {
+    shared.state().held += 1;
+    std::future::pending().await
 }
 
 /// Notes the request, and takes the fault that waits for it.
