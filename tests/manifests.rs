@@ -287,7 +287,7 @@ fn the_operator_knows_its_arguments() {
 fn the_alerts_ask_for_metrics_that_there_are() {
     let metrics = Metrics::new();
     metrics.wrote("conditions", "refused"); // or else it has no series
-    metrics.keeps_force(true, Some(&KeepReason::NotCompleted));
+    metrics.set_force(true, Some(&KeepReason::NotCompleted));
     let shown = metrics.text();
     let rules = fs::read_to_string(repository("deploy/components/monitoring/prometheus-rule.yaml")).unwrap();
     let named: Vec<_> = rules
