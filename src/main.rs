@@ -254,8 +254,6 @@ fn fail(code: u8, message: &str) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use upgrade_gate::cli::examples::{EXAMPLES, OVERVIEW};
 
     #[test]

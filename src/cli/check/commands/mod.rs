@@ -23,7 +23,8 @@ impl Caller {
         let flags = [("--kubeconfig", kubeconfig.as_deref()), ("--context", context)];
         let given =
             flags.into_iter().filter_map(|(flag, value)| Some((flag, value.filter(|value| !value.is_empty())?)));
-        let cluster = given.map(|(flag, value)| format!(" {flag} {}", quote(value))).collect();
+        let cluster =
+            given.flat_map(|(flag, value)| [" ".to_owned(), flag.to_owned(), " ".to_owned(), quote(value)]).collect();
         Self { program: program.to_owned(), cluster }
     }
 

@@ -228,7 +228,7 @@ fn groups(targets: &[TargetReport]) -> Vec<(Vec<&str>, &TargetReport)> {
             })
             .collect();
         let same = |(known, _, first): &&mut (Vec<String>, Vec<&str>, &TargetReport)| {
-            (&*known, first.failures.len()) == (&texts, target.failures.len())
+            *known == texts && first.failures.len() == target.failures.len()
         };
         match groups.iter_mut().find(same) {
             // Named twice, as a version and as an image.

@@ -58,22 +58,22 @@ fn commands(changes: &[(&str, Value)], argument: &str) -> Option<String> {
     command_of(&snapshot(object(changes), Some(argument)), None)
 }
 
-fn adm_upgrade(flags: &str) -> Option<String> {
-    Some(format!("oc adm upgrade {flags}"))
+fn adm_upgrade(flags: &str) -> String {
+    format!("oc adm upgrade {flags}")
 }
 
 #[rstest]
-#[case::available("4.21.2", adm_upgrade("--to 4.21.2"))]
-#[case::by_its_image(TWO, adm_upgrade("--to 4.21.2"))]
-#[case::by_a_mirrors_image(MIRROR, adm_upgrade(&format!("--to-image {MIRROR}")))]
-#[case::conditional("4.21.5", adm_upgrade("--to 4.21.5 --allow-not-recommended"))]
+#[case::available("4.21.2", Some(adm_upgrade("--to 4.21.2")))]
+#[case::by_its_image(TWO, Some(adm_upgrade("--to 4.21.2")))]
+#[case::by_a_mirrors_image(MIRROR, Some(adm_upgrade(&format!("--to-image {MIRROR}"))))]
+#[case::conditional("4.21.5", Some(adm_upgrade("--to 4.21.5 --allow-not-recommended")))]
 #[case::conditional_by_a_mirrors_image(
     "mirror.lan/ocp@sha256:5555555555555555555555555555555555555555555555555555555555555555",
-    adm_upgrade(
+    Some(adm_upgrade(
         "--to-image mirror.lan/ocp@sha256:5555555555555555555555555555555555555555555555555555555555555555 --allow-not-recommended"
-    )
+    ))
 )]
-#[case::the_previous("4.21.0", adm_upgrade(&format!("--to-image {ZERO} --allow-explicit-upgrade")))]
+#[case::the_previous("4.21.0", Some(adm_upgrade(&format!("--to-image {ZERO} --allow-explicit-upgrade"))))]
 #[case::runs_already("4.21.1", None)]
 #[case::no_image_is_known("4.21.9", None)]
 #[case::blocked("4.20.0", None)]
@@ -85,7 +85,7 @@ fn what_asks_for_a_release(#[case] argument: &str, #[case] expected: Option<Stri
 fn one_of_two_releases_of_a_version_is_asked_for_by_its_image() {
     let both = json!([{"version": "4.21.2", "image": TWO}, {"version": "4.21.2", "image": FIVE}]);
     let command = commands(&[("/status/availableUpdates", both)], FIVE);
-    assert_eq!(command, adm_upgrade(&format!("--to-image {FIVE}")));
+    assert_eq!(command, Some(adm_upgrade(&format!("--to-image {FIVE}"))));
 }
 
 /// `oc` looks for it among the available ones, where the CVO lists it as well; where it doesn't, only the image is left.
@@ -95,17 +95,17 @@ fn one_of_two_releases_of_a_version_is_asked_for_by_its_image() {
 fn a_conditional_update_that_is_not_refused_is_none_to_oc(#[case] conditions: Value) {
     let conditional = json!([{"release": {"version": "4.21.5", "image": FIVE}, "conditions": conditions}]);
     let changes = [("/status/conditionalUpdates", conditional)];
-    let by_image = adm_upgrade(&format!("--to-image {FIVE} --allow-explicit-upgrade"));
+    let by_image = Some(adm_upgrade(&format!("--to-image {FIVE} --allow-explicit-upgrade")));
     assert_eq!(commands(&changes, "4.21.5"), by_image);
 
     let listed = ("/status/availableUpdates", json!([{"version": "4.21.5", "image": FIVE}]));
-    assert_eq!(commands(&[changes[0].clone(), listed], "4.21.5"), adm_upgrade("--to 4.21.5"));
+    assert_eq!(commands(&[changes[0].clone(), listed], "4.21.5"), Some(adm_upgrade("--to 4.21.5")));
 }
 
 #[test]
 fn another_image_of_the_current_version_is_asked_for_by_its_image() {
     let listed = ("/status/availableUpdates", json!([{"version": "4.21.1", "image": NINE}]));
-    assert_eq!(commands(&[listed], NINE), adm_upgrade(&format!("--to-image {NINE}")));
+    assert_eq!(commands(&[listed], NINE), Some(adm_upgrade(&format!("--to-image {NINE}"))));
 }
 
 #[rstest]
@@ -115,7 +115,7 @@ fn another_image_of_the_current_version_is_asked_for_by_its_image() {
 fn oc_refuses_beside_a_warning(#[case] kind: &str) {
     let conditions = json!([{"type": kind, "status": "True"}]);
     let command = commands(&[("/status/conditions", conditions)], "4.21.2");
-    assert_eq!(command, adm_upgrade("--to 4.21.2 --allow-upgrade-with-warnings"));
+    assert_eq!(command, Some(adm_upgrade("--to 4.21.2 --allow-upgrade-with-warnings")));
 }
 
 const HEX: &str = "@sha256:9999999999999999999999999999999999999999999999999999999999999999";
@@ -139,10 +139,10 @@ fn an_image_is_written_as_oc_takes_it(#[case] name: &str, #[case] expected: Opti
 #[test]
 fn what_a_shell_would_act_on_is_in_no_command() {
     let listed = json!([{"version": "4.21.2", "image": "r/a;reboot@sha256:22"}]);
-    assert_eq!(commands(&[("/status/availableUpdates", listed)], "4.21.2"), adm_upgrade("--to 4.21.2"));
+    assert_eq!(commands(&[("/status/availableUpdates", listed)], "4.21.2"), Some(adm_upgrade("--to 4.21.2")));
     let listed = json!([{"version": "4.21.2;reboot", "image": NINE}]);
     let changes = [("/status/availableUpdates", listed), ("/status/desired/version", json!("latest"))];
-    assert_eq!(commands(&changes, "4.21.2;reboot"), adm_upgrade(&format!("--to-image {NINE}")));
+    assert_eq!(commands(&changes, "4.21.2;reboot"), Some(adm_upgrade(&format!("--to-image {NINE}"))));
     let history = json!([{"state": "Completed", "version": "4.21.0", "image": "r/$(reboot)"}]);
     assert_eq!(commands(&[("/status/history", history)], "4.21.0"), None);
 }
