@@ -170,7 +170,7 @@ fn run(args: &config::RunArgs) -> ExitCode {
         Err(error) => return fail(NO_ANSWER, &error.to_string()),
     };
     let connect = |cluster: kube::Config| client::rate_limit::Clients::new(&cluster, args.lease_renew_interval);
-    on_cluster(&args.cluster, "run", connect, async |link, _| match controller::run(config, link).await {
+    on_cluster(&args.cluster, "run", connect, async |clients, _| match controller::run(config, clients).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(BLOCKED, &error.to_string()),
     })

@@ -22,13 +22,17 @@ impl ValueEnum for Mode {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Auto => ("auto", "As `bridge` or as `replace`, by what is seen"),
-            Self::Replace => ("replace", "Nothing else gates: write conditions and history"),
+            Self::Auto => {
+                ("auto", "Detects whether a cluster-version operator is running, and acts as `bridge` or `replace`")
+            }
+            Self::Replace => {
+                ("replace", "For clusters without a running cluster-version operator: writes conditions and history")
+            }
             Self::Bridge => (
                 "bridge",
-                "A stock cluster-version operator gates: let patch updates through that it refuses for overrides alone",
+                "Beside a stock cluster-version operator: forces patch updates that it refuses for overrides alone",
             ),
-            Self::Observe => ("observe", "Write nothing; say in events and metrics what would be done"),
+            Self::Observe => ("observe", "Writes nothing; reports in events and metrics what it would do"),
         };
         Some(PossibleValue::new(name).help(help))
     }
@@ -44,25 +48,25 @@ pub struct RunArgs {
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", env = "UPGRADE_GATE_LEADER_ELECT")]
     pub leader_elect: bool,
-    /// How long a lease is good for without being renewed, in whole seconds (15s)
+    /// How long a Lease is valid without renewal, in whole seconds (15s)
     #[arg(long, default_value = "15s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_DURATION")]
     pub lease_duration: Duration,
-    /// How often the lease is renewed, in whole seconds (5s)
+    /// How often the Lease is renewed, in whole seconds (5s)
     #[arg(long, default_value = "5s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_RENEW_INTERVAL")]
     pub lease_renew_interval: Duration,
-    /// How long a risk may stay ungated before mode auto takes the place of a cluster-version operator that is gone (300s)
+    /// In mode auto, how long a risk may go unenforced with no running cluster-version operator before upgrade-gate takes over (300s)
     #[arg(long, default_value = "300s", value_parser = whole_seconds, env = "UPGRADE_GATE_VACANT_AFTER")]
     pub vacant_after: Duration,
-    /// How long a problem has to last to make the operator Degraded (120s)
+    /// How long a problem lasts before the ClusterOperator is Degraded (120s)
     #[arg(long, default_value = "120s", value_parser = whole_seconds, env = "UPGRADE_GATE_DEGRADED_AFTER")]
     pub degraded_after: Duration,
-    /// Where /metrics is served; 0.0.0.0 means every address, of IPv6 as well
+    /// Address of /metrics; 0.0.0.0 means every address, IPv6 included
     #[arg(long, default_value = "0.0.0.0:8080", env = "UPGRADE_GATE_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: SocketAddr,
-    /// Where /healthz and /readyz are served; 0.0.0.0 as above
+    /// Address of /healthz and /readyz; 0.0.0.0 as above
     #[arg(long, default_value = "0.0.0.0:8081", env = "UPGRADE_GATE_HEALTH_PROBE_BIND_ADDRESS")]
     pub health_probe_bind_address: SocketAddr,
-    /// Certificate chain (PEM) to serve metrics over TLS with
+    /// Certificate chain (PEM) for /metrics over TLS
     #[arg(long, requires = "metrics_tls_key", env = "UPGRADE_GATE_METRICS_TLS_CERT")]
     pub metrics_tls_cert: Option<PathBuf>,
     /// Private key (PEM) of that certificate
@@ -84,11 +88,11 @@ pub struct RunArgs {
 pub struct Config {
     /// What may be written.
     pub mode: Mode,
-    /// How long a risk may stay ungated before mode `auto` takes a vacant gate.
+    /// In mode `auto`, how long a risk may go unenforced before upgrade-gate takes over.
     pub vacant_after: Duration,
-    /// How long a problem has to last to make the operator `Degraded`.
+    /// How long a problem lasts before the ClusterOperator is `Degraded`.
     pub degraded_after: Duration,
-    /// The lease to hold while writing; `None` where this process is the only one.
+    /// The Lease to hold while writing; `None` where this process is the only one.
     pub lease: Option<LeaseConfig>,
     /// This process in leases and events: the Pod's name, else one that no other process has.
     pub identity: String,
@@ -105,7 +109,7 @@ pub struct Config {
 pub struct LeaseConfig {
     /// Namespace of the Lease.
     pub namespace: String,
-    /// How long a lease is good for without being renewed.
+    /// How long a Lease is valid without renewal.
     pub duration: Duration,
     /// How often it is renewed.
     pub renew_interval: Duration,
@@ -114,7 +118,7 @@ pub struct LeaseConfig {
 /// The flags don't go together.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A lease that isn't renewed in time is no lease.
+    /// The Lease would expire between two renewals.
     #[error(
         "--lease-renew-interval ({renew:?}) must be at least 1s and less than half of --lease-duration ({duration:?})"
     )]
