@@ -20,12 +20,55 @@ const CLUSTER: &str =
     "apiVersion: config.openshift.io/v1\nkind: ClusterVersion\nmetadata:\n  name: version\nspec: {}\n";
 
 fn config_map(number: usize) -> String {
-    let line = "      {\"datasource\": \"prometheus\", \"targets\": [{\"expr\": \"kind: ClusterVersion\"}]},\n";
+    let line = "      {\"datasource\": \"prometheus\", \"targets\": [{\"expr\": \"sum(rate(requests[5m]))\"}]},\n";
     format!(
         "apiVersion: v1\n  data:\n    dashboard.json: |\n{}  kind: ConfigMap\n  metadata:\n    name: dashboard-{number}\n    \
          namespace: openshift-monitoring\n",
         line.repeat(200)
     )
+}
+
+/// An object that the cluster-version operator manages, and that therefore names ClusterVersion.
+fn service(number: usize) -> String {
+    format!(
+        "apiVersion: v1\n  kind: Service\n  metadata:\n    creationTimestamp: \"2026-01-01T00:00:00Z\"\n    labels:\n      \
+         app: a\n    name: service-{number}\n    namespace: openshift-monitoring\n    ownerReferences:\n    - apiVersion: \
+         config.openshift.io/v1\n      controller: true\n      kind: ClusterVersion\n      name: version\n      uid: a\n  \
+         spec:\n    clusterIP: 10.0.0.1\n    ports:\n    - name: metrics\n      port: 8443\n      protocol: TCP\n      \
+         targetPort: 8443\n    selector:\n      app: a\n    type: ClusterIP\n  status:\n    loadBalancer: {{}}\n"
+    )
+}
+
+/// What identifies an object: the least that a parser has to build of it.
+#[derive(serde::Deserialize)]
+struct Head {
+    #[serde(default, rename = "kind")]
+    _kind: String,
+    #[serde(default)]
+    items: Vec<Head>,
+}
+
+/// The heads of all objects in the files that name a kind, as a filter by file would leave them to the parser.
+fn by_the_parser_alone(texts: &[String]) -> usize {
+    let of_file = |text: &String| {
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_events: 1 << 30, max_nodes: 1 << 30 },
+        };
+        serde_saphyr::from_str_with_options::<Head>(text, options).map_or(0, |head| head.items.len())
+    };
+    texts.iter().filter(|text| text.contains("ClusterVersion")).map(of_file).sum()
+}
+
+/// The YAML files below a folder.
+fn texts(folder: &Path, texts: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            self::texts(&path, texts);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            texts.extend(fs::read_to_string(&path));
+        }
+    }
 }
 
 /// One List of many objects, as a must-gather holds for each namespace.
@@ -76,10 +119,15 @@ fn reading(criterion: &mut Criterion) {
         return;
     }
     let paths = [folder.path().to_owned()];
+    let mut in_memory = Vec::new();
+    texts(folder.path(), &mut in_memory);
     let mut group = criterion.benchmark_group("check");
     group.sample_size(10).warm_up_time(Duration::from_secs(1));
     group.bench_function("a must-gather of 700 files, 110 MB", |bencher| {
         bencher.iter(|| black_box(read_files(&paths).is_ok()));
+    });
+    group.bench_function("the same by the parser alone", |bencher| {
+        bencher.iter(|| black_box(by_the_parser_alone(&in_memory)));
     });
     group.finish();
 }
@@ -101,9 +149,12 @@ fn must_gather(folder: &Path) -> std::io::Result<()> {
     let config = "cluster-scoped-resources/config.openshift.io";
     write(format!("{config}/clusterversions.yaml"), &yaml(&list("ClusterVersionList", vec![cluster]))?)?;
     write(format!("{config}/clusteroperators.yaml"), &yaml(&list("ClusterOperatorList", operators))?)?;
-    let objects: String = (0..6).fold(String::new(), |text, number| text + "- " + &config_map(number));
+    let of_users: String = (0..6).fold(String::new(), |text, number| text + "- " + &config_map(number));
+    let managed = (0..60).fold(String::new(), |text, number| text + "- " + &service(number));
+    let managed: String = (0..4).fold(managed, |text, number| text + "- " + &config_map(number));
     let log = "2026-01-01T00:00:00.000000000Z I0101 00:00:00.000000 1 controller.go:100] Reconciled\n".repeat(6_000);
     for number in 0..600 {
+        let objects = if number % 2 == 0 { &managed } else { &of_users };
         write(
             format!("namespaces/ns-{number}/core/configmaps.yaml"),
             &format!("apiVersion: v1\nitems:\n{objects}kind: List\n"),

@@ -192,7 +192,7 @@ pub struct Status {
     /// The generation of the spec that the status is of; 0 where it doesn't say.
     #[serde(deserialize_with = "null_as_default")]
     pub observed_generation: i64,
-    /// StaleEventFilter first.
+    /// Newest first.
     #[serde(deserialize_with = "null_as_default")]
     pub history: Vec<HistoryEntry>,
     /// Map by type.

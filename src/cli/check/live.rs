@@ -78,7 +78,7 @@ fn on_cluster<T>(
 
 /// What a read came to.
 enum Answer<T> {
-    CollectedObjects(T),
+    Present(T),
     Absent(String),
     Refused { code: u16, problem: String },
 }
@@ -114,7 +114,7 @@ impl Cluster {
             advice,
         };
         match self.get::<Value>("/apis/config.openshift.io/v1/clusterversions/version").await? {
-            Answer::CollectedObjects(object) => ClusterVersion::from_value(object)
+            Answer::Present(object) => ClusterVersion::from_value(object)
                 .map_err(|error| self.field(&error, "ClusterVersion", "clusterversion")),
             Answer::Absent(problem) => Err(refused(
                 problem,
@@ -136,7 +136,7 @@ impl Cluster {
             items: Vec<UpdateRecord>,
         }
         match self.get::<Value>("/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords").await? {
-            Answer::CollectedObjects(list) => serde_json::from_value::<List>(list)
+            Answer::Present(list) => serde_json::from_value::<List>(list)
                 .map(|list| list.items)
                 .map_err(|error| self.field(&error, "UpdateRecordList", "updaterecord")),
             Answer::Absent(_) => Ok(Vec::new()),
@@ -163,7 +163,7 @@ impl Cluster {
             CvoLease::Unknown => None,
         };
         let installed = match self.get::<IgnoredAny>(&path).await {
-            Ok(Answer::CollectedObjects(_)) => Some(true),
+            Ok(Answer::Present(_)) => Some(true),
             Ok(Answer::Absent(_)) => Some(false),
             Ok(Answer::Refused { .. }) | Err(_) => None,
         };
@@ -176,7 +176,7 @@ impl Cluster {
             items: Vec<ClusterOperator>,
         }
         Ok(match self.get::<List>("/apis/config.openshift.io/v1/clusteroperators").await? {
-            Answer::CollectedObjects(list) => Source::Read(list.items),
+            Answer::Present(list) => Source::Read(list.items),
             Answer::Absent(_) => Source::NotServed,
             Answer::Refused { problem, .. } => Source::Unreadable(problem),
         })
@@ -196,11 +196,11 @@ impl Cluster {
         let data = |config_map: ConfigMap| config_map.data.unwrap_or_default();
         let path = format!("/api/v1/namespaces/{namespace}/configmaps");
         Ok(match self.get::<ConfigMap>(&format!("{path}/{name}")).await? {
-            Answer::CollectedObjects(config_map) => Source::Read(Some(data(config_map))),
+            Answer::Present(config_map) => Source::Read(Some(data(config_map))),
             Answer::Absent(_) => Source::Read(None),
             Answer::Refused { code: 403, problem } => {
                 match self.get::<List>(&format!("{path}?fieldSelector=metadata.name%3D{name}")).await? {
-                    Answer::CollectedObjects(list) => Source::Read(list.items.into_iter().next().map(data)),
+                    Answer::Present(list) => Source::Read(list.items.into_iter().next().map(data)),
                     Answer::Absent(_) | Answer::Refused { .. } => Source::Unreadable(problem),
                 }
             }
@@ -214,7 +214,7 @@ impl Cluster {
         let request = http::Request::get(path).body(Vec::new()).map_err(|error| unreachable(causes(&error)))?;
         let answer = tokio::time::timeout(TIME_LIMIT, self.client.request::<T>(request)).await;
         match answer.map_err(|_| unreachable(format!("no answer within {} seconds", TIME_LIMIT.as_secs())))? {
-            Ok(found) => Ok(Answer::CollectedObjects(found)),
+            Ok(found) => Ok(Answer::Present(found)),
             Err(kube::Error::Api(status)) => {
                 let problem = match (status.message.as_str(), status.reason.as_str()) {
                     ("", "") => format!("HTTP {}", status.code),

@@ -12,7 +12,7 @@ use crate::{
 /// The answer of `history`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct History {
-    /// StaleEventFilter first.
+    /// Newest first.
     pub updates: Vec<Update>,
     /// The files that were read hold no UpdateRecord, so that only `status.history` tells of anything.
     #[serde(skip)]

@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 use crate::cli::{
     check::error::{Error, Location},
     input::{
+        collector::ObjectCollector,
         files::Origin,
-        found::CollectedObjects,
         node::{Node, SyntaxError},
-        skim::Head,
+        prefilter::Head,
         syntax,
     },
 };
@@ -39,8 +39,8 @@ struct JsonMetadata {
 const MAX_LISTS: usize = 8;
 
 /// Reads JSON objects, one or several in a row.
-pub fn read(text: &str, first: usize, origin: &Origin, found: &mut CollectedObjects) -> Result<(), Error> {
-    let mut reader = Reader { text, counted: (0, first), origin, found };
+pub fn read(text: &str, first: usize, origin: &Origin, collector: &mut ObjectCollector) -> Result<(), Error> {
+    let mut reader = Reader { text, counted: (0, first), origin, collector };
     for object in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         let object = object.map_err(|error| syntax(&SyntaxError::json(&error, first), "JSON", origin))?;
         reader.object(object, None, 0)?;
@@ -53,7 +53,7 @@ struct Reader<'a> {
     /// An offset in the text, and the line that it is on: objects come in order, so no line is counted twice.
     counted: (usize, usize),
     origin: &'a Origin,
-    found: &'a mut CollectedObjects,
+    collector: &'a mut ObjectCollector,
 }
 
 impl Reader<'_> {
@@ -79,23 +79,23 @@ impl Reader<'_> {
                 namespace: metadata.namespace.as_deref(),
                 name: metadata.name.as_deref(),
             };
-            if !self.found.purpose.is_relevant(&plain) {
+            if !self.collector.kind.is_relevant(&plain) {
                 let line = self.line_of(object);
-                self.found.pass_over(plain.kind, || Location::new(&self.origin.name, line));
+                self.collector.pass_over(plain.kind, || Location::new(&self.origin.name, line));
                 return Ok(());
             }
             let list = plain.kind.filter(|kind| kind.ends_with("List") && lists < MAX_LISTS);
             let items = head.items.and_then(|items| serde_json::from_str::<Vec<&RawValue>>(items.get()).ok());
             if let (Some(api_version), Some(list), Some(items)) = (plain.api_version, list, items) {
-                let inherited = self.found.enter_list(api_version, list);
+                let inherited = self.collector.enter_list(api_version, list);
                 return items.into_iter().try_for_each(|item| self.object(item, inherited, lists + 1));
             }
         }
         let first = self.line_of(object);
         let node = Node::from_json(object, first).map_err(|error| syntax(&error, "JSON", self.origin))?;
-        match self.found.take(&node, inherited, self.origin) {
+        match self.collector.take(&node, inherited, self.origin) {
             Err(Error::Field { .. } | Error::Shape { .. }) => {
-                self.found.take(&node.with_lines_of(object, first), inherited, self.origin)
+                self.collector.take(&node.with_lines_of(object, first), inherited, self.origin)
             }
             result => result,
         }

@@ -1,26 +1,26 @@
-//! What `check` judges when it is given files: paths in, the objects that matter out.
+//! Reads the input of `check` and `history` from files: paths in, the relevant objects out.
 //!
 //! ```text
-//! files   paths to texts: folders are walked, what isn't text is refused
-//! archive archives to texts, within limits
-//! skim    texts to slices: one for each object, most of which need no parser
-//! node    slices to trees that know their lines, from YAML or JSON
-//! found   trees to objects: identified by what they are, each held once
-//! pasted  what was copied along with them
+//! files      paths to texts: walks folders, rejects what is not text
+//! archive    archives to texts, within limits
+//! prefilter  texts to slices: one for each object, most of which need no parser
+//! node       slices to trees that know their lines, from YAML or JSON
+//! collector  trees to objects: identified by what they are, each held once
+//! pasted     names what was copied along with an object
 //! ```
 
 mod archive;
 #[cfg(test)]
 mod archive_tests;
+mod collector;
 mod fields;
 mod files;
-mod found;
 mod json;
 mod node;
 mod pasted;
-mod skim;
+mod prefilter;
 #[cfg(test)]
-mod skim_tests;
+mod prefilter_tests;
 
 use std::path::PathBuf;
 
@@ -30,16 +30,17 @@ use crate::{
     escape::escape,
     gate::{ConfigMapData, Source},
 };
+use collector::{InputKind, ObjectCollector};
 use files::Origin;
-use found::{CollectedObjects, InputKind};
 use node::{Node, SyntaxError};
 pub use pasted::Culprit;
-use skim::{Head, Slice};
+use prefilter::{Head, Slice};
 
-/// A file that a person wrote is read to its end, so that every mistake in it is told; a larger one is skimmed.
+/// Up to this size, a file that is given by name is parsed completely, so that every error in it is reported. Larger ones
+/// go through the prefilter.
 const READ_WHOLE: usize = 256 << 10;
 
-/// More entries than any cluster has that matter.
+/// More relevant entries than any cluster has.
 const MANY_ENTRIES: usize = 10_000;
 
 /// What the gate looks at.
@@ -97,42 +98,42 @@ pub fn read_past(paths: &[PathBuf]) -> Result<Past, Error> {
     read_for(InputKind::History, paths)?.finish_past(&names(paths))
 }
 
-fn read_for(purpose: InputKind, paths: &[PathBuf]) -> Result<CollectedObjects, Error> {
-    let mut found = CollectedObjects::new(purpose);
+fn read_for(kind: InputKind, paths: &[PathBuf]) -> Result<ObjectCollector, Error> {
+    let mut collector = ObjectCollector::new(kind);
     for path in paths {
         for (path, origin) in files::expand(path)? {
-            files::read(&path, &origin, &mut |bytes, origin| read_bytes(bytes, origin, &mut found))?;
+            files::read(&path, &origin, &mut |bytes, origin| read_bytes(bytes, origin, &mut collector))?;
         }
     }
-    Ok(found)
+    Ok(collector)
 }
 
 fn names(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| crate::cli::check::error::show_path(path)).collect::<Vec<_>>().join(", ")
 }
 
-fn read_bytes(bytes: &[u8], origin: &Origin, found: &mut CollectedObjects) -> Result<(), Error> {
-    let needles = found.purpose.needles();
-    if !origin.by_name && !may_hold_what_matters(bytes, needles) {
+fn read_bytes(bytes: &[u8], origin: &Origin, collector: &mut ObjectCollector) -> Result<(), Error> {
+    let terms = collector.kind.search_terms();
+    if !origin.by_name && !may_be_relevant(bytes, terms) {
         return Ok(());
     }
     let text = match files::decode(bytes, origin) {
-        // By chance, any bytes may hold what would be an escape in a text.
-        Err(Error::NotText { .. }) if !origin.by_name && !spells_what_matters(bytes, needles) => return Ok(()),
+        // Binary data may contain the bytes of an escape by chance.
+        Err(Error::NotText { .. }) if !origin.by_name && !contains_term(bytes, terms) => return Ok(()),
         text => text?,
     };
-    let documents = skim::documents(text);
+    let documents = prefilter::documents(text);
     if documents.is_empty() && origin.by_name {
         return Err(Error::Shape {
             place: Location::new(&origin.name, 1),
             found: "no object".to_owned(),
-            expected: found::AN_OBJECT.to_owned(),
+            expected: collector::AN_OBJECT.to_owned(),
         });
     }
     documents.into_iter().try_for_each(|document| {
-        match read_document(document, origin, text.len(), found) {
-            // Whatever lies about in a folder may be broken, unless it is one of those that matter.
-            Err(Error::Syntax { .. }) if !origin.by_name && !names_what_matters(document.text, needles) => Ok(()),
+        match read_document(document, origin, text.len(), collector) {
+            // A file in a folder may be malformed, unless it holds a relevant object.
+            Err(Error::Syntax { .. }) if !origin.by_name && !names_relevant_object(document.text, terms) => Ok(()),
             Err(error) => Err(blame(error, text, document.line)),
             Ok(()) => Ok(()),
         }
@@ -145,14 +146,19 @@ fn blame(error: Error, text: &str, first: usize) -> Error {
     pasted::culprit(&place.file, text, first, place.line).map_or(error, Error::Pasted)
 }
 
-fn read_document(document: Slice<'_>, origin: &Origin, size: usize, found: &mut CollectedObjects) -> Result<(), Error> {
+fn read_document(
+    document: Slice<'_>,
+    origin: &Origin,
+    size: usize,
+    collector: &mut ObjectCollector,
+) -> Result<(), Error> {
     let body = document.text.strip_prefix("---").unwrap_or(document.text);
     if body.trim_start().starts_with('{') {
-        match json::read(body, document.line, origin, found) {
+        match json::read(body, document.line, origin, collector) {
             // Flow style begins like JSON, and so does JSON that is broken.
             Err(error @ Error::Syntax { .. }) => {
                 let key = body.trim_start().trim_start_matches('{').trim_start();
-                return match read_whole(document, origin, found) {
+                return match read_whole(document, origin, collector) {
                     Err(Error::Syntax { .. }) if key.starts_with(['"', '}']) => Err(error),
                     result => result,
                 };
@@ -161,56 +167,56 @@ fn read_document(document: Slice<'_>, origin: &Origin, size: usize, found: &mut 
         }
     }
     if origin.by_name && size <= READ_WHOLE {
-        return read_whole(document, origin, found);
+        return read_whole(document, origin, collector);
     }
-    match skim::outline(document) {
-        None => read_whole(document, origin, found),
-        Some(outline) => read_outline(document, &outline, origin, found),
+    match prefilter::outline(document) {
+        None => read_whole(document, origin, collector),
+        Some(outline) => read_outline(document, &outline, origin, collector),
     }
 }
 
-fn read_whole(document: Slice<'_>, origin: &Origin, found: &mut CollectedObjects) -> Result<(), Error> {
+fn read_whole(document: Slice<'_>, origin: &Origin, collector: &mut ObjectCollector) -> Result<(), Error> {
     let node = Node::from_yaml(document.text, document.line).map_err(|error| syntax(&error, "YAML", origin))?;
-    found.take(&node, None, origin)
+    collector.take(&node, None, origin)
 }
 
 fn read_outline(
     document: Slice<'_>,
-    outline: &skim::Outline<'_>,
+    outline: &prefilter::Outline<'_>,
     origin: &Origin,
-    found: &mut CollectedObjects,
+    collector: &mut ObjectCollector,
 ) -> Result<(), Error> {
     let place = |slice: Slice<'_>| Location::new(&origin.name, slice.line);
     let list = outline.head.kind.filter(|kind| kind.ends_with("List"));
     let (Some(list), Some(items)) = (list, &outline.items) else {
-        if found.purpose.is_relevant(&outline.head) {
-            return read_whole(document, origin, found);
+        if collector.kind.is_relevant(&outline.head) {
+            return read_whole(document, origin, collector);
         }
-        found.pass_over(outline.head.kind, || place(document));
+        collector.pass_over(outline.head.kind, || place(document));
         return Ok(());
     };
-    let Some(api_version) = outline.head.api_version else { return read_whole(document, origin, found) };
-    let inherited = found.enter_list(api_version, list);
+    let Some(api_version) = outline.head.api_version else { return read_whole(document, origin, collector) };
+    let inherited = collector.enter_list(api_version, list);
     let (mut passed_over, mut left) = (None, Vec::new());
     for (slice, head) in items {
         let head = head.map(|head| Head { kind: head.kind.or(inherited.map(|(_, kind)| kind)), ..head });
         match head {
-            Some(head) if !found.purpose.is_relevant(&head) => drop(passed_over.get_or_insert((*slice, head.kind))),
+            Some(head) if !collector.kind.is_relevant(&head) => drop(passed_over.get_or_insert((*slice, head.kind))),
             _ => left.push(*slice),
         }
     }
     if let Some((slice, kind)) = passed_over {
-        found.pass_over(kind, || place(slice));
+        collector.pass_over(kind, || place(slice));
     }
     // One parser for all is faster than one for each, and has a limit.
     if left.len() > MANY_ENTRIES {
-        return read_whole(document, origin, found);
+        return read_whole(document, origin, collector);
     }
     for slice in left {
         // An entry may lean on an anchor outside of it; the document as a whole decides then.
-        let Ok(entry) = Node::from_yaml(slice.text, slice.line) else { return read_whole(document, origin, found) };
-        let node::Content::List(nodes) = &entry.content else { return read_whole(document, origin, found) };
-        nodes.iter().try_for_each(|node| found.take(node, inherited, origin))?;
+        let Ok(entry) = Node::from_yaml(slice.text, slice.line) else { return read_whole(document, origin, collector) };
+        let node::Content::List(nodes) = &entry.content else { return read_whole(document, origin, collector) };
+        nodes.iter().try_for_each(|node| collector.take(node, inherited, origin))?;
     }
     Ok(())
 }
@@ -219,29 +225,28 @@ fn syntax(error: &SyntaxError, format: &'static str, origin: &Origin) -> Error {
     Error::Syntax { place: Location::new(&origin.name, error.line), format, problem: escape(&error.problem) }
 }
 
-/// Whether bytes come anywhere near what matters: in letters, or in escapes that could spell it.
-fn may_hold_what_matters(bytes: &[u8], needles: &[&str]) -> bool {
+/// True if the bytes contain a search term, or an escape that could stand for one.
+fn may_be_relevant(bytes: &[u8], terms: &[&str]) -> bool {
     let escapes: [&[u8]; 4] = [b"\\u00", b"\\x", b"\\U", b"\\\n"];
-    spells_what_matters(bytes, needles)
-        || escapes.into_iter().any(|escape| memchr::memmem::find(bytes, escape).is_some())
+    contains_term(bytes, terms) || escapes.into_iter().any(|escape| memchr::memmem::find(bytes, escape).is_some())
 }
 
-/// Whether bytes spell it in plain letters, or in those of UTF-16.
-fn spells_what_matters(bytes: &[u8], needles: &[&str]) -> bool {
-    let spells = |bytes: &[u8]| needles.iter().any(|needle| memchr::memmem::find(bytes, needle.as_bytes()).is_some());
+/// True if the bytes contain a search term as ASCII, or as UTF-16.
+fn contains_term(bytes: &[u8], terms: &[&str]) -> bool {
+    let spells = |bytes: &[u8]| terms.iter().any(|term| memchr::memmem::find(bytes, term.as_bytes()).is_some());
     spells(bytes)
         || memchr::memchr(0, bytes).is_some()
             && spells(&bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>())
 }
 
-/// Whether a text that can't be read seems to hold an object that matters: by its kind, or a ConfigMap by its name.
-fn names_what_matters(text: &str, needles: &[&str]) -> bool {
+/// True if a malformed text seems to hold a relevant object: by its kind, or a ConfigMap by its name.
+fn names_relevant_object(text: &str, terms: &[&str]) -> bool {
     let quotes = ['"', '\'', ' ', '\t'];
-    needles.iter().any(|needle| {
-        let key = if needle.starts_with(char::is_uppercase) { "kind" } else { "name" };
-        text.match_indices(needle).any(|(at, _)| {
+    terms.iter().any(|term| {
+        let key = if term.starts_with(char::is_uppercase) { "kind" } else { "name" };
+        text.match_indices(term).any(|(at, _)| {
             let before = text[..at].trim_end_matches(quotes).strip_suffix(':');
-            let after = &text[at + needle.len()..];
+            let after = &text[at + term.len()..];
             let after = after.strip_prefix("List").unwrap_or(after);
             before.is_some_and(|before| before.trim_end_matches(quotes).ends_with(key))
                 && !after.starts_with(|next: char| next.is_alphanumeric() || next == '-')

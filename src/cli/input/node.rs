@@ -1,6 +1,7 @@
-//! YAML and JSON as a tree that knows its lines, so that a field of the wrong type is reported where it stands.
+//! YAML and JSON as a tree that knows its lines, so that an error names the line of the field. A library would lose the
+//! line or accept other types (docs/adr/0012-reading-inputs.md).
 //!
-//! Only what can matter gets this far (see [`super::skim`]); the same types as in the operator are then read from
+//! Only what may be relevant is parsed (see [`super::prefilter`]); the same types as in the operator are then read from
 //! the tree, so that a dump and the live cluster can't be read differently.
 
 use std::fmt;

@@ -1,14 +1,14 @@
-//! The skim against the parser: what the skim tells of an object has to be what the parser reads there.
+//! The prefilter against the parser: what the prefilter returns for an object has to be what the parser reads.
 
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::cli::input::{
-    CollectedObjects, Inputs,
+    Inputs, ObjectCollector,
     files::Origin,
     node::{Content, Node},
-    skim::{Head, Outline, Slice, documents, outline},
+    prefilter::{Head, Outline, Slice, documents, outline},
 };
 
 fn whole(text: &str) -> Slice<'_> {
@@ -186,7 +186,7 @@ fn object() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn the_skim_never_tells_anything_else_than_the_parser(
+    fn the_prefilter_returns_what_the_parser_reads(
         objects in prop::collection::vec(object(), 0..4), compact in any::<bool>(), step in 1_usize..5,
     ) {
         let list = json!({"apiVersion": "v1", "items": objects, "kind": "ConfigMapList"});
@@ -214,12 +214,12 @@ proptest! {
     }
 }
 
-/// What a text holds, read to its end as a file that is given by name, or skimmed as one in a folder.
+/// The input in a text, parsed completely as a file that is given by name, or prefiltered as one in a folder.
 fn read(text: &str, by_name: bool) -> Result<Inputs, crate::cli::check::Error> {
-    let mut found = CollectedObjects::default();
+    let mut collector = ObjectCollector::default();
     let origin = Origin { name: "a.yaml".to_owned(), by_name };
-    super::read_bytes(text.as_bytes(), &origin, &mut found)?;
-    found.finish("a.yaml")
+    super::read_bytes(text.as_bytes(), &origin, &mut collector)?;
+    collector.finish("a.yaml")
 }
 
 /// Objects that matter, between others, in a text of several documents.
@@ -250,9 +250,9 @@ fn cluster() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever happens to a text: as long as the parser reads it, the skim reads the same, and nothing panics.
+    /// If the parser reads a damaged text, the prefilter leads to the same input, and nothing panics.
     #[test]
-    fn a_text_that_was_tampered_with_is_skimmed_as_it_is_parsed(
+    fn a_damaged_text_is_prefiltered_as_it_is_parsed(
         text in cluster(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..4, 0_usize..9, hostile_line()), 0..3),
     ) {
@@ -268,10 +268,10 @@ proptest! {
             }
         }
         let text = lines.join("\n") + "\n";
-        let skimmed = read(&text, false);
+        let prefiltered = read(&text, false);
         if let Ok(parsed) = read(&text, true) {
-            match skimmed {
-                Ok(skimmed) => prop_assert_eq!(skimmed, parsed, "{}", text),
+            match prefiltered {
+                Ok(prefiltered) => prop_assert_eq!(prefiltered, parsed, "{}", text),
                 Err(error) => prop_assert!(false, "{}\n{}", error, text),
             }
         }

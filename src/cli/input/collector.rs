@@ -1,5 +1,4 @@
-//! Picking the few kinds of object that matter out of whatever the inputs hold, by what they are and not by the
-//! name of their file.
+//! Collects the relevant objects from the inputs, by apiVersion, kind and name, not by the name of their file.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ use crate::{
             fields::FieldError,
             files::Origin,
             node::{Content, Node},
-            skim::Head,
+            prefilter::Head,
         },
     },
     escape::escape,
@@ -33,7 +32,7 @@ const CLUSTER_OPERATOR_KIND: &str = "ClusterOperator";
 const CONFIG_MAP_KIND: &str = "ConfigMap";
 const UPDATE_RECORD_KIND: &str = "UpdateRecord";
 
-/// What the inputs are read for. What doesn't matter to one of them may be broken as it likes.
+/// What the inputs are read for. Objects that are not relevant to it may be malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InputKind {
     /// What the gate judges.
@@ -44,15 +43,15 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// What a file that holds none of these can't be of use for: kinds, and names of `ConfigMap`s.
-    pub fn needles(self) -> &'static [&'static str] {
+    /// A relevant file contains at least one of these: kinds, and names of `ConfigMap`s.
+    pub fn search_terms(self) -> &'static [&'static str] {
         match self {
             Self::Verdict => &[CLUSTER_VERSION_KIND, CLUSTER_OPERATOR_KIND, ADMIN_GATES.1, ADMIN_ACKS.1],
             Self::History => &[CLUSTER_VERSION_KIND, UPDATE_RECORD_KIND],
         }
     }
 
-    /// Whether an object of that head can be one of those that matter; what the head doesn't tell can.
+    /// Whether an object with that head can be relevant. A field that is not known may have any value.
     pub fn is_relevant(self, head: &Head<'_>) -> bool {
         match (head.kind, self) {
             (None | Some(CLUSTER_VERSION_KIND), _)
@@ -70,11 +69,11 @@ impl InputKind {
 pub const AN_OBJECT: &str = "a ClusterVersion, or another Kubernetes object, with apiVersion and kind; \
     `oc get clusterversion version -o yaml` prints one";
 
-/// What was found so far, and where.
+/// The relevant objects read so far, and their locations.
 #[derive(Default)]
-pub struct CollectedObjects {
-    /// What is looked for.
-    pub purpose: InputKind,
+pub struct ObjectCollector {
+    /// Which objects are relevant.
+    pub kind: InputKind,
     /// With the whole object, since two clusters may well look the same to the gate.
     cluster_version: Option<((ClusterVersion, Value), Location)>,
     cluster_operators: BTreeMap<String, (ClusterOperator, Location)>,
@@ -92,14 +91,14 @@ struct ConfigMap {
     data: Option<BTreeMap<String, String>>,
 }
 
-impl CollectedObjects {
+impl ObjectCollector {
     /// Nothing yet.
-    pub fn new(purpose: InputKind) -> Self {
-        Self { purpose, ..Self::default() }
+    pub fn new(kind: InputKind) -> Self {
+        Self { kind, ..Self::default() }
     }
 
-    /// Takes what matters out of an object or a List. Entries of a typed List may leave out what they are, which
-    /// `inherited` (apiVersion and kind) then tells. What lies about in a folder needs to be no object at all.
+    /// Takes the relevant objects of an object or a List. Entries of a typed List may omit apiVersion and kind, which are
+    /// then those of `inherited`. A file in a folder need not be an object at all.
     pub fn take(&mut self, node: &Node, inherited: Option<(&str, &str)>, origin: &Origin) -> Result<(), Error> {
         let place = Location::new(&origin.name, node.line);
         let shape = |found: String| Error::Shape { place: place.clone(), found, expected: AN_OBJECT.to_owned() };
@@ -111,12 +110,12 @@ impl CollectedObjects {
         };
         let Some(api_version) = text("apiVersion").or(inherited.map(|(api_version, _)| api_version)) else {
             let head = Head { kind: Some(kind), ..Head::default() };
-            let needed = origin.by_name || self.purpose.is_relevant(&head);
+            let needed = origin.by_name || self.kind.is_relevant(&head);
             return if needed { Err(shape(format!("a {} without an apiVersion", escape(kind)))) } else { Ok(()) };
         };
         let metadata = |key: &str| node.get("metadata")?.get(key)?.text();
         let head = Head { kind: Some(kind), ..Head::default() };
-        if !self.purpose.is_relevant(&head) {
+        if !self.kind.is_relevant(&head) {
             self.pass_over(Some(kind), || place);
             return Ok(());
         }

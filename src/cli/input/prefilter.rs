@@ -1,11 +1,11 @@
-//! Cutting a large text into its objects without parsing it: a must-gather holds tens of megabytes of objects, of
-//! which a few matter.
+//! Splits a large text into its objects without parsing it. A must-gather holds tens of megabytes of objects, of which
+//! few are relevant; with the parser alone it takes over a second (docs/adr/0012-reading-inputs.md).
 //!
-//! It rests on one rule of YAML: whatever belongs to a value in a block mapping or list stands further right than
-//! the key or dash that it belongs to, be it a block scalar that looks like anything, a folded or quoted text. So the
-//! lines at an object's own indentation are its keys, and nothing else is. Wherever a text isn't written in that
-//! plain shape (flow style, anchors, tags, merge keys, quotes around a key, tabs), the answer is "can't tell", and the
-//! parser looks instead: the skim may send too much to it, never too little.
+//! This relies on one rule of YAML: the content of a value in a block mapping or list is indented further than its key
+//! or dash, whether it is a block scalar, a folded or a quoted text. So the lines at an object's own indentation are its
+//! keys, and nothing else is. If a text is not in that plain style (flow style, anchors, tags, merge keys, quotes around a
+//! key, tabs), the answer is `None`, and the parser reads it instead: the prefilter may pass too much to the parser, never
+//! too little.
 
 /// A piece of text, with the number of its first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Slice<'a> {
     pub line: usize,
 }
 
-/// What identifies an object, as far as it stands there plainly; `None` may also mean that it can't be told.
+/// What identifies an object, as far as it is written in plain style. `None` may also mean: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head<'a> {
     /// `apiVersion`.
@@ -34,11 +34,11 @@ pub struct Head<'a> {
 pub struct Outline<'a> {
     /// Of the object, or of the List.
     pub head: Head<'a>,
-    /// The entries of a top-level `items`, each with its head; `None` for a head that can't be told.
+    /// The entries of a top-level `items`, each with its head; `None` for a head that is not known.
     pub items: Option<Vec<(Slice<'a>, Option<Head<'a>>)>>,
 }
 
-/// Cuts a text at its document markers. A directive stays with the document that it is for.
+/// Splits a text at its document markers. A directive stays with its document.
 pub fn documents(text: &str) -> Vec<Slice<'_>> {
     let mut documents = Vec::new();
     let (mut start, mut first) = (0, 1);
@@ -73,7 +73,7 @@ pub fn documents(text: &str) -> Vec<Slice<'_>> {
     documents
 }
 
-/// Outlines one document; `None` where its shape isn't plain.
+/// Outlines one document; `None` if it is not in plain style.
 pub fn outline(document: Slice<'_>) -> Option<Outline<'_>> {
     // A lone carriage return is a line break to YAML, and would hide keys from us.
     let mut returns = document.text.match_indices('\r');
