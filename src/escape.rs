@@ -1,12 +1,10 @@
-//! Texts from elsewhere (a cluster, a file, another program), made fit for a terminal, a log and an object's status:
-//! what can't be seen is escaped, what is too long is cut. Everything that shows or writes such a text goes through
-//! here.
+//! Makes texts from elsewhere (a cluster, a file, another program) safe for a terminal, a log and an object's status: invisible
+//! characters are escaped, long texts truncated. All code that shows or writes such a text uses this module.
 
 use std::{error::Error, fmt::Write as _};
 
-/// Whether a character acts on a terminal, or hides in a text, instead of being shown: control characters (C0, C1 and
-/// DEL), line and paragraph separators, those that turn the direction of what surrounds them, and those that Unicode
-/// calls default ignorable or annotations.
+/// Whether a character controls a terminal or is invisible: control characters (C0, C1 and DEL), line and paragraph
+/// separators, characters that change the direction of text, and those that Unicode calls default ignorable or annotations.
 #[must_use]
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
@@ -17,7 +15,7 @@ pub fn is_unprintable(character: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A text on one line, with everything hidden escaped as in Rust: `\u{1b}`, `\n`.
+/// A text on one line, with unprintable characters escaped as in Rust: `\u{1b}`, `\n`.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -25,7 +23,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// A text with everything hidden escaped, its line breaks apart.
+/// A text with unprintable characters escaped, except line breaks.
 #[must_use]
 pub fn escape_lines(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -39,7 +37,7 @@ pub fn escape_lines(text: &str) -> String {
 }
 
 fn push_escaped(escaped: &mut String, text: &str) {
-    // Almost every text; a thousand operators' are looked at in each turn.
+    // Almost every text, and there may be a thousand ClusterOperators.
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         escaped.push_str(text);
         return;
@@ -53,8 +51,8 @@ fn push_escaped(escaped: &mut String, text: &str) {
     }
 }
 
-/// An error and what caused it, on one line, without saying anything twice. Of each only the first line: below it parsers
-/// quote what they read, which may be a secret.
+/// An error and its causes, on one line, without repetitions. Only the first line of each: parsers quote their input in the
+/// next lines, which may be a secret.
 #[must_use]
 pub fn causes(error: &dyn Error) -> String {
     let first_line = |error: &dyn Error| escape(error.to_string().lines().next().unwrap_or_default());
@@ -70,7 +68,7 @@ pub fn causes(error: &dyn Error) -> String {
     text
 }
 
-/// A finished JSON document with everything hidden in its strings escaped, as JSON has it.
+/// A JSON document with the unprintable characters of its strings escaped, as JSON defines it.
 #[must_use]
 pub fn escape_json(document: &str) -> String {
     escape_document(document, |escaped, character| {
@@ -80,7 +78,7 @@ pub fn escape_json(document: &str) -> String {
     })
 }
 
-/// The same, as YAML has it, to which JSON's pairs of surrogates mean nothing.
+/// The same, as YAML defines it, which has no surrogate pairs.
 #[must_use]
 pub fn escape_json_as_yaml(document: &str) -> String {
     escape_document(document, |escaped, character| {
@@ -88,7 +86,7 @@ pub fn escape_json_as_yaml(document: &str) -> String {
     })
 }
 
-/// Outside of strings there is nothing to escape but line breaks, which stay.
+/// Outside of strings, the only unprintable characters are line breaks, which stay.
 fn escape_document(document: &str, escape: impl Fn(&mut String, char)) -> String {
     let mut escaped = String::with_capacity(document.len());
     for character in document.chars() {
@@ -101,8 +99,8 @@ fn escape_document(document: &str, escape: impl Fn(&mut String, char)) -> String
     escaped
 }
 
-/// A text of at most so many bytes: of a longer one its beginning and its end, where sentences say what to do, with a
-/// count of what is missing in between.
+/// A text of at most `limit` bytes. A longer one keeps its start and its end, which often says what to do, with a count of the
+/// bytes left out between them.
 #[must_use]
 pub fn truncate(text: String, limit: usize) -> String {
     /// Bytes of the count, at most.

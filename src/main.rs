@@ -1,4 +1,4 @@
-//! The command line: one subcommand, one function; exit codes are the answer.
+//! The command line: parses arguments, calls one function for each subcommand, and returns its exit code.
 
 use std::{
     ffi::OsString,
@@ -21,10 +21,10 @@ use upgrade_gate::{
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("UPGRADE_GATE_COMMIT"), ")");
 /// The answer is no, or the operator has failed.
 const BLOCKED: u8 = 1;
-/// There is no answer; clap uses the same for mistakes in the arguments.
+/// There is no answer; clap uses the same code for wrong arguments.
 const NO_ANSWER: u8 = 2;
 
-/// Gates OpenShift updates: overrides stop minor and major updates, and no others.
+/// Gates OpenShift updates: overrides block minor and major updates, but not patch updates.
 #[derive(Debug, Parser)]
 #[command(name = "upgrade-gate", version = VERSION)]
 struct Cli {
@@ -39,11 +39,11 @@ enum Command {
     Check(check::Args),
     Update(Box<update::Args>),
     History(history::Args),
-    /// Withdraws what the operator has left on a cluster, and says what stays.
+    /// Removes what the operator has left on a cluster, and reports what stays.
     ///
-    /// Only looks, unless --yes is given. Delete the Deployment first: a running operator would write everything anew.
+    /// Changes nothing without --yes. Delete the Deployment first: a running operator would write everything again.
     Cleanup {
-        /// Do it.
+        /// Make the changes.
         #[arg(long)]
         yes: bool,
         /// Where the cluster is, and as whom.
@@ -52,7 +52,7 @@ enum Command {
     },
     /// Prints the CRD of `UpdateRecord`, or another one by its name.
     ///
-    /// That of `ClusterVersion` is only for clusters that aren't OpenShift: applied there, it would replace OpenShift's.
+    /// That of `ClusterVersion` is only for clusters that are not OpenShift: on OpenShift it would replace the existing one.
     Crd {
         /// Which CRD.
         #[arg(value_enum, default_value_t = crd::Name::Updaterecord)]
@@ -95,13 +95,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a person types to get here as a plugin; `None` for the program under its own name.
+/// The command that a person types, if this runs as a plugin; `None` for the program under its own name.
 fn program() -> Option<String> {
     std::env::args_os().next().and_then(|program| plugin::name(&program))
 }
 
-/// The arguments, as a plugin of kubectl or oc where that is how we were called. Ends the process where they are wrong,
-/// or ask for help.
+/// Parses the arguments, also as a plugin of kubectl or oc. Ends the process if they are wrong or ask for help.
 fn parse(arguments: Vec<OsString>) -> Cli {
     let mut command = command();
     let plugin = program();
@@ -118,7 +117,7 @@ fn parse(arguments: Vec<OsString>) -> Cli {
         command.try_get_matches_from(&arguments).map_err(|error| with_tip(error, &arguments, plugin.as_deref()))
     };
     let matches = parse(command.clone()).unwrap_or_else(|error| {
-        // Without styles of clap's own, whatever acts on a terminal is somebody else's.
+        // Without clap's own styles, every unprintable character comes from the input.
         let plain = parse(command.clone().styles(clap::builder::Styles::plain()));
         end(&error, &plain.map_or_else(|error| error.render().ansi().to_string(), |_| String::new()))
     });
@@ -133,7 +132,7 @@ fn command() -> clap::Command {
     })
 }
 
-/// The same error, with what was probably meant.
+/// The same error, with a tip about what was probably meant.
 fn with_tip(mut error: clap::Error, arguments: &[OsString], plugin: Option<&str>) -> clap::Error {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -150,8 +149,8 @@ fn with_tip(mut error: clap::Error, arguments: &[OsString], plugin: Option<&str>
     error
 }
 
-/// Says what is wrong with the arguments, or helps; as it is `plain`, where something hides in it: a shell may have put
-/// the name of a file among the arguments, and anybody a value into the environment.
+/// Prints clap's error or help; escapes `plain` if it contains unprintable characters, which may come from a file name among
+/// the arguments or from the environment.
 fn end(error: &clap::Error, plain: &str) -> ! {
     if !plain.chars().any(|character| character != '\n' && escape::is_unprintable(character)) {
         error.exit();
@@ -196,7 +195,7 @@ fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// Runs something with a connection to the cluster that the arguments name, and with its address.
+/// Calls `work` with a connection to the cluster that the arguments name, and with its address.
 fn on_cluster<C>(
     cluster: &client::ClusterArgs,
     command: &str,
@@ -235,7 +234,7 @@ fn answer(args: &check::Args) -> ExitCode {
     }
 }
 
-/// Prints, without colours where nobody would see them. Whoever has read enough (`| head -1`) may close the pipe.
+/// Prints, without colours unless stdout is a terminal. A reader that closes the pipe early (`| head -1`) is no error.
 fn print(text: &[u8], code: ExitCode) -> ExitCode {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
@@ -247,7 +246,7 @@ fn print(text: &[u8], code: ExitCode) -> ExitCode {
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {
-    // Where standard error is closed as well there is nobody left to tell.
+    // If standard error is closed as well, the exit code is all that is left.
     let _ = writeln!(anstream::stderr(), "error: {}", escape::escape(message));
     ExitCode::from(code)
 }

@@ -183,10 +183,10 @@ fn where_the_lease_cannot_be_read_cleanup_only_looks() {
         run(cluster.folder.path(), &[&["cleanup", "--kubeconfig", "kubeconfig"], arguments].concat())
     };
     let looked = String::from_utf8(cleanup(&[]).stdout).unwrap();
-    assert!(looked.contains("Stays:\n  It can't be told whether the operator still runs"), "{looked}");
+    assert!(looked.contains("Stays:\n  It is not known whether the operator is still running"), "{looked}");
     cluster.requests.lock().unwrap().clear();
     let message = error(&cleanup(&["--yes"]));
-    assert!(message.contains("it can't be told whether the operator still runs"), "{message}");
+    assert!(message.contains("it is not known whether the operator is still running"), "{message}");
     assert!(
         message.contains("openshift-upgrade-gate/upgrade-gate") && message.contains("as a user who may"),
         "{message}"

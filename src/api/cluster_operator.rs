@@ -1,4 +1,4 @@
-//! ClusterOperator, trimmed to its name, its `Upgradeable` condition and its health as it comes off the wire.
+//! ClusterOperator, reduced to its name, its `Upgradeable` condition and its health while it is parsed.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -10,9 +10,9 @@ use crate::api::{Condition, names};
 pub struct ClusterOperator {
     /// `metadata.name`.
     pub name: String,
-    /// Its `Upgradeable` condition, or why its conditions can't be read.
+    /// Its `Upgradeable` condition, or why its conditions cannot be read.
     pub upgradeable: Result<Option<Condition>, String>,
-    /// What `Available` and `Degraded` say.
+    /// Its health, from `Available` and `Degraded`.
     pub health: Health,
 }
 
@@ -25,7 +25,7 @@ pub enum Health {
     Unavailable,
     /// `Degraded=True`.
     Degraded,
-    /// The conditions can't be read.
+    /// The conditions cannot be read.
     #[default]
     Unknown,
 }
@@ -43,7 +43,7 @@ struct WireMetadata {
 }
 
 impl ClusterOperator {
-    /// Whether it keeps the cluster from leaving its minor: `Upgradeable=False`.
+    /// Whether it blocks minor and major updates: `Upgradeable=False`.
     #[must_use]
     pub fn blocks(&self) -> Option<&Condition> {
         self.upgradeable.as_ref().ok()?.as_ref().filter(|c| c.status == super::ConditionStatus::False)
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for ClusterOperator {
     }
 }
 
-/// One odd object must neither stop the watch of all the others nor count as a go, so the error stays in place.
+/// One malformed object must neither stop the watch of the others nor count as upgradeable, so the error is kept.
 fn conditions_of(mut status: Value) -> Result<Vec<Value>, String> {
     let conditions = match &mut status {
         Value::Null => return Ok(Vec::new()),
@@ -87,7 +87,7 @@ fn upgradeable_of(conditions: Vec<Value>) -> Result<Option<Condition>, String> {
     Ok(None)
 }
 
-/// A status that isn't text makes the health unknown, and so does an entry that isn't a condition.
+/// A status that is no text makes the health unknown, and so does an entry that is no condition.
 fn health_of(conditions: &[Value]) -> Health {
     let status = |kind: &str| {
         let found = conditions.iter().find(|condition| condition["type"] == kind);

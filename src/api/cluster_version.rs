@@ -1,5 +1,5 @@
-//! ClusterVersion, as far as the gate reads it. Nothing here is ever written back whole, so unknown fields
-//! are safe; history entries also keep the value that was read, for the `test` operations of a JSON patch.
+//! ClusterVersion, as far as the gate reads it. No object is written back as a whole, so unknown fields survive. History
+//! entries also keep the value that was read, for the `test` operations of a JSON patch.
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -13,14 +13,14 @@ pub struct ClusterVersion {
     /// Identity and staleness.
     #[serde(deserialize_with = "null_as_default")]
     pub metadata: Metadata,
-    /// What the administrator asks for.
+    /// What the administrator requests.
     #[serde(deserialize_with = "null_as_default")]
     pub spec: Spec,
-    /// What the cluster says; a fresh object has none, and can't be written until it has.
+    /// What the cluster reports; a new object has none, and is not written until it has.
     pub status: Option<Status>,
 }
 
-/// The object isn't a ClusterVersion that can be read.
+/// The object is not a readable ClusterVersion.
 #[derive(Debug, thiserror::Error)]
 #[error("the ClusterVersion can't be read: {0}; compare it with `kubectl explain clusterversion`")]
 pub struct UnreadableClusterVersion(#[from] serde_json::Error);
@@ -34,7 +34,7 @@ impl ClusterVersion {
         Ok(serde_json::from_value(value)?)
     }
 
-    /// The release that the cluster reconciles towards; empty where there is no status yet.
+    /// The release that the cluster reconciles towards; empty without a status.
     #[must_use]
     pub fn desired(&self) -> &Release {
         static NONE: Release = Release { version: String::new(), image: String::new(), architecture: String::new() };
@@ -53,19 +53,18 @@ impl ClusterVersion {
         super::find(&self.status.as_ref()?.conditions, kind)
     }
 
-    /// The overrides with `unmanaged: true`; every other one is of no concern to the gate.
+    /// The overrides with `unmanaged: true`; the gate ignores others.
     pub fn unmanaged_overrides(&self) -> impl Iterator<Item = &Override> {
         self.spec.overrides.iter().filter(|entry| entry.unmanaged)
     }
 }
 
-/// A ClusterVersion off the wire. One that makes no sense is a state of the cluster like any other, and no failure of the
-/// watch that shows it.
+/// A parsed ClusterVersion. A malformed one is a state of the cluster, not a failure of the watch.
 #[derive(Clone, Debug)]
 pub enum Served {
     /// It can be read.
     Read(Box<ClusterVersion>),
-    /// Why it can't.
+    /// Why it cannot be read.
     Unreadable(String),
 }
 
@@ -92,7 +91,7 @@ pub struct Metadata {
     /// The precondition of every write.
     #[serde(deserialize_with = "null_as_default")]
     pub resource_version: String,
-    /// Moves with `spec`.
+    /// Changes with `spec`.
     #[serde(deserialize_with = "null_as_default")]
     pub generation: i64,
     /// Who owns which field.
@@ -107,9 +106,9 @@ pub struct Spec {
     /// Empty means that no updates are looked up.
     #[serde(deserialize_with = "null_as_default")]
     pub channel: String,
-    /// The update asked for.
+    /// The requested update.
     pub desired_update: Option<DesiredUpdate>,
-    /// Manifests that the CVO leaves alone.
+    /// Objects that the CVO does not manage.
     #[serde(deserialize_with = "null_as_default")]
     pub overrides: Vec<Override>,
 }
@@ -117,17 +116,17 @@ pub struct Spec {
 /// `spec.desiredUpdate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DesiredUpdate {
-    /// Version asked for; may be empty where `image` isn't.
+    /// The requested version; may be empty if `image` is not.
     pub version: String,
-    /// Image asked for; may be empty where `version` isn't.
+    /// The requested image; may be empty if `version` is not.
     pub image: String,
-    /// Architecture asked for, `Multi` or nothing.
+    /// The requested architecture, `Multi` or empty.
     pub architecture: String,
-    /// Lets failed preconditions through.
+    /// Skips failed preconditions.
     pub force: bool,
-    /// Newer releases: empty or `Preflight`, which no cluster-version operator acts on.
+    /// Newer releases: empty or `Preflight`, which every cluster-version operator ignores.
     pub mode: String,
-    /// The request as it was read, unknown fields and all.
+    /// The request as it was read, with unknown fields.
     pub raw: Value,
 }
 
@@ -177,7 +176,7 @@ pub struct Override {
     /// Name.
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
-    /// Whether the CVO leaves the object alone.
+    /// Whether the CVO does not manage the object.
     #[serde(deserialize_with = "null_as_default")]
     pub unmanaged: bool,
 }
@@ -189,7 +188,7 @@ pub struct Status {
     /// The release being reconciled towards: "current" to every rule.
     #[serde(deserialize_with = "null_as_default")]
     pub desired: Release,
-    /// The generation of the spec that the status is of; 0 where it doesn't say.
+    /// The generation of the spec that the status is about; 0 if it is missing.
     #[serde(deserialize_with = "null_as_default")]
     pub observed_generation: i64,
     /// Newest first.
@@ -228,17 +227,17 @@ pub struct ConditionalUpdate {
     /// The release that is conditional.
     #[serde(deserialize_with = "null_as_default")]
     pub release: Release,
-    /// Holds `Recommended`, where it was evaluated.
+    /// Contains `Recommended`, if it was evaluated.
     #[serde(deserialize_with = "null_as_default")]
     pub conditions: Vec<Condition>,
 }
 
-/// The two states of a history entry; every word but `Completed` reads as `Partial`, which promises less.
+/// The two states of a history entry; every text but `Completed` is read as `Partial`, the safer one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HistoryState {
     /// Fully applied.
     Completed,
-    /// Begun, or left behind.
+    /// Started, or replaced by another update.
     #[default]
     Partial,
 }
@@ -254,13 +253,13 @@ pub struct HistoryEntry {
     pub image: String,
     /// RFC 3339.
     pub started_time: String,
-    /// RFC 3339; empty where the update was neither completed nor left behind.
+    /// RFC 3339; empty until the update is completed or replaced.
     pub completion_time: String,
     /// Whether the signature of the image was verified.
     pub verified: bool,
     /// What was accepted for this update.
     pub accepted_risks: String,
-    /// The entry as it was read, unknown fields and all.
+    /// The entry as it was read, with unknown fields.
     pub raw: Value,
 }
 

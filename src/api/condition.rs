@@ -1,4 +1,4 @@
-//! Conditions, as ClusterVersion and ClusterOperator carry them.
+//! Conditions of ClusterVersion and ClusterOperator.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,37 +8,37 @@ use crate::api::null_as_default;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
-    /// What it speaks of; the key of the list.
+    /// The type; the key of the list.
     #[serde(rename = "type", deserialize_with = "null_as_default")]
     pub kind: String,
-    /// What it says.
+    /// The status.
     pub status: ConditionStatus,
-    /// RFC 3339, as read: it is compared and carried on, never computed with.
+    /// RFC 3339, as read: it is compared and copied, never computed with.
     #[serde(deserialize_with = "null_as_default")]
     pub last_transition_time: String,
-    /// One word for programs.
+    /// The reason, for programs.
     #[serde(deserialize_with = "null_as_default")]
     pub reason: String,
-    /// Sentences for people.
+    /// The message, for people.
     #[serde(deserialize_with = "null_as_default")]
     pub message: String,
 }
 
-/// The three values of a condition's status; every other text reads as `Unknown`.
+/// The three values of a condition's status; every other text is read as `Unknown`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 pub enum ConditionStatus {
     /// It holds.
     True,
-    /// It doesn't.
+    /// It does not hold.
     False,
-    /// Nobody knows, which everyone who reads `Upgradeable` takes for "go".
+    /// Not known; every reader of `Upgradeable` treats it like `True`.
     #[default]
     Unknown,
 }
 
 impl ConditionStatus {
-    /// The word that the API uses.
+    /// The text in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

@@ -1,4 +1,4 @@
-//! Who wrote a condition or a part of the request last, as the API server keeps it in `metadata.managedFields`.
+//! Which manager wrote a condition or a field of the request last, from `metadata.managedFields`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

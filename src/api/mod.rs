@@ -1,7 +1,7 @@
-//! What the gate reads from the API server, and no more of it than is read.
+//! The objects of the API server, reduced to the fields that the gate reads.
 //!
-//! Kubernetes input is hostile: a missing field, `null` and an empty value read alike, an unknown field is
-//! passed over, and what can't be read at all is an error or a marked hole, never a default that opens the gate.
+//! A missing field, `null` and an empty value are read alike, and an unknown field is ignored. A field that cannot be read is an
+//! error, never a default that allows an update.
 
 mod cluster_operator;
 mod cluster_version;

@@ -1,4 +1,4 @@
-//! Every name that is API: objects, condition types and reasons, as the CVO and `oc` know them.
+//! Every name that is part of an API: objects, condition types and reasons, as in the CVO and `oc`.
 
 /// Field manager, Lease, ClusterOperator and ServiceAccount of this operator.
 pub const SELF: &str = "upgrade-gate";
@@ -30,19 +30,19 @@ pub const RECORD_API_VERSION: &str = "upgrade-gate.openshift.io/v1alpha1";
 pub mod condition {
     use crate::api::ConditionStatus;
 
-    /// `False` keeps minor and major updates away; everything else means go.
+    /// `False` blocks minor and major updates; every other value allows them.
     pub const UPGRADEABLE: &str = "Upgradeable";
     /// Whether the requested release has passed its preconditions.
     pub const RELEASE_ACCEPTED: &str = "ReleaseAccepted";
     /// An update is being applied.
     pub const PROGRESSING: &str = "Progressing";
-    /// An update, or what runs, can't be applied.
+    /// The current release or an update cannot be applied.
     pub const FAILING: &str = "Failing";
     /// Of a ClusterOperator: it works.
     pub const AVAILABLE: &str = "Available";
-    /// Of a ClusterOperator: it doesn't work as it should.
+    /// Of a ClusterOperator: it does not work as it should.
     pub const DEGRADED: &str = "Degraded";
-    /// The request can't be carried out at all.
+    /// The request cannot be carried out at all.
     pub const INVALID: &str = "Invalid";
     /// Whether the update service answered.
     pub const RETRIEVED_UPDATES: &str = "RetrievedUpdates";
@@ -73,13 +73,13 @@ pub mod condition {
 pub mod risk {
     /// An override has `unmanaged: true`.
     pub const OVERRIDES: &str = "ClusterVersionOverrides";
-    /// A ClusterOperator says `Upgradeable=False`; its name follows after a hyphen.
+    /// A ClusterOperator has `Upgradeable=False`; its name follows after a hyphen.
     pub const CLUSTER_OPERATOR: &str = "ClusterOperatorUpgradeable";
-    /// The ClusterOperators, or one of them, couldn't be read.
+    /// The ClusterOperators, or one of them, could not be read.
     pub const CLUSTER_OPERATOR_UNKNOWN: &str = "ClusterOperatorUpgradeableUnknown";
     /// A gate needs an acknowledgement; its key follows after a hyphen.
     pub const ADMIN_ACK: &str = "AdminAck";
-    /// Gates or acknowledgements couldn't be read, or not compared with the current version.
+    /// Gates or acknowledgements could not be read, or not compared with the current version.
     pub const ADMIN_ACK_UNKNOWN: &str = "AdminAckUnknown";
     /// An update is being applied.
     pub const UPDATING: &str = "ClusterVersionUpdating";
@@ -91,9 +91,9 @@ pub mod reported {
     pub const OVERRIDES: [&str; 2] = [super::reason::OVERRIDES_SET, super::risk::OVERRIDES];
     /// An update is being applied.
     pub const UPDATING: [&str; 2] = ["UpdateInProgress", super::risk::UPDATING];
-    /// Several ClusterOperators say `Upgradeable=False`; up to 4.22.
+    /// Several ClusterOperators have `Upgradeable=False`; up to 4.22.
     pub const CLUSTER_OPERATORS: &str = "ClusterOperatorsNotUpgradeable";
-    /// A ConfigMap of admin gates or acks can't be read; up to 4.22. Its other reasons begin with `AdminAck`.
+    /// A ConfigMap of admin gates or acks cannot be read; up to 4.22. Its other reasons begin with `AdminAck`.
     pub const ADMIN_CONFIG_MAPS: [&str; 2] = ["UnableToAccessAdminGatesConfigMap", "UnableToAccessAdminAcksConfigMap"];
     /// The CVO is deleting manifests, which only it knows.
     pub const RESOURCE_DELETIONS: [&str; 2] = ["ResourceDeletesInProgress", "ResourceDeletionInProgress"];
@@ -109,19 +109,19 @@ pub mod reason {
     pub const PAYLOAD_LOADED: &str = "PayloadLoaded";
     /// `ReleaseAccepted=False`: a precondition blocks.
     pub const PRECONDITION_CHECKS: &str = "PreconditionChecks";
-    /// `ReleaseAccepted=False`: the release's image isn't known.
+    /// `ReleaseAccepted=False`: the release's image is not known.
     pub const RETRIEVE_PAYLOAD: &str = "RetrievePayload";
-    /// `ReleaseAccepted=False`: the image is known to be another version than the one asked for.
+    /// `ReleaseAccepted=False`: the image is known to be another version than the requested one.
     pub const VERIFY_PAYLOAD_VERSION: &str = "VerifyPayloadVersion";
 
-    /// `Invalid=True`: the spec can't be carried out as it is.
+    /// `Invalid=True`: the spec cannot be carried out.
     pub const INVALID_CLUSTER_VERSION: &str = "InvalidClusterVersion";
 
-    /// The current version isn't SemVer: warns only, such a cluster needs an update to be mended.
+    /// The current version is not SemVer. It only warns, because such a cluster needs an update to be repaired.
     pub const INVALID_CURRENT_VERSION: &str = "InvalidCurrentVersion";
-    /// The target's version isn't SemVer, or not known.
+    /// The target's version is not SemVer, or not known.
     pub const INVALID_DESIRED_VERSION: &str = "InvalidDesiredVersion";
-    /// A target below current that isn't the previous version of the same minor.
+    /// A target below current that is not the previous version of the same minor.
     pub const LOW_DESIRED_VERSION: &str = "LowDesiredVersion";
     /// A target in a higher major.
     pub const MAJOR_VERSION_UPDATE: &str = "MajorVersionUpdate";
@@ -143,12 +143,12 @@ pub mod reason {
 
 /// Names of preconditions, in the order in which the CVO runs them.
 pub mod precondition {
-    /// Refuses to go back, other than to the previous version of the same minor.
+    /// Refuses an older version, except the previous version of the same minor.
     pub const ROLLBACK: &str = "ClusterVersionRollback";
     /// Refuses to skip a minor.
     pub const GIANT_HOP: &str = "ClusterVersionGiantHop";
     /// Refuses minor and major updates while `Upgradeable` is `False`.
     pub const UPGRADEABLE: &str = "ClusterVersionUpgradeable";
-    /// Warns of a target that isn't recommended.
+    /// Warns about a target that is not recommended.
     pub const RECOMMENDED: &str = "ClusterVersionRecommendedUpdate";
 }

@@ -1,6 +1,6 @@
-//! UpdateRecord: the record of an update that went ahead with an accepted risk, which outlasts the history's.
+//! UpdateRecord: the record of an update that went ahead with an accepted risk. It outlives the text in the history.
 //!
-//! The CRD is made from these types: what is a doc comment here is a description in `kubectl explain`.
+//! The CRD is generated from these types: a doc comment here is a description in `kubectl explain`.
 
 #![expect(clippy::duplicated_attributes, reason = "columns are alike in their types")]
 
@@ -18,7 +18,7 @@ const ACCEPTED_RISKS: usize = 65536;
 const OVERRIDES: usize = 128;
 /// Characters of each field of an override.
 const OVERRIDE_FIELD: usize = 512;
-/// Stands where something was cut.
+/// Marks a truncated text.
 const CUT: char = '…';
 
 /// What was accepted. It never changes once written.
@@ -43,33 +43,33 @@ const CUT: char = '…';
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1)
 )]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self == oldSelf", "message": "a record doesn't change; a later update has a record of its own"}
+    {"rule": "self == oldSelf", "message": "a record does not change; a later update has its own record"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRecordSpec {
-    /// The version that the cluster was at; empty if it wasn't known.
+    /// The version before the update; empty if it was not known.
     #[schemars(length(max = VERSION))]
     pub from: String,
-    /// The version that it was updated to; empty if it wasn't known.
+    /// The version of the update; empty if it was not known.
     #[schemars(length(max = VERSION))]
     pub to: String,
-    /// How the two relate; unknown where either is no version.
+    /// The type of the update; unknown if one of the two is no version.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["patch", "minor", "major", "rollback", "downgrade", "same", "unknown"]))]
     pub update_type: String,
-    /// The image of the release, by digest where it is known.
+    /// The image of the release, by digest if it is known.
     #[schemars(length(max = IMAGE))]
     pub image: String,
-    /// The unmanaged overrides at that moment; of very many, the first.
+    /// The unmanaged overrides at that moment, at most 128.
     #[schemars(length(max = OVERRIDES), extend("x-kubernetes-list-type" = "atomic"))]
     pub overrides: Vec<RecordedOverride>,
-    /// What was accepted, in the words of status.history of the ClusterVersion. It stays here where that loses it.
+    /// The accepted risks, with the text of status.history of the ClusterVersion. They stay here when the history loses them.
     #[schemars(length(max = ACCEPTED_RISKS))]
     pub accepted_risks: String,
     /// Who let it through.
-    /// Gate: upgrade-gate or the cluster-version operator, as the risk stands against minor and major updates only.
-    /// Bridge: upgrade-gate, past a cluster-version operator that refuses patch updates under overrides too.
-    /// Force: somebody who forced it past a refusal.
+    /// Gate: upgrade-gate or the cluster-version operator, because the risk blocks minor and major updates only.
+    /// Bridge: upgrade-gate, which forced it because a cluster-version operator refused it for overrides alone.
+    /// Force: a person who forced it past a refusal.
     pub by: AcceptedBy,
     /// When it was let through.
     #[schemars(extend("format" = "date-time"))]
@@ -77,8 +77,8 @@ pub struct UpdateRecordSpec {
 }
 
 impl UpdateRecordSpec {
-    /// Cuts what is longer than the CRD admits, so that an odd cluster gets a shorter record rather than none. The target
-    /// stays whole: it is what a record is found by.
+    /// Truncates texts to the limits of the CRD, so that an unusual cluster gets a shorter record rather than none. The target is
+    /// not truncated, because records are found by it.
     #[must_use]
     pub fn within_bounds(mut self) -> Self {
         cut(&mut self.from, VERSION);
@@ -93,7 +93,7 @@ impl UpdateRecordSpec {
     }
 }
 
-/// Cuts a text to so many characters, which is how the API server counts.
+/// Truncates a text to `limit` characters, which is how the API server counts.
 fn cut(text: &mut String, limit: usize) {
     if text.chars().nth(limit).is_some()
         && let Some((end, _)) = text.char_indices().nth(limit - 1)
@@ -103,7 +103,7 @@ fn cut(text: &mut String, limit: usize) {
     }
 }
 
-/// An override as it was recorded: an object of the release that the cluster was told to leave alone.
+/// A recorded override: an object of the release that the cluster did not manage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub struct RecordedOverride {
     /// The API group of the object; empty for the core group.
@@ -114,7 +114,7 @@ pub struct RecordedOverride {
     #[serde(default)]
     #[schemars(length(max = OVERRIDE_FIELD))]
     pub kind: String,
-    /// The namespace of the object; empty where it has none.
+    /// The namespace of the object; empty if it has none.
     #[serde(default)]
     #[schemars(length(max = OVERRIDE_FIELD))]
     pub namespace: String,
@@ -127,26 +127,26 @@ pub struct RecordedOverride {
 /// Who let an update through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub enum AcceptedBy {
-    /// The gate: the risk stands against minor and major updates only.
+    /// Allowed: the risk blocks minor and major updates only.
     #[default]
     Gate,
-    /// upgrade-gate forced it past a cluster-version operator that refuses patch updates too.
+    /// upgrade-gate forced it, because a cluster-version operator refused it for overrides alone.
     Bridge,
-    /// Somebody forced it past a refusal.
+    /// A person forced it past a refusal.
     Force,
 }
 
-/// How the update went on.
+/// The progress of the update.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRecordStatus {
     /// How it ended.
-    /// Pending: it was let through, and hasn't ended.
+    /// Pending: it was let through, and has not ended.
     /// Completed: the cluster runs it, or did.
-    /// Abandoned: it never came, or another update took its place before it was completed.
+    /// Abandoned: it never started, or another update replaced it before it was completed.
     #[serde(default)]
     pub outcome: Outcome,
-    /// When it began: the startedTime of its entry in status.history of the ClusterVersion. Absent before that.
+    /// When it started: the startedTime of its entry in status.history of the ClusterVersion. Absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub started_time: Option<String>,
@@ -154,11 +154,11 @@ pub struct UpdateRecordStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub completed_time: Option<String>,
-    /// Whether the signature of the image was verified, as status.history has it once the update is completed.
+    /// Whether the signature of the image was verified, from status.history once the update is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    /// Whether status.history still holds what was accepted. A cluster-version operator erases it at the next request.
-    /// Absent where the history never held it.
+    /// Whether status.history still contains the accepted risks. A cluster-version operator erases them at the next request.
+    /// Absent if the history never contained them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_history: Option<bool>,
 }
@@ -166,12 +166,12 @@ pub struct UpdateRecordStatus {
 /// How an update ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub enum Outcome {
-    /// It was let through, and hasn't ended.
+    /// It was let through, and has not ended.
     #[default]
     Pending,
     /// It was completed.
     Completed,
-    /// It never came, or was left behind.
+    /// It never started, or another update replaced it.
     Abandoned,
 }
 

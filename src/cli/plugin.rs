@@ -1,5 +1,5 @@
-//! As a plugin of kubectl or oc: `oc upgrade-gate --to 4.21.2` means `upgrade-gate check --to 4.21.2`. Other commands
-//! are there under their names, as in `oc upgrade-gate cleanup`.
+//! Arguments as a plugin of kubectl or oc: `oc upgrade-gate --to 4.21.2` means `upgrade-gate check --to 4.21.2`. Other commands
+//! keep their names, as in `oc upgrade-gate cleanup`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,12 +8,13 @@ use std::{
 
 /// What the name of a plugin ends with; kubectl reads the underscore as a hyphen.
 const PLUGIN: &str = "-upgrade_gate";
-/// The command that a plugin runs where none is named.
+/// The command that a plugin runs if none is named.
 const CHECK: &str = "check";
-/// These are about the program itself, whatever it is called.
+/// These are about the program itself, under any name.
 const OWN: [&str; 5] = ["-h", "--help", "help", "-V", "--version"];
 
-/// What a person types to get here as a plugin, such as `oc upgrade-gate`; `None` for the program under its own name.
+/// The command that a person types, if this runs as a plugin, such as `oc upgrade-gate`; `None` for the program under its
+/// own name.
 #[must_use]
 pub fn name(program: &OsStr) -> Option<String> {
     let file = Path::new(program).file_name()?.to_str()?;
@@ -21,8 +22,8 @@ pub fn name(program: &OsStr) -> Option<String> {
     Some(format!("{client} upgrade-gate"))
 }
 
-/// The arguments, the program's name first, as if `check` had been said where a plugin was called with options alone. A
-/// word that is no command stays where it is: it may be one that was mistyped.
+/// The arguments, starting with the program's name, with `check` inserted if a plugin was called with options alone. A word
+/// that is no command is kept: it may be a mistyped one.
 #[must_use]
 pub fn arguments(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();

@@ -78,14 +78,14 @@ async fn a_record_never_changes(#[case] change: Value) {
     let (_cluster, api) = turn().await;
     let written = create(&api, record("of-a-test")).await.unwrap();
     let patched = api.patch("of-a-test", &PatchParams::default(), &Patch::Merge(json!({"spec": change.clone()}))).await;
-    refused(patched, "a record doesn't change");
+    refused(patched, "a record does not change");
 
     let mut replaced = serde_json::to_value(&written).unwrap();
     for (field, value) in change.as_object().unwrap() {
         replaced["spec"][field] = value.clone();
     }
     let replaced = serde_json::from_value(replaced).unwrap();
-    refused(api.replace("of-a-test", &PostParams::default(), &replaced).await, "a record doesn't change");
+    refused(api.replace("of-a-test", &PostParams::default(), &replaced).await, "a record does not change");
 
     // As somebody would try who may write the status only.
     let status = json!({"spec": change, "status": {"outcome": "Abandoned"}});
@@ -172,7 +172,7 @@ async fn the_longest_record_is_admitted_and_compared_within_the_budget() {
     api.patch("of-a-test", &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
     let change = json!({"spec": {"image": long(1023)}});
     let changed = api.patch("of-a-test", &PatchParams::default(), &Patch::Merge(change)).await;
-    refused(changed, "a record doesn't change; a later update has a record of its own");
+    refused(changed, "a record does not change; a later update has its own record");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! The force of the bridge that is left in spec: removed under the operator's own conditions, and else reported with
-//! what it waits for.
+//! Removes a force of the bridge that is left in spec, under the operator's own conditions, or reports what it waits for.
 
 use kube::{
     Api, Client,
@@ -18,7 +17,7 @@ use crate::{
     },
 };
 
-/// Removes it, or says why it stays; with `confirmed` false, only looks. Returns whether it stays.
+/// Removes it, or reports why it stays; changes nothing unless `confirmed`. Returns whether it stays.
 pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Result<bool, CleanupError> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
     let found =
@@ -57,7 +56,7 @@ pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Re
     Ok(false)
 }
 
-/// The ClusterOperators of others. Any that can't be read leaves the source unreadable.
+/// The ClusterOperators of others. If one cannot be read, the source is unreadable.
 async fn operators(client: &Client) -> Source<Vec<ClusterOperator>> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_operators());
     let list = match api.list(&ListParams::default()).await {
@@ -80,7 +79,7 @@ pub(crate) async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
     }
 }
 
-/// The records as they would be if the operator still ran, and what is missing for that: nobody else says any more how
+/// The records as a running operator would have them, and the writes for that: without an operator, nothing else records how
 /// an update ended.
 pub(crate) fn followed(
     records: Source<Vec<UpdateRecord>>,

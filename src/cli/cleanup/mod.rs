@@ -1,5 +1,5 @@
-//! `upgrade-gate cleanup`: takes back what the operator has left on a cluster, and says what stays. A ClusterOperator
-//! left behind at `Upgradeable=False` would block minor updates for ever.
+//! `upgrade-gate cleanup`: removes what the operator has left on a cluster, and reports what stays. A ClusterOperator that
+//! remains with `Upgradeable=False` would block minor updates.
 
 pub(crate) mod force;
 
@@ -20,19 +20,19 @@ use crate::{
     },
 };
 
-/// What was found, as lines for a person.
+/// The result, as lines for a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was withdrawn, or would be.
+    /// What was removed, or would be.
     pub withdrawn: Vec<String>,
     /// What stays, and what to do about it.
     pub stays: Vec<String>,
 }
 
-/// Cleaning up has failed; what was done before stays done, and it can be run again.
+/// Cleaning up has failed. Earlier changes stay, and it can be run again.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
-    /// An operator would write everything anew.
+    /// The operator would write everything again.
     #[error(
         "the operator is still running: its Lease {namespace}/{name} is fresh. Delete the Deployment first \
          (`make undeploy`, or kubectl -n {namespace} delete deployment {name}), and run this again within a minute or later",
@@ -41,20 +41,20 @@ pub enum CleanupError {
     StillRunning,
     /// One may still be running.
     #[error(
-        "it can't be told whether the operator still runs: its Lease {namespace}/{name} can't be read. Run this as a user \
+        "it is not known whether the operator is still running: its Lease {namespace}/{name} cannot be read. Run this as a user \
          who may get it, such as a cluster administrator",
         namespace = names::NAMESPACE, name = names::SELF
     )]
     MayBeRunning,
-    /// The API server refuses, or can't be reached.
+    /// The API server refuses, or cannot be reached.
     #[error("{what}: {}; {}", client::problem(source), advice(source))]
     Api {
         /// What was tried.
         what: &'static str,
-        /// What the API server says, or what kept it from being asked.
+        /// The API server's error, or why the request failed.
         source: Box<kube::Error>,
     },
-    /// The object isn't one.
+    /// The object is not a ClusterVersion.
     #[error(transparent)]
     Unreadable(#[from] UnreadableClusterVersion),
 }
@@ -75,7 +75,8 @@ fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {
     move |source| CleanupError::Api { what, source: Box::new(source) }
 }
 
-/// Withdraws our conditions, a force of ours that is no longer needed, and our ClusterOperator; with `confirmed` false, only looks.
+/// Removes our conditions, a force of ours that is no longer needed, and our ClusterOperator; changes nothing unless
+/// `confirmed`.
 ///
 /// # Errors
 /// The operator is still running or may be, or the API server refuses.
@@ -85,13 +86,13 @@ pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) ->
         CvoLease::Fresh if confirmed => return Err(CleanupError::StillRunning),
         CvoLease::Fresh => report.stays.push("The operator is still running: delete its Deployment first.".to_owned()),
         CvoLease::Unknown if confirmed => {
-            // Where nothing can be read, that is what there is to tell.
+            // If nothing can be read, that is the error to report.
             conditions(client, false, &mut report).await?;
             return Err(CleanupError::MayBeRunning);
         }
         CvoLease::Unknown => report.stays.push(
-            "It can't be told whether the operator still runs, as its Lease can't be read: make sure that its Deployment \
-             is gone."
+            "It is not known whether the operator is still running, because its Lease cannot be read: make sure that its \
+             Deployment is deleted."
                 .to_owned(),
         ),
         CvoLease::Stale | CvoLease::Absent => {}
@@ -129,7 +130,7 @@ fn read(object: &DynamicObject) -> Result<ClusterVersion, UnreadableClusterVersi
     ClusterVersion::from_value(serde_json::to_value(object)?)
 }
 
-/// The policy that `upgrade-gate update` created and was kept from removing. A deployed one goes with its manifests.
+/// A policy that `upgrade-gate update` created and could not remove. A deployed one is removed with its manifests.
 async fn admission_policy(
     client: &Client,
     confirmed: bool,
@@ -172,15 +173,15 @@ async fn records(client: &Client, report: &mut Report) -> Result<(), CleanupErro
     };
     if found > 0 {
         report.stays.push(format!(
-            "{found} UpdateRecord{}: the account of what was let through. `upgrade-gate history` shows it, deleting the \
-             CRD removes it.",
+            "{found} UpdateRecord{}: the record of what was let through. `upgrade-gate history` shows it, deleting the \
+             CRD deletes it.",
             if found == 1 { "" } else { "s" }
         ));
     }
     Ok(())
 }
 
-/// Where the API isn't served, there is nothing of ours either.
+/// If the API is not served, there is nothing of ours either.
 fn missing_api<T>(error: kube::Error) -> Result<Option<T>, kube::Error> {
     match error {
         kube::Error::Api(status) if status.code == 404 => Ok(None),
@@ -192,9 +193,9 @@ fn missing_api<T>(error: kube::Error) -> Result<Option<T>, kube::Error> {
 #[must_use]
 pub fn text(report: &Report, confirmed: bool) -> String {
     let (done, nothing) = if confirmed {
-        ("Withdrawn", "Nothing of upgrade-gate's was left.")
+        ("Removed", "Nothing of upgrade-gate was left.")
     } else {
-        ("Would withdraw", "Nothing of upgrade-gate's is left.")
+        ("Would remove", "Nothing of upgrade-gate is left.")
     };
     let mut lines = Vec::new();
     let indented = |line: &String| format!("  {line}");
@@ -209,7 +210,7 @@ pub fn text(report: &Report, confirmed: bool) -> String {
         lines.extend(report.stays.iter().map(indented));
     }
     if !confirmed && !report.withdrawn.is_empty() {
-        lines.push("Nothing was changed; run it with --yes to do so.".to_owned());
+        lines.push("Nothing was changed. Run this with --yes to make the changes.".to_owned());
     }
     lines.push(String::new());
     lines.join("\n")

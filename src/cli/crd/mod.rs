@@ -1,6 +1,6 @@
-//! The CRDs that we ship, generated from Rust types: what `upgrade-gate crd` prints, and what `crds/` holds.
+//! The shipped CRDs, generated from Rust types: `upgrade-gate crd` prints them, and `crds/` contains them.
 //!
-//! `cargo test crd` compares the two; `UPDATE=1 cargo test crd` writes the files anew.
+//! `cargo test crd` compares the two; `UPDATE=1 cargo test crd` rewrites the files.
 
 mod cluster_version;
 
@@ -11,12 +11,12 @@ use kube::CustomResourceExt;
 
 use crate::api::UpdateRecord;
 
-/// The CRDs that we ship. Each lives in `crds/NAME/NAME.crd.yaml`.
+/// The shipped CRDs. Each is in `crds/NAME/NAME.crd.yaml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
     /// Our own, and part of deploy/base
     Updaterecord,
-    /// Only for clusters that aren't OpenShift: there it would replace OpenShift's
+    /// Only for clusters that are not OpenShift: on OpenShift it would replace the existing one
     Clusterversion,
 }
 
@@ -33,7 +33,7 @@ pub fn crd(name: Name) -> CustomResourceDefinition {
 ///
 /// # Errors
 ///
-/// If it can't be written as YAML, which would be a mistake in its types.
+/// If it cannot be written as YAML, which would be a bug in its types.
 pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {
     Ok(format!("---\n{}", serde_saphyr::to_string(crd)?))
 }

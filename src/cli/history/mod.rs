@@ -1,9 +1,9 @@
-//! `upgrade-gate history`: the updates that went ahead with an accepted risk, for whoever has to account for them.
+//! `upgrade-gate history`: lists the updates that went ahead with an accepted risk.
 //!
 //! ```text
 //! check::read_past   UpdateRecords and status.history, from files or a cluster: the only I/O
 //! merge              one entry for each update, newest first
-//! render             its words
+//! render             table and Markdown
 //! ```
 
 mod merge;
@@ -15,7 +15,7 @@ use crate::cli::check::{self, Error, InputArgs, Output};
 
 /// Lists the updates that went ahead with an accepted risk, newest first; changes nothing.
 ///
-/// From UpdateRecords and status.history of the ClusterVersion. Exit code 2: the input or the arguments don't allow
+/// Reads UpdateRecords and status.history of the ClusterVersion. Exit code 2: the input or the arguments do not allow
 /// an answer.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -31,10 +31,10 @@ pub struct Args {
     pub output: Output,
 }
 
-/// Reads what the arguments name, and renders what it tells.
+/// Reads the input that the arguments name, and renders the result.
 ///
 /// # Errors
-/// The input doesn't allow an answer.
+/// The input does not allow an answer.
 pub fn run(args: &Args) -> Result<String, Error> {
     let history = merge(&check::read_past(&args.input, args.context.as_ref())?);
     Ok(match args.output {

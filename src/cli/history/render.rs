@@ -1,4 +1,4 @@
-//! The history as a table for a terminal, and as Markdown for a ticket, with what `check` renders by.
+//! Renders the history as a table for a terminal and as Markdown for a ticket, with the functions of `check`.
 
 use std::fmt::Write as _;
 
@@ -13,15 +13,16 @@ use crate::{
     escape::escape,
 };
 
-/// In place of updates.
-const NONE: &str = "No update is known to have gone ahead with an accepted risk.";
-/// In place of updates, where the files that were read hold no UpdateRecord.
-const NO_RECORDS: &str = "The input holds no UpdateRecords, and status.history of the ClusterVersion no accepted risk.";
-/// Below updates, likewise.
+/// Printed if there are no updates.
+const NONE: &str = "No update with an accepted risk is known.";
+/// Printed if there are no updates and the files contain no UpdateRecord.
+const NO_RECORDS: &str =
+    "The input contains no UpdateRecords, and status.history of the ClusterVersion contains no accepted risk.";
+/// Printed below updates if the files contain no UpdateRecord.
 const ONLY_HISTORY: &str =
-    "The input holds no UpdateRecords; these are from status.history of the ClusterVersion alone.";
+    "The input contains no UpdateRecords; these updates are from status.history of the ClusterVersion alone.";
 const HEADINGS: [&str; 7] = ["VERSION", "FROM", "TYPE", "BY", "ACCEPTED", "COMPLETED", "VERIFIED"];
-/// Columns whose texts may be long: they share what the others leave.
+/// Columns whose texts may be long: they share the remaining width.
 const VERSIONS: usize = 2;
 
 /// The history as text of at most `width` columns.
@@ -40,7 +41,7 @@ pub fn table(history: &History, width: usize) -> String {
         widths = self::widths(&rows_shown);
         let others = widths[VERSIONS..].iter().sum::<usize>() + 2 * (HEADINGS.len() - 1);
         let share = width.saturating_sub(others);
-        // Each gets half, and what the other doesn't need.
+        // Each gets half, and what the other does not need.
         let (first, second) = (widths[0], widths[1]);
         widths[0] = first.min((share / 2).max(share.saturating_sub(second)));
         widths[1] = second.min(share.saturating_sub(widths[0]));
@@ -49,7 +50,7 @@ pub fn table(history: &History, width: usize) -> String {
     }
     let _ = writeln!(text, "{BOLD}{}{BOLD:#}", line(&HEADINGS.map(str::to_owned), &widths));
     for (update, mut cells) in history.updates.iter().zip(rows_shown) {
-        // Versions that don't fit into their columns stand above their row.
+        // Versions that do not fit into their columns get a line above their row.
         if cells.iter().zip(widths).take(VERSIONS).any(|(cell, width)| cell.width() > width) {
             let versions = cells[..VERSIONS].iter_mut().map(std::mem::take).collect::<Vec<_>>();
             let _ = writeln!(text, "{}", versions.join("  "));

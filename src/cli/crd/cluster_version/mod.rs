@@ -1,9 +1,9 @@
-//! The schema of OpenShift's `ClusterVersion`, for clusters that aren't OpenShift.
+//! The schema of OpenShift's `ClusterVersion`, for clusters that are not OpenShift.
 //!
-//! These types exist to be turned into a CRD: the doc comments become the descriptions that `kubectl explain` shows.
-//! What the gate reads of a ClusterVersion has types of its own, which keep what they don't know.
+//! The CRD is generated from these types; the doc comments become the descriptions that `kubectl explain` shows. The gate reads
+//! a ClusterVersion with other types, which accept unknown fields.
 //!
-//! The CRD admits what OpenShift's admits and refuses what OpenShift's refuses, with the lists owned in the same way;
+//! The CRD admits and rejects the same objects as OpenShift's, and its lists have the same owners.
 //! `desiredUpdate.acceptRisks` and `desiredUpdate.mode` are those of OpenShift's newer releases.
 
 mod status;
@@ -13,14 +13,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use status::ClusterVersionStatus;
 
-/// What the cluster's administrator asks for.
+/// What the cluster's administrator requests.
 #[derive(Clone, Debug, CustomResource, Deserialize, JsonSchema, Serialize)]
 #[kube(
     group = "config.openshift.io",
     version = "v1",
     kind = "ClusterVersion",
     status = "ClusterVersionStatus",
-    doc = "Which release the cluster runs, which ones it could update to, and which one it has been asked for. \
+    doc = "Which release the cluster runs, which ones it could update to, and which one is requested. \
            There is one, named version.",
     printcolumn(
         name = "Version",
@@ -57,10 +57,10 @@ pub(super) struct ClusterVersionSpec {
     /// Identifies this cluster to the update service: a UUID as of RFC 4122.
     #[serde(rename = "clusterID")]
     cluster_id: String,
-    /// The release that the cluster is asked to run. Absent: it stays where it is.
+    /// The requested release. Absent: the cluster keeps its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     desired_update: Option<Update>,
-    /// The update service to ask for releases, where it isn't the default one.
+    /// The update service, if it is not the default one.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
     /// The channel whose releases are offered, such as stable-4.21. Empty: none are.
@@ -69,8 +69,8 @@ pub(super) struct ClusterVersionSpec {
     /// Which of the optional components the cluster runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     capabilities: Option<CapabilitiesSpec>,
-    /// Objects of the release that the cluster is told to leave alone.
-    /// An unmanaged one prevents minor and major updates for as long as it is listed.
+    /// Objects of the release that the cluster does not manage if unmanaged is true.
+    /// An unmanaged one prevents minor and major updates as long as it is listed.
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",
         "x-kubernetes-list-map-keys" = ["kind", "group", "namespace", "name"]
@@ -79,7 +79,7 @@ pub(super) struct ClusterVersionSpec {
     overrides: Option<Vec<ComponentOverride>>,
 }
 
-/// OpenShift's own rule trips over an absent baseline, and so refuses it; ours says so.
+/// OpenShift's own rule fails on an absent baseline, and so refuses it; ours refuses it with a message.
 const MARKETPLACE_NEEDS_A_BASELINE: &str = "!has(self.spec.capabilities) \
     || !has(self.spec.capabilities.additionalEnabledCapabilities) \
     || !('marketplace' in self.spec.capabilities.additionalEnabledCapabilities) \
@@ -111,14 +111,14 @@ struct Update {
     /// Multi turns a cluster of one architecture into one of several. Needs a version, excludes an image.
     #[serde(skip_serializing_if = "Option::is_none")]
     architecture: Option<Architecture>,
-    /// The version asked for. Without an image, it has to be one that the status knows.
+    /// The requested version. Without an image, it has to be one that the status knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    /// The release image asked for, by digest. With a version, the two have to agree.
+    /// The requested release image, by digest. With a version, the two have to agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
-    /// Goes ahead although a precondition fails or the image's signature can't be verified.
-    /// Whoever sets it vouches for the image, which gets to rule the whole cluster.
+    /// Updates although a precondition fails or the image's signature cannot be verified.
+    /// A person who sets it is responsible for the image, which gets full control of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     force: Option<bool>,
     /// The risks of conditional updates that the administrator takes, by name, whichever release they belong to.
@@ -128,8 +128,8 @@ struct Update {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     accept_risks: Option<Vec<AcceptRisk>>,
-    /// Preflight is meant for a check of the target without an update. No cluster-version operator acts on it: the
-    /// update happens.
+    /// Preflight is meant to check the target without an update. Every cluster-version operator ignores it: the update
+    /// happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<UpdateMode>,
 }
@@ -217,14 +217,14 @@ enum Capability {
     OperatorLifecycleManagerV1,
 }
 
-/// An object of the release, and whether the cluster still looks after it.
+/// An object of the release, and whether the cluster manages it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 struct ComponentOverride {
     /// The object's kind.
     kind: String,
     /// The API group of the kind; empty for the core group.
     group: String,
-    /// The object's namespace; empty where it has none.
+    /// The object's namespace; empty if it has none.
     namespace: String,
     /// The object's name.
     name: String,

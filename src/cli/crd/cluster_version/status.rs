@@ -1,4 +1,4 @@
-//! What the CRD says of a ClusterVersion's status.
+//! The status of a ClusterVersion in the CRD.
 
 #![expect(clippy::doc_markdown, reason = "these doc comments are read in kubectl explain, which knows no Markdown")]
 
@@ -19,12 +19,12 @@ pub(in crate::cli::crd) struct ClusterVersionStatus {
     history: Option<Vec<UpdateHistory>>,
     /// The generation of the spec that this status answers.
     observed_generation: i64,
-    /// A fingerprint of the release's content, for the one who applies it.
+    /// A fingerprint of the release's content.
     version_hash: String,
     /// Which optional components there are, and which of them run.
     #[serde(skip_serializing_if = "Option::is_none")]
     capabilities: Option<CapabilitiesStatus>,
-    /// Where the cluster stands: Available, Progressing, Failing, Upgradeable, ReleaseAccepted and others.
+    /// The state of the cluster: Available, Progressing, Failing, Upgradeable, ReleaseAccepted and others.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     conditions: Option<Vec<ClusterCondition>>,
@@ -44,7 +44,7 @@ struct Release {
     version: String,
     /// The release image.
     image: String,
-    /// Where to read about the release.
+    /// A link to information about the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     /// The channels that offer the release.
@@ -59,19 +59,19 @@ struct Release {
 struct UpdateHistory {
     /// Completed once all of the release has been applied, Partial before that or if it never was.
     state: String,
-    /// When the update began.
+    /// When the update started.
     started_time: Time,
-    /// When it was completed, or left behind for the next one; null while it goes on.
+    /// When it was completed, or replaced by the next one; null while it runs.
     #[schemars(required, extend("nullable" = true))]
     completion_time: Option<Time>,
-    /// The release's version; empty if it couldn't be told.
+    /// The release's version; empty if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     /// The release image.
     image: String,
     /// Whether the image's signature was verified before the update.
     verified: bool,
-    /// The reasons against this update that somebody accepted, in words.
+    /// The accepted risks of this update, as a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_risks: Option<String>,
 }
@@ -99,7 +99,7 @@ struct ClusterCondition {
     type_: String,
     /// True, False or Unknown.
     status: String,
-    /// When the status last became what it is.
+    /// When the status changed last.
     last_transition_time: Time,
     /// Why, in one word for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,18 +109,18 @@ struct ClusterCondition {
     message: Option<String>,
 }
 
-/// A release that isn't recommended to every cluster.
+/// A release that is not recommended to every cluster.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 struct ConditionalUpdate {
     /// The release.
     release: Release,
-    /// What speaks against it; recommended where none of it applies.
+    /// Its known issues; it is recommended if none of them applies.
     #[schemars(
         length(min = 1),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     risks: Vec<ConditionalUpdateRisk>,
-    /// What was found for this cluster; Recommended tells whether the release is.
+    /// The results for this cluster; Recommended is whether the release is recommended.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     conditions: Option<Vec<Condition>>,
@@ -130,7 +130,7 @@ struct ConditionalUpdate {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConditionalUpdateRisk {
-    /// Where to read about the issue.
+    /// A link to information about the issue.
     #[schemars(length(min = 1), extend("format" = "uri"))]
     url: String,
     /// The issue in one word.
@@ -139,15 +139,15 @@ struct ConditionalUpdateRisk {
     /// The issue in sentences.
     #[schemars(length(min = 1))]
     message: String,
-    /// How to tell whether a cluster has it. The first rule that can be evaluated counts.
+    /// How to find out whether a cluster has it. The first rule that can be evaluated counts.
     #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "atomic"))]
     matching_rules: Vec<MatchingRule>,
 }
 
-/// A way to tell whether a cluster has an issue.
+/// A rule to find out whether a cluster has an issue.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 struct MatchingRule {
-    /// Always: every cluster has it. PromQL: a query tells.
+    /// Always: every cluster has it. PromQL: a query decides.
     #[serde(rename = "type")]
     type_: MatchingRuleType,
     /// The query, for type PromQL.
@@ -165,7 +165,7 @@ enum MatchingRuleType {
 /// A query to the cluster's metrics.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 struct PromQl {
-    /// Gives 1 on a cluster that has the issue, 0 on one that hasn't; anything else tells nothing.
+    /// Returns 1 on a cluster that has the issue, 0 on one that has not; any other result means unknown.
     promql: String,
 }
 
@@ -188,7 +188,7 @@ struct Condition {
     #[schemars(range(min = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     observed_generation: Option<i64>,
-    /// When the status last became what it is.
+    /// When the status changed last.
     last_transition_time: Time,
     /// Why, in one word for programs.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"))]
