@@ -237,7 +237,7 @@ fn that_of_the_environment_is_taken_but_to_what_no_proxy_names() {
         assert_eq!(connects(), 1);
         for exceptions in ["cluster.invalid", "localhost,.invalid", "*"] {
             let message = error(&gate(folder.path(), "check", &[(variable, &url), ("NO_PROXY", exceptions)]));
-            assert!(message.contains("can't be reached"), "{message}");
+            assert!(message.contains("cannot be reached"), "{message}");
             assert_eq!(connects(), 0, "{exceptions}");
         }
         // Nothing is said of the cluster.
@@ -254,6 +254,6 @@ fn a_proxy_that_cannot_be_used_is_not_quoted(#[case] cluster: &str, #[case] envi
     let folder = folder(cluster, "{}");
     for command in COMMANDS {
         let message = error(&gate(folder.path(), command, &[("HTTPS_PROXY", environment)]));
-        assert!(message.contains("the proxy can't be used") && message.contains("HTTPS_PROXY"), "{message}");
+        assert!(message.contains("the proxy cannot be used") && message.contains("HTTPS_PROXY"), "{message}");
     }
 }

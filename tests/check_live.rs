@@ -64,7 +64,7 @@ fn who_gates_a_live_cluster_is_told() {
     let table = String::from_utf8(output.stdout).unwrap();
     let (_, section) = table.split_once("\nOn this cluster\n").unwrap();
     let expected = "  Mode       bridge: a cluster-version operator renews its Lease
-  Policy     not installed, or it doesn't deny: nothing is denied at admission
+  Policy     not installed, or it does not deny: nothing is denied at admission
   Operator   running
   Bridge     It would leave 4.22.0 alone: The cluster-version operator doesn't
              refuse the request for its preconditions.\n";

@@ -180,7 +180,7 @@ fn lists_within_lists_are_refused_before_the_stack_ends(#[case] content: String)
     let output = gate(folder.path(), &["check", "--from", "a.json"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.starts_with("error: a.json:1: found text that isn't"), "{error}");
+    assert!(error.starts_with("error: a.json:1: found text that is not"), "{error}");
     assert!(error.len() < 500, "{error}");
 }
 
@@ -199,7 +199,7 @@ fn more_values_than_any_object_has_are_refused_before_they_fill_the_memory(
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.json"), [start, &value.repeat(400_000), end].concat()).unwrap();
     let error = String::from_utf8(gate(folder.path(), &["check", "--from", "a.json"]).stderr).unwrap();
-    assert!(error.starts_with("error: a.json:1: found text that isn't"), "{error}");
+    assert!(error.starts_with("error: a.json:1: found text that is not"), "{error}");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_text_that_is_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
     let output = gate(folder.path(), &["check", "--from", "a.yaml"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.starts_with("error: a.yaml:5: found text that isn't YAML"), "{error}");
+    assert!(error.starts_with("error: a.yaml:5: found text that is not YAML"), "{error}");
 }
 
 #[test]

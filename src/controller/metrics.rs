@@ -114,7 +114,7 @@ impl Metrics {
         registry.register("mode", "The mode that the operator acts in", metrics.mode.clone());
         registry.register(
             "bridge_refusal",
-            "Why the bridge doesn't let the requested update through",
+            "Why the bridge does not force the requested update",
             metrics.bridge_refusal.clone(),
         );
         registry.register(
@@ -124,7 +124,7 @@ impl Metrics {
         );
         registry.register(
             "bridge_force_kept",
-            "Why the bridge doesn't remove its force from spec.desiredUpdate yet",
+            "Why the bridge has not removed its force from spec.desiredUpdate yet",
             metrics.bridge_force_kept.clone(),
         );
         registry.register(
@@ -183,7 +183,7 @@ impl Metrics {
         self.writes.get_or_create(&Written { kind, result }).inc();
     }
 
-    /// Counts a field that another writer took back.
+    /// Counts a write that another writer reverted.
     pub fn contended(&self) {
         self.contention.inc();
     }

@@ -107,7 +107,7 @@ fn unrecorded(input: &PlanInput<'_>) -> &'static str {
              was deleted since."
         }
         Source::Unreadable(_) | Source::NotGiven => {
-            " The requested update was forced, and UpdateRecords can't be read, so it isn't known whether it has one."
+            " The requested update was forced, and UpdateRecords cannot be read, so it is not known whether it has one."
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn problems(health: &Health<'_>) -> Vec<Problem> {
                 .to_owned(),
         ),
         Source::Unreadable(why) => {
-            add("UpdateRecordsUnreadable", "", format!("UpdateRecords can't be read: {}", message::quote(why)));
+            add("UpdateRecordsUnreadable", "", format!("UpdateRecords cannot be read: {}", message::quote(why)));
         }
     }
     let snapshot = health.snapshot;

@@ -59,16 +59,16 @@ fn kept_back(input: &PlanInput<'_>, target_verdict: &TargetVerdict) -> Vec<Strin
         _ => None,
     };
     if let Some(skip_reason) = skip_reason {
-        let skip_reason = format!("The update that is asked for is not let through: {skip_reason}");
+        let skip_reason = format!("The requested update is not forced: {skip_reason}");
         return std::iter::once(skip_reason).chain(failures).collect();
     }
     if let Some(failures) = failures {
-        return vec![format!("The update that is asked for does not go ahead: {failures}")];
+        return vec![format!("The requested update does not go ahead: {failures}")];
     }
     match input.role {
         Role::Bridge => not_taken_up(input).into_iter().collect(),
         Role::Replace if input.record_state == RecordState::Failing => {
-            vec!["The update that is asked for waits until its accepted risks are recorded.".to_owned()]
+            vec!["The requested update waits until its accepted risks are recorded.".to_owned()]
         }
         Role::Replace | Role::Guard | Role::Undecided | Role::Observe => Vec::new(),
     }
@@ -82,11 +82,11 @@ fn not_taken_up(input: &PlanInput<'_>) -> Option<String> {
     let word = request::word(&input.snapshot.cluster_version);
     match word.map(|word| (request::standing(word), word)) {
         Some((Standing::Undecided, word)) => {
-            Some(format!("The update that is asked for isn't accepted yet: {}", told(word)))
+            Some(format!("The requested update is not accepted yet: {}", told(word)))
         }
         // The force has been set, or the override is gone, and the CVO looks again by itself.
         Some((Standing::RefusedForOverrides | Standing::Refused(_), word)) => Some(format!(
-            "The cluster-version operator still refuses the update that is asked for, and tries it again by itself: {}",
+            "The cluster-version operator still refuses the requested update, and retries it: {}",
             told(word)
         )),
         // What it said last is about another release.
@@ -218,7 +218,7 @@ mod tests {
     #[case::not_verified(asked(&two(), &json!([unverified()])), &["does not go ahead: RetrievePayload: ", "no signature\\u{1b}[31m"])]
     #[case::being_verified(
         asked(&two(), &json!([accepted("Unknown", "RetrievePayload", &format!("Retrieving version=\"4.21.2\" image=\"{TWO}\""))])),
-        &["isn't accepted yet: RetrievePayload: Retrieving version"])]
+        &["is not accepted yet: RetrievePayload: Retrieving version"])]
     #[case::invalid(
         asked(&json!({"version": "4.21.9"}), &json!([{"type": "Invalid", "status": "True", "reason": "InvalidClusterVersion",
             "message": "spec.desiredUpdate.version: Invalid value: \"4.21.9\": not available"}])),
@@ -250,10 +250,7 @@ mod tests {
     fn where_nobody_else_gates_the_verdict_says_it() {
         let minor = asked(&json!({"version": "4.22.0", "image": "three"}), &json!([]));
         let text = said(&minor, Role::Replace, CvoLease::Unknown);
-        assert!(
-            text.starts_with(" The update that is asked for does not go ahead: ClusterVersionOverrides: "),
-            "{text}"
-        );
+        assert!(text.starts_with(" The requested update does not go ahead: ClusterVersionOverrides: "), "{text}");
         assert_eq!(said(&asked(&two(), &json!([])), Role::Replace, CvoLease::Unknown), "");
         assert_eq!(said(&asked(&two(), &json!([])), Role::Guard, CvoLease::Unknown), NO_CVO);
     }

@@ -23,7 +23,7 @@ pub enum RecordWait {
     Writable,
     /// It is missing, and the last try to write it has failed a moment ago.
     Failing,
-    /// UpdateRecords can't be read.
+    /// UpdateRecords cannot be read.
     Unreadable,
 }
 

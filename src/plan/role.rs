@@ -104,10 +104,10 @@ pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &RoleInput) 
     let was_here = fields.iter().any(|field| field.manager == CVO);
     let gating = if was_here { Role::Guard } else { Role::Replace };
     if evidence.overwritten {
-        return (Role::Bridge, "what was written on Upgradeable was taken back, so somebody else gates");
+        return (Role::Bridge, "another writer reverted Upgradeable, so another program decides about updates");
     }
     if matches!(evidence.before, Role::Replace | Role::Guard) {
-        return (gating, "nobody has taken the gate back");
+        return (gating, "no other writer has reverted it");
     }
     if owns_upgradeable(cluster_version) {
         return (gating, "Upgradeable is upgrade-gate's own already");
@@ -115,7 +115,10 @@ pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &RoleInput) 
     if evidence.lease == CvoLease::Unknown {
         // What is running stays; what isn't waits for an answer.
         let waiting = if evidence.before == Role::Bridge { Role::Bridge } else { Role::Undecided };
-        return (waiting, "whether a cluster-version operator runs isn't known yet: its Lease can't be read");
+        return (
+            waiting,
+            "it is not known yet whether a cluster-version operator is running: its Lease cannot be read",
+        );
     }
     let vacant = evidence.ungated_for.is_some_and(|ungated| ungated >= evidence.vacant_after);
     if vacant && matches!(evidence.lease, CvoLease::Stale | CvoLease::Absent) {

@@ -258,7 +258,7 @@ async fn each_condition_keeps_the_force_and_is_named() {
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
     let message = available["message"].as_str().unwrap();
     assert!(message.contains("spec.desiredUpdate.force is still set by upgrade-gate."), "{message}");
-    assert!(message.contains("stays for now: ReleaseAccepted isn't True."), "{message}");
+    assert!(message.contains("stays for now: ReleaseAccepted is not True."), "{message}");
 
     let degraded = json!([
         fixtures::condition("Available", "True", "", ""),

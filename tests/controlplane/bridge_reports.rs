@@ -152,7 +152,7 @@ async fn an_image_that_cannot_be_verified_is_said_to_wait_for_it() {
     let image = fixtures::image("4.21.2");
     cvo.set_verifiable(&image, false);
     cluster.request("4.21.2", &image).await;
-    available(&cluster, &["The update that is asked for does not go ahead: RetrievePayload: "]).await;
+    available(&cluster, &["The requested update does not go ahead: RetrievePayload: "]).await;
     let blocked = ("UpdateBlocked", "Update from 4.21.1 to 4.21.2 (patch) is blocked: RetrievePayload: ");
     decided(&cluster, &[blocked]).await;
     cvo.set_verifiable(&image, true);
@@ -176,7 +176,7 @@ async fn our_cluster_operator_says_what_an_update_waits_for() {
     cluster.request("4.21.9", "").await;
     let invalid = cluster.wait_for("Invalid", |cv| condition(cv, "Invalid")["status"] == "True").await;
     let reason = condition(&invalid, "Invalid")["reason"].as_str().unwrap();
-    available(&cluster, &["The update that is asked for ", &format!("{reason}: "), "4.21.9"]).await;
+    available(&cluster, &["The requested update ", &format!("{reason}: "), "4.21.9"]).await;
     decided(&cluster, &[("UpdateBlocked", &format!("Update from 4.21.1 to 4.21.9 (patch) is blocked: {reason}: "))])
         .await;
     // Nothing is asked for, and nothing is said.

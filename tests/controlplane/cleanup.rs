@@ -66,7 +66,7 @@ async fn a_force_is_left_while_the_update_runs_and_removed_afterwards() {
     assert!(operator.terminate().await.success());
     let before = cluster.cluster_version().await;
     let report = clean(&cluster, true).await;
-    let expected = "spec.desiredUpdate.force, which upgrade-gate set: The update hasn't completed. Leave it while the \
+    let expected = "spec.desiredUpdate.force, which upgrade-gate set: The update has not completed. Leave it while the \
         update runs, and run `upgrade-gate cleanup --yes` again afterwards.";
     assert_eq!(report.stays[0], expected);
     assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);

@@ -138,7 +138,7 @@ mod tests {
         let answers = gather(contexts(40), Duration::from_millis(1500), check).unwrap();
         let errors = errors(&answers);
         let (first, others) = errors.split_first().unwrap();
-        assert!(first.starts_with("context c0 can't be reached: no answer within 1.5 seconds"), "{first}");
+        assert!(first.starts_with("context c0 cannot be reached: no answer within 1.5 seconds"), "{first}");
         assert!(others.iter().enumerate().all(|(number, error)| error.starts_with(&format!("c{}: ", number + 1))));
         drop(release);
     }

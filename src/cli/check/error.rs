@@ -1,5 +1,5 @@
-//! What can keep `check` from an answer. Each message says where, what was found, what was expected and what to do;
-//! texts from the input are escaped, since they end up on a terminal.
+//! The errors of `check`. Each message says where the problem is, what was found, what was expected and what to do. Texts from
+//! the input are escaped, because they are shown on a terminal.
 
 use std::{fmt, io, path::Path};
 
@@ -31,15 +31,15 @@ impl fmt::Display for Location {
 /// Why there is no answer; exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A path, or something below it, couldn't be read.
-    #[error("{path}: can't be read: {source}; {}", advice_on_reading(source))]
+    /// A path, or a file below it, could not be read.
+    #[error("{path}: cannot be read: {source}; {}", advice_on_reading(source))]
     Unreadable {
         /// The path.
         path: String,
         /// What the system said.
         source: io::Error,
     },
-    /// The bytes aren't text in UTF-8.
+    /// The bytes are not UTF-8.
     #[error("{place}: found {found}, expected YAML or JSON as UTF-8 text; {advice}")]
     NotText {
         /// The line up to which it was text.
@@ -70,33 +70,33 @@ pub enum Error {
     },
     /// The text is neither YAML nor JSON.
     #[error(
-        "{place}: found text that isn't {format} ({problem}), expected a ClusterVersion; fix that line, or use another file"
+        "{place}: found text that is not {format} ({problem}), expected a ClusterVersion; fix that line, or use another file"
     )]
     Syntax {
-        /// Where it stops making sense.
+        /// Where parsing failed.
         place: Location,
         /// What it was read as.
         format: &'static str,
-        /// What the parser has against it.
+        /// The parser's error.
         problem: String,
     },
     /// Something else was copied along with an object, or instead of it.
     #[error("{}: found {}; expected YAML or JSON, {}", .0.place, .0.found, .0.advice)]
     Pasted(Culprit),
-    /// The text is fine and holds something else than objects.
+    /// The text is valid and contains something other than objects.
     #[error("{place}: found {found}, expected {expected}")]
     Shape {
-        /// Where it stands.
+        /// Where it is.
         place: Location,
-        /// What stands there.
+        /// What was found there.
         found: String,
-        /// What should, and what to do about it.
+        /// What was expected, and what to do.
         expected: String,
     },
     /// An object that the check needs has a field of the wrong type.
     #[error("{place}: {object}: {problem}; compare it with `kubectl explain {explain}`")]
     Field {
-        /// Where it stands: a line, or a cluster.
+        /// Where it is: a line, or a cluster.
         place: String,
         /// Which object it is in.
         object: String,
@@ -117,7 +117,7 @@ pub enum Error {
         /// Where it was found again.
         second: Location,
     },
-    /// The input holds other things only.
+    /// The input contains only other objects.
     #[error(
         "{place}: found {found}, expected a ClusterVersion (config.openshift.io/v1); get it with \
          `oc get clusterversion version -o yaml`"
@@ -128,7 +128,7 @@ pub enum Error {
         /// What it holds.
         found: String,
     },
-    /// Nothing says which version the cluster runs.
+    /// The version of the cluster is not known.
     #[error("{place}: ClusterVersion: found {found}, expected the version that the cluster runs; {advice}")]
     NoCurrentVersion {
         /// Where the object is: a line, or a cluster.
@@ -138,7 +138,7 @@ pub enum Error {
         /// How to get it.
         advice: &'static str,
     },
-    /// The input holds nothing that tells of the past.
+    /// The input contains neither a ClusterVersion nor UpdateRecords.
     #[error(
         "{place}: found {found}, expected a ClusterVersion or UpdateRecords; get them with \
          `oc get clusterversion,updaterecords -o yaml`"
@@ -149,11 +149,11 @@ pub enum Error {
         /// What it holds.
         found: String,
     },
-    /// No way to a cluster is configured, or not a usable one.
+    /// No cluster is configured, or its configuration is not usable.
     #[error("{}", or_files(.0))]
     Cluster(#[from] ClusterError),
-    /// The cluster didn't answer.
-    #[error("{server} can't be reached: {problem}; check the network and the kubeconfig, or give files with --from")]
+    /// The cluster did not answer.
+    #[error("{server} cannot be reached: {problem}; check the network and the kubeconfig, or give files with --from")]
     Unreachable {
         /// The cluster's address.
         server: String,
@@ -167,13 +167,13 @@ pub enum Error {
         server: String,
         /// Verb, resource and name.
         request: &'static str,
-        /// The cluster's words.
+        /// The cluster's error.
         problem: String,
         /// What to do.
         advice: &'static str,
     },
-    /// The answer couldn't be written to standard output.
-    #[error("standard output can't be written: {0}")]
+    /// The answer could not be written to standard output.
+    #[error("standard output cannot be written: {0}")]
     Output(#[from] io::Error),
 }
 

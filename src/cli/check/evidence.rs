@@ -1,5 +1,5 @@
-//! Whether the input says which version the cluster runs. Without that nothing can be compared, and every rule would
-//! only warn: so there is no answer.
+//! Whether the input contains the version that the cluster runs. Without it nothing can be compared, and every rule would only
+//! warn, so there is no answer.
 
 use crate::{
     api::{ClusterVersion, Release},

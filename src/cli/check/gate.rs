@@ -72,21 +72,21 @@ impl GateReport {
         }
     }
 
-    /// Titles and what stands beside them, for the formats that people read.
+    /// Titles and texts, for table and Markdown.
     #[must_use]
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let policy = match self.policy_installed {
             Some(true) => "installed: minor and major updates are denied at admission",
-            Some(false) => "not installed, or it doesn't deny: nothing is denied at admission",
-            None => "can't be read with these rights",
+            Some(false) => "not installed, or it does not deny: nothing is denied at admission",
+            None => "cannot be read with these rights",
         };
         let operator = match (self.operator_running, self.operator_installed) {
             (Some(true), _) => "running",
-            (Some(false), Some(true)) => "installed, but not running: its Lease isn't renewed",
+            (Some(false), Some(true)) => "installed, but not running: its Lease is not renewed",
             (Some(false), Some(false)) => "not installed",
-            (Some(false), None) => "not running; whether it is installed can't be read with these rights",
-            (None, Some(true)) => "installed; whether it runs can't be read with these rights",
-            _ => "can't be read with these rights",
+            (Some(false), None) => "not running; whether it is installed cannot be read with these rights",
+            (None, Some(true)) => "installed; whether it runs cannot be read with these rights",
+            _ => "cannot be read with these rights",
         };
         let mut lines = vec![
             ("Mode", format!("{}: {}", self.mode, self.why)),
@@ -156,11 +156,11 @@ impl BridgeReport {
                     let message = format!("{} {ONCE_DEPLOYED}", skip_reason.message());
                     return told("nothingToDo", Some(skip_reason), message);
                 }
-                // What keeps it back does so with upgrade-gate as well, and is told below.
+                // The reason applies with upgrade-gate as well, and is reported below.
                 Err(_) => {}
             }
         }
-        // Where upgrade-gate isn't deployed, its policy isn't what is missing.
+        // Without a deployed upgrade-gate, a missing policy is no reason of its own.
         let policy = if is_deployed { policy } else { Some(true) };
         match (decide(policy.unwrap_or(true)), policy) {
             (Ok(force_patch), Some(_)) if seen.cvo == CvoLease::Unknown => {
@@ -206,11 +206,11 @@ impl BridgeReport {
     }
 }
 
-/// What a deployed upgrade-gate is for, where nothing is asked for.
+/// What a deployed upgrade-gate does, if nothing is requested.
 const ONCE_DEPLOYED: &str = "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone and stays within the minor; \
      `upgrade-gate update` does so with nothing deployed.";
 
-/// Whether this speaks of a request that the CVO is known to block.
+/// Whether this reason is about a request that the CVO blocks.
 fn is_about_its_refusal(skip_reason: SkipReason) -> bool {
     match skip_reason {
         SkipReason::OtherPrecondition

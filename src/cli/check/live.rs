@@ -1,7 +1,7 @@
-//! What `check` and `history` read when they are given a cluster, each read under a time limit, and nothing written.
+//! The reads of `check` and `history` on a cluster, each with a time limit. Nothing is written.
 //!
-//! Without a ClusterVersion there is no answer. Any other source that the cluster won't show is a risk, as it is to
-//! the operator; one that it doesn't serve at all is none. Who gates the cluster is told where it can be read.
+//! Without a ClusterVersion there is no answer. Any other source that cannot be read is a risk, as in the operator; one that is
+//! not served is none. Who decides about updates on the cluster is reported if it can be read.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,18 +25,18 @@ use crate::{
     plan::role::CvoLease,
 };
 
-/// How long one read may take; a person is waiting.
+/// The time limit of one read.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads a cluster's state, and who gates it.
+/// Reads a cluster's state, and who decides about its updates.
 ///
 /// # Errors
-/// No usable configuration, a cluster that doesn't answer, or one that doesn't show its ClusterVersion.
+/// The configuration is not usable, the cluster does not answer, or its ClusterVersion cannot be read.
 pub fn read(cluster: &ClusterArgs, now: jiff::Timestamp) -> Result<(Inputs, Surroundings), Error> {
     on_cluster(cluster, "check", async |cluster| Ok((cluster.read().await?, cluster.surroundings(now).await)))
 }
 
-/// Reads what tells of a cluster's past.
+/// Reads the UpdateRecords and the ClusterVersion of a cluster.
 ///
 /// # Errors
 /// As for [`read`], or the UpdateRecords are there and may not be listed.
@@ -63,7 +63,7 @@ fn on_cluster<T>(
         let mut config = cluster.resolve(command).await?;
         config.connect_timeout = Some(TIME_LIMIT);
         config.read_timeout = Some(TIME_LIMIT);
-        // A person who is told "503" at once knows more than one who waits for retries.
+        // No retries: a person wants the error at once.
         config.default_retry = false;
         let server = client::address(&config.cluster_url);
         let client = client::builder(&config)
@@ -71,7 +71,7 @@ fn on_cluster<T>(
             .build();
         read(Cluster { client, server }).await
     });
-    // A name server that doesn't answer would keep a thread of the runtime beyond the time limit.
+    // A name server that does not answer would block a thread of the runtime beyond the time limit.
     runtime.shutdown_background();
     result
 }
@@ -121,10 +121,9 @@ impl Cluster {
                 "name the context of an OpenShift cluster with --context, or give files with --from",
             )),
             Answer::Refused { code: 401, problem } => Err(refused(problem, "log in to it again")),
-            Answer::Refused { code: 403, problem } => Err(refused(
-                problem,
-                "ask for a role that may get it, such as cluster-reader, or give files with --from",
-            )),
+            Answer::Refused { code: 403, problem } => {
+                Err(refused(problem, "use a role that may get it, such as cluster-reader, or give files with --from"))
+            }
             Answer::Refused { problem, .. } => Err(refused(problem, "try again, or give files with --from")),
         }
     }
@@ -144,7 +143,7 @@ impl Cluster {
                 server: self.server.clone(),
                 request: "list updaterecords.upgrade-gate.openshift.io",
                 problem,
-                advice: "ask for a role that may list them, or give files with --from",
+                advice: "use a role that may list them, or give files with --from",
             }),
         }
     }
@@ -153,7 +152,7 @@ impl Cluster {
         Error::Field { place: self.server.clone(), object: object.to_owned(), problem: causes(error), explain }
     }
 
-    /// Who gates the cluster; what can't be read isn't known, and nothing fails for it.
+    /// Who decides about updates on the cluster. What cannot be read is not known, which is no error.
     async fn surroundings(&self, now: jiff::Timestamp) -> Surroundings {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}", names::NAMESPACE, names::SELF);
         let cvo = cvo_lease(&self.client, now).await;
@@ -208,7 +207,7 @@ impl Cluster {
         })
     }
 
-    /// One read. What the API server itself answers is an answer; an error is what keeps us from getting one.
+    /// One read. An error status of the API server is an answer; an error means that there was none.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Error> {
         let unreachable = |problem| Error::Unreachable { server: self.server.clone(), problem };
         let request = http::Request::get(path).body(Vec::new()).map_err(|error| unreachable(causes(&error)))?;

@@ -1,4 +1,4 @@
-//! What becomes now of an update that the verdict allows: beside a CVO whose own rule on overrides refuses it.
+//! What happens now to an update that the verdict allows and a CVO refuses for overrides.
 
 use semver::Version;
 
@@ -26,7 +26,7 @@ pub fn now(snapshot: &Snapshot, verdict: &Verdict, bridge: Option<&BridgeReport>
         |target_verdict: &TargetVerdict| is_refused_for_overrides(snapshot) && is_requested(snapshot, target_verdict);
     if verdict.targets.iter().filter(allowed).any(is_refused) {
         return Some(match candidate(snapshot) {
-            // On a live cluster more is known than what the ClusterVersion says.
+            // On a live cluster more is known than the ClusterVersion contains.
             Ok(_) if bridge.is_some_and(|bridge| !bridge.goes_ahead()) => format!("{REFUSED} {SEE_BRIDGE}"),
             Ok(_) => format!("{REFUSED} With upgrade-gate: allowed."),
             Err(SkipReason::NoOverrides) => NO_LONGER_REFUSED.to_owned(),
@@ -62,7 +62,7 @@ const OLD: &str = "a CVO up to 4.21 refuses patch updates while overrides are se
 fn would_be_refused(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool {
     let target = &target_verdict.target;
     let is_asked_for = match target.origin {
-        // What is accepted already isn't refused any more.
+        // An accepted update is not refused any more.
         Origin::Requested => word(&snapshot.cluster_version).is_none_or(|word| standing(word) != Standing::Accepted),
         Origin::Named => true,
         Origin::Listed => false,

@@ -35,20 +35,20 @@ pub struct Report {
     pub cluster: Cluster,
     /// Whether it may leave its minor.
     pub upgradeable: UpgradeableReport,
-    /// Why it offers no update; null where it offers some and nothing says that looking them up has failed.
+    /// Why it offers no update; null if it offers some and no lookup has failed.
     pub availability: Option<AvailabilityReport>,
-    /// What the cluster itself says of `spec.desiredUpdate`; null where nothing is asked for.
+    /// What the cluster reports about `spec.desiredUpdate`; null if nothing is requested.
     pub request: Option<RequestReport>,
     /// The force that is set in `spec.desiredUpdate`.
     pub force: Option<ForceReport>,
     /// One entry for each target: what is asked for, then by minor, the newest first.
     pub targets: Vec<TargetReport>,
-    /// Sources that the input doesn't hold.
+    /// Sources that the input does not contain.
     pub not_evaluated: Vec<&'static str>,
-    /// What becomes of an update that is asked for, as long as a CVO of today refuses it.
+    /// What happens to a requested update while a CVO refuses it.
     #[serde(skip)]
     pub now: Option<String>,
-    /// Who gates the cluster, where that was looked for: on a live one.
+    /// Who decides about updates; only for a live cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
 }
@@ -71,15 +71,15 @@ pub struct UpgradeableReport {
     pub reason: String,
     /// The condition's message.
     pub message: String,
-    /// The status of the condition that the cluster has now; null where it has none.
+    /// The status of the condition that the cluster has now; null if it has none.
     pub published: Option<&'static str>,
-    /// Where that one is behind the overrides: what follows, and what ends it.
+    /// If that one is behind the overrides: what this causes, and the commands that end it.
     pub behind: Option<BehindReport>,
     /// Every reason not to leave this minor.
     pub risks: Vec<RiskReport>,
 }
 
-/// The published condition doesn't say yet what overrides mean.
+/// The published condition is behind the overrides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BehindReport {
     /// What follows.
@@ -100,10 +100,10 @@ pub struct AvailabilityReport {
     pub lists_updates: bool,
 }
 
-/// The cluster's own word on the request; all null where none is about the request as it is now.
+/// What the cluster reports about the request; all null if no condition is about the current request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RequestReport {
-    /// Whether the cluster accepts it; null while it is at it.
+    /// Whether the cluster accepts it; null while it is deciding.
     pub accepted: Option<bool>,
     /// The condition's reason.
     pub reason: Option<String>,
@@ -121,13 +121,13 @@ pub struct RiskReport {
     pub name: String,
     /// What is wrong and what to do.
     pub message: String,
-    /// Where to read on.
+    /// A link to documentation.
     pub url: Option<String>,
     /// What ends it, or says more about it.
     pub commands: Vec<RiskCommand>,
 }
 
-/// What the gate says of one target.
+/// The verdict on one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetReport {
@@ -135,7 +135,7 @@ pub struct TargetReport {
     pub version: Option<String>,
     /// As it was given, else as far as the cluster knows it.
     pub image: Option<String>,
-    /// It is what `spec.desiredUpdate` asks for.
+    /// `spec.desiredUpdate` requests it.
     #[serde(skip)]
     pub requested: bool,
     /// It is what the cluster runs, or is being updated to.
@@ -147,7 +147,7 @@ pub struct TargetReport {
     pub decision: &'static str,
     /// What blocks.
     pub failures: Vec<FindingReport>,
-    /// What only warns, or was forced past.
+    /// What only warns, or was skipped by `force`.
     pub accepted_risks: Vec<FindingReport>,
     /// What gets it to go ahead; null where nothing does, and where nothing has to be typed.
     pub command: Option<String>,
@@ -179,7 +179,7 @@ impl Current {
     }
 }
 
-/// What a precondition has against a target.
+/// The finding of a precondition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FindingReport {
     /// The precondition.

@@ -140,7 +140,7 @@ pub fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<&'a str, Error> {
         });
     }
     std::str::from_utf8(bytes)
-        .map_err(|error| not_text("bytes that aren't UTF-8", "save it as UTF-8", line_at(error.valid_up_to())))
+        .map_err(|error| not_text("bytes that are not UTF-8", "save it as UTF-8", line_at(error.valid_up_to())))
 }
 
 #[cfg(test)]
@@ -163,7 +163,7 @@ mod tests {
     #[case::zstd(b"\x28\xb5\x2f\xfd", "a.yaml:1: found zstd data")]
     #[case::bzip2(b"BZh91AY", "a.yaml:1: found bzip2 data")]
     #[case::nul(b"a: b\nc: \0 and more text", "a.yaml:2: found binary data")]
-    #[case::latin_1(b"a: b\n\nc: \xe9t\xe9\n", "a.yaml:3: found bytes that aren't UTF-8")]
+    #[case::latin_1(b"a: b\n\nc: \xe9t\xe9\n", "a.yaml:3: found bytes that are not UTF-8")]
     fn what_is_not_text_is_named(#[case] bytes: &[u8], #[case] expected: &str) {
         let message = decode(bytes, &origin()).unwrap_err().to_string();
         assert!(message.starts_with(expected), "{message}");

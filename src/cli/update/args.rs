@@ -20,10 +20,10 @@ Examples:
   # In a script
   upgrade-gate update --to 4.21.2 --yes --wait --timeout 3h
 
-Exit code 0: done. 1: the answer is no, or the update didn't complete. 2: could not tell, interrupted, or wrong usage.
-After an interruption, the same command goes on where it stopped.";
+Exit code 0: done. 1: the answer is no, or the update did not complete. 2: could not tell, interrupted, or wrong usage.
+After an interruption, the same command continues where it stopped.";
 
-/// Updates the cluster: asks for the update as oc adm upgrade does, and lets a patch update through that the
+/// Updates the cluster: requests the update as oc adm upgrade does, and lets a patch update through that the
 /// cluster-version operator refuses only because overrides are set.
 ///
 /// Nothing has to be deployed. It shows the verdict of check and what it is going to write, and asks. Minor and major

@@ -104,7 +104,7 @@ pub fn no_answer(server: &str, failure: Failure) -> Ended {
     let quote = |problem: &str| message::quote(problem);
     Ended::unknown(match failure {
         Failure::Lost(problem) => {
-            format!("{server} can't be reached: {}; check the network and the kubeconfig; {NOTHING}", quote(&problem))
+            format!("{server} cannot be reached: {}; check the network and the kubeconfig; {NOTHING}", quote(&problem))
         }
         Failure::Conflict(problem) | Failure::Refused { code: 0, problem } => {
             format!("{server}: {}; {NOTHING}", quote(&problem))

@@ -173,7 +173,7 @@ pub fn warnings(cluster_version: &ClusterVersion, allowed: Allowed) -> Result<Ve
     }
     let text = found.join("; ");
     Err(Refusal::Cluster(format!(
-        "{text}. Wait until that is over, or use --allow-upgrade-with-warnings to ask for the update all the same"
+        "{text}. Wait until that is over, or use --allow-upgrade-with-warnings to request the update nevertheless"
     )))
 }
 

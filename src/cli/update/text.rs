@@ -65,7 +65,7 @@ impl Plan {
 
 /// What a force without the policy risks.
 pub const UNGUARDED: &str = "Without the policy, nothing denies another target while the force is set: whatever a merge patch \
-     asks for then, a minor update too, is applied without any check, its signature included.";
+     requests then, a minor update too, is applied without any check, its signature included.";
 
 /// Above the writes, at a server.
 #[must_use]
@@ -158,11 +158,11 @@ pub fn left(reached: Reached, name: &str, Commands { again, clear, cleanup }: &C
     match reached {
         Reached::Nothing => "nothing was written".to_owned(),
         Reached::Asked => format!(
-            "{name} is asked for. `{again}` goes on from here; `{clear}` withdraws the request as long as the update has not \
+            "{name} is requested. `{again}` continues; `{clear}` withdraws the request as long as the update has not \
              begun"
         ),
         Reached::Forced => format!(
-            "{name} is asked for, and its force may be set. `{again}` goes on from here, and removes the force and the policy \
+            "{name} is requested, and its force may be set. `{again}` continues, and removes the force and the policy \
              once the update has completed; so does `{cleanup}` then"
         ),
         Reached::Completed => format!(

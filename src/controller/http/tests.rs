@@ -57,7 +57,7 @@ async fn one_address_means_no_other() {
 async fn a_port_that_is_taken_is_named() {
     let (_listener, port) = port_of("0.0.0.0:0").await;
     let error = bind("metrics", format!("0.0.0.0:{port}").parse().unwrap()).await.unwrap_err();
-    assert!(error.to_string().starts_with(&format!("metrics can't be served on 0.0.0.0:{port}: ")), "{error}");
+    assert!(error.to_string().starts_with(&format!("metrics cannot be served on 0.0.0.0:{port}: ")), "{error}");
 }
 
 /// The probes on a port of their own, and a health to play with.

@@ -109,7 +109,7 @@ impl Leader {
         }
     }
 
-    /// Releases the Lease, so that another replica needn't wait until it expires.
+    /// Releases the Lease, so that another replica need not wait until it expires.
     pub async fn release(self) {
         let Some(Candidate { deadline, election }) = self.0 else { return };
         drop(deadline);
@@ -270,7 +270,7 @@ impl Election {
     /// A request has failed. Only the first failure in a row is logged.
     fn fails(&mut self, error: &str) {
         if !self.fails {
-            tracing::warn!(error, "the Lease can't be acquired or renewed; trying again until it can");
+            tracing::warn!(error, "cannot acquire or renew the Lease; retrying");
         }
         self.fails = true;
         self.term.failed(Instant::now());

@@ -56,26 +56,26 @@ impl SkipReason {
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
-            Self::NoRequest => "No update is asked for.",
+            Self::NoRequest => "No update is requested.",
             Self::UnknownFields => {
-                "The request has fields other than version, image, force and acceptRisks; ask for the update without them."
+                "The request has fields other than version, image, force and acceptRisks; request the update without them."
             }
             Self::Architecture => "The request names an architecture; a change of architecture is no patch update.",
             Self::Forced => "The request is forced already.",
             Self::Invalid => "The cluster-version operator calls the request invalid.",
-            Self::NotRefused => "The cluster-version operator doesn't refuse the request for its preconditions.",
-            Self::MessageUnreadable => "The message of ReleaseAccepted isn't of a shape that can be relied on.",
+            Self::NotRefused => "The cluster-version operator does not refuse the request for its preconditions.",
+            Self::MessageUnreadable => "The message of ReleaseAccepted does not have the expected form.",
             Self::MessageOfAnother => {
                 "The message of ReleaseAccepted doesn't name the requested release by its digest; if it doesn't within a \
                  minute, ask for the update by version, or by an image with a digest."
             }
             Self::OtherPrecondition => "Something else than overrides blocks the update too; see ReleaseAccepted.",
             Self::NoOverrides => {
-                "No override is unmanaged any more; the cluster-version operator decides anew by itself."
+                "No override is unmanaged any more; the cluster-version operator decides again by itself."
             }
             Self::NotPatch(why) => why,
             Self::Blocked => "The gate blocks the update.",
-            Self::Unfinished => "A minor or major update hasn't completed; wait for it.",
+            Self::Unfinished => "A minor or major update has not completed; wait for it.",
             Self::NoPolicy => {
                 "The ValidatingAdmissionPolicy upgrade-gate, or a binding of it that denies, is missing: without it a force \
                  left in spec would carry the next update. Apply deploy/ again."

@@ -45,7 +45,7 @@ impl UnderOverrides {
         if has_no_cvo || !(refuses_patches(&snapshot.cluster_version) || is_refused_for_overrides(snapshot)) {
             return Self::Accepted;
         }
-        // What speaks against one such update beside its own verdict speaks against all of them.
+        // A reason other than the update's own verdict applies to all such updates.
         let first = verdict.targets.iter().find(|target_verdict| may_be_forced(target_verdict));
         if first.is_none_or(|first| !would_be_forced(snapshot, &first.release)) {
             return Self::Refused;

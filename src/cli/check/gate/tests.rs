@@ -82,11 +82,11 @@ fn the_mode_is_what_auto_would_begin_with(#[case] managers: Value, #[case] lease
 #[case::another(json!({"version": "4.21.3"}), refused("4.21.2"), Some(true), "leavesBlocked", Some("MessageOfAnother"),
     "It would not let 4.21.3 through: The message of ReleaseAccepted doesn't name")]
 #[case::accepted(json!({"version": "4.21.2"}), fine(), Some(true), "nothingToDo", Some("NotRefused"),
-    "It would leave 4.21.2 alone: The cluster-version operator doesn't refuse")]
+    "It would leave 4.21.2 alone: The cluster-version operator does not refuse")]
 #[case::nothing(json!(null), fine(), Some(true), "nothingToDo", Some("NoRequest"),
-    "No update is asked for. It would let through what is blocked for overrides alone")]
+    "No update is requested. It would let through what is blocked for overrides alone")]
 #[case::nothing_and_no_policy(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),
-    "No update is asked for. It would let none through: The ValidatingAdmissionPolicy")]
+    "No update is requested. It would let none through: The ValidatingAdmissionPolicy")]
 fn the_bridge_says_what_it_would_do(
     #[case] request: Value,
     #[case] accepted: Value,
@@ -109,7 +109,7 @@ fn the_bridge_says_what_it_would_do(
 #[case::a_minor(json!({"version": "4.22.0"}), refused("4.22.0"), Some(false), "leavesBlocked", Some("NotPatch"),
     "The cluster-version operator blocks 4.22.0; the bridge would leave it so: ")]
 #[case::nothing(json!(null), fine(), Some(false), "nothingToDo", Some("NoRequest"),
-    "No update is asked for. Once upgrade-gate is deployed, it lets through what is blocked for overrides alone")]
+    "No update is requested. Once upgrade-gate is deployed, it lets through what is blocked for overrides alone")]
 fn before_anything_is_deployed_nothing_is_missing(
     #[case] request: Value,
     #[case] accepted: Value,
@@ -155,12 +155,12 @@ fn without_a_cvo_that_runs_nothing_is_let_through(
 #[case(Some(true), None, "running")]
 #[case(Some(false), Some(true), "installed, but not running")]
 #[case(Some(false), Some(false), "not installed")]
-#[case(None, Some(true), "installed; whether it runs can't be read")]
-#[case(None, None, "can't be read")]
+#[case(None, Some(true), "installed; whether it runs cannot be read")]
+#[case(None, None, "cannot be read")]
 #[case(Some(false), None, "not running; whether")]
 fn what_is_installed_is_told(#[case] running: Option<bool>, #[case] installed: Option<bool>, #[case] expected: &str) {
     let seen = Surroundings { cvo: CvoLease::Absent, running, installed, policy: None };
     let lines = GateReport::new(&snapshot(&json!(null), &fine(), &json!([])), &seen).lines();
     assert!(lines[2].1.starts_with(expected), "{lines:?}");
-    assert!(lines[1].1.starts_with("can't be read"), "{lines:?}");
+    assert!(lines[1].1.starts_with("cannot be read"), "{lines:?}");
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 const HEADINGS: [&str; 5] = ["CONTEXT", "VERSION", "UPGRADEABLE", "ASKED FOR", "DECISION"];
-/// The widest that the column of contexts gets; what is wider stands above its row.
+/// The largest width of the column of contexts; a wider name gets a line above its row.
 const MAX_CONTEXT: usize = 30;
 /// Columns that the text of an error gets at least.
 const MIN_ERROR: usize = 30;

@@ -23,9 +23,9 @@ pub const BOLD: Style = Style::new().bold();
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default();
-/// The widest that the column of versions gets, a nightly build's; what is wider stands above its row.
+/// The largest width of the column of versions, that of a nightly build; a wider version gets a line above its row.
 const MAX_VERSION: usize = 34;
-/// Characters of a digest in the table; the whole image stands below it.
+/// Characters of a digest in the table; the whole image is shown below it.
 const SHORT_DIGEST: usize = 19;
 
 /// The report as text of at most `width` columns.
@@ -151,7 +151,7 @@ fn targets(text: &mut String, targets: &[&TargetReport], width: usize) {
     let heading = [pad("VERSION", first), pad("TYPE", second), pad("DECISION", third), "WHY".to_owned()].concat();
     let _ = writeln!(text, "{BOLD}{heading}{BOLD:#}");
     for (target, name) in targets.iter().zip(&names) {
-        // A name that doesn't fit into its column stands above its row.
+        // A name that does not fit into its column gets a line above its row.
         let name = if fits(&name) {
             name.as_str()
         } else {

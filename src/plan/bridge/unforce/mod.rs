@@ -43,11 +43,11 @@ pub enum KeepReason {
     Progressing,
     /// `Failing` is `True`.
     Failing,
-    /// The ClusterOperators can't be read.
+    /// The ClusterOperators cannot be read.
     OperatorsUnreadable,
     /// This ClusterOperator isn't available, is degraded, or can't be read.
     OperatorUnhealthy(String),
-    /// The UpdateRecords can't be read.
+    /// The UpdateRecords cannot be read.
     RecordsUnreadable,
     /// The UpdateRecord of the update doesn't say yet how it ended.
     RecordOpen,
@@ -81,15 +81,15 @@ impl KeepReason {
                  whole request, or clear it with oc adm upgrade --clear."
             }
             Self::Invalid => "The cluster-version operator calls the request invalid; see condition Invalid.",
-            Self::NotBegun => "The requested update hasn't begun; see ReleaseAccepted.",
-            Self::NotCompleted => "The update hasn't completed.",
+            Self::NotBegun => "The requested update has not started; see ReleaseAccepted.",
+            Self::NotCompleted => "The update has not completed.",
             Self::NotDesired => "status.desired is another release than the one that was completed last.",
-            Self::NotAccepted => "ReleaseAccepted isn't True.",
-            Self::Progressing => "Progressing isn't False.",
+            Self::NotAccepted => "ReleaseAccepted is not True.",
+            Self::Progressing => "Progressing is not False.",
             Self::Failing => "Failing is True; see oc adm upgrade.",
-            Self::OperatorsUnreadable => "ClusterOperators can't be read.",
-            Self::RecordsUnreadable => "UpdateRecords can't be read.",
-            Self::RecordOpen => "The UpdateRecord doesn't say yet that the update has completed.",
+            Self::OperatorsUnreadable => "ClusterOperators cannot be read.",
+            Self::RecordsUnreadable => "UpdateRecords cannot be read.",
+            Self::RecordOpen => "The UpdateRecord is not completed yet.",
         };
         fixed.to_owned()
     }
