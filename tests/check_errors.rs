@@ -77,16 +77,16 @@ fn error_on(name: &str, content: impl AsRef<[u8]>) -> String {
 #[case::list_of_texts("apiVersion: v1\nkind: List\nitems:\n- a\n", "a.yaml:4: found the string \"a\", expected")]
 #[case::second_document_broken(
     "apiVersion: v1\nkind: Pod\n---\na: [\n",
-    "a.yaml:4: found text that isn't YAML (unclosed bracket"
+    "a.yaml:4: found text that is not YAML (unclosed bracket"
 )]
-#[case::tab("apiVersion: v1\nkind: Pod\nmetadata:\n\tname: a\n", "a.yaml:4: found text that isn't YAML")]
-#[case::key_twice("kind: Pod\nkind: Pod\n", "a.yaml:2: found text that isn't YAML (duplicate mapping key `kind`")]
-#[case::unknown_anchor("kind: *k\n", "a.yaml:1: found text that isn't YAML")]
+#[case::tab("apiVersion: v1\nkind: Pod\nmetadata:\n\tname: a\n", "a.yaml:4: found text that is not YAML")]
+#[case::key_twice("kind: Pod\nkind: Pod\n", "a.yaml:2: found text that is not YAML (duplicate mapping key `kind`")]
+#[case::unknown_anchor("kind: *k\n", "a.yaml:1: found text that is not YAML")]
 #[case::control_character(
     "kind: \u{1b}[31m\n",
-    "a.yaml:1: found text that isn't YAML (unexpected character: `\\u{1b}')"
+    "a.yaml:1: found text that is not YAML (unexpected character: `\\u{1b}')"
 )]
-#[case::flow_that_is_not_json("{kind: Pod,\n a: [}\n", "a.yaml:2: found text that isn't YAML")]
+#[case::flow_that_is_not_json("{kind: Pod,\n a: [}\n", "a.yaml:2: found text that is not YAML")]
 fn a_file_without_a_cluster_version(#[case] content: &str, #[case] expected: &str) {
     let message = error_on("a.yaml", content);
     assert!(message.starts_with(expected), "{message}");
@@ -207,9 +207,9 @@ fn a_cluster_version_that_cannot_be_read(#[case] from: &str, #[case] to: &str, #
 }
 
 #[rstest]
-#[case::truncated("{\"apiVersion\": \"v1\",\n \"kind\":", "a.json:2: found text that isn't JSON")]
-#[case::comma("{\"apiVersion\": \"v1\",\n \"kind\": \"Pod\",,}", "a.json:2: found text that isn't JSON")]
-#[case::rubbish_behind("{\"apiVersion\": \"v1\",\n \"kind\": \"Pod\"}\n]", "a.json:3: found text that isn't JSON")]
+#[case::truncated("{\"apiVersion\": \"v1\",\n \"kind\":", "a.json:2: found text that is not JSON")]
+#[case::comma("{\"apiVersion\": \"v1\",\n \"kind\": \"Pod\",,}", "a.json:2: found text that is not JSON")]
+#[case::rubbish_behind("{\"apiVersion\": \"v1\",\n \"kind\": \"Pod\"}\n]", "a.json:3: found text that is not JSON")]
 #[case::field(
     "{\"apiVersion\": \"config.openshift.io/v1\", \"kind\": \"ClusterVersion\",\n \"spec\":\n {\"overrides\": 1}}",
     "a.json:3: ClusterVersion: spec.overrides: found the number 1, expected a list"
@@ -230,7 +230,7 @@ fn json_tells_lines_as_well(#[case] content: &str, #[case] expected: &str) {
 #[rstest]
 #[case::utf_16(CLUSTER.encode_utf16().flat_map(u16::to_le_bytes).collect(), "a.yaml:1: found UTF-16 text")]
 #[case::nul(format!("{CLUSTER}\0").into_bytes(), "a.yaml:10: found binary data")]
-#[case::latin_1(b"# caf\xe9\n".to_vec(), "a.yaml:1: found bytes that aren't UTF-8")]
+#[case::latin_1(b"# caf\xe9\n".to_vec(), "a.yaml:1: found bytes that are not UTF-8")]
 #[case::gzip(b"\x1f\x8b\x08\0\0\0".to_vec(), "a.yaml: found an archive that is cut off")]
 fn what_is_not_text(#[case] content: Vec<u8>, #[case] expected: &str) {
     let message = error_on("a.yaml", content);
@@ -296,14 +296,14 @@ fn paths_that_lead_to_nothing() {
     fs::create_dir(folder.path().join("logs")).unwrap();
     fs::write(folder.path().join("logs/current.log"), CLUSTER).unwrap();
     let message = |path: &str| error(&gate(folder.path(), &["check", "--from", path]));
-    assert!(message("missing.yaml").starts_with("missing.yaml: can't be read: No such file or directory"));
+    assert!(message("missing.yaml").starts_with("missing.yaml: cannot be read: No such file or directory"));
     assert!(message("empty").starts_with("empty: found no .yaml, .yml or .json file"));
     assert!(message("logs").starts_with("logs: found no .yaml, .yml or .json file"));
-    assert!(message("a\u{1b}[31m").starts_with("a\\u{1b}[31m: can't be read"));
+    assert!(message("a\u{1b}[31m").starts_with("a\\u{1b}[31m: cannot be read"));
 }
 
 #[rstest]
-#[case::broken("apiVersion: config.openshift.io/v1\nkind: ClusterOperator\nmetadata: {name: \"dns\n", "isn't YAML")]
+#[case::broken("apiVersion: config.openshift.io/v1\nkind: ClusterOperator\nmetadata: {name: \"dns\n", "is not YAML")]
 #[case::broken_json("{\"kind\": \"ClusterOperator\", \"metadata\": {", "isn't")]
 #[case::no_api_version("kind: ClusterOperator\nmetadata: {name: dns}\n", "without an apiVersion")]
 #[case::field("apiVersion: config.openshift.io/v1\nkind: ClusterOperator\nmetadata: {}\n", "found no name")]

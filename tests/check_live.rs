@@ -66,7 +66,7 @@ fn who_gates_a_live_cluster_is_told() {
     let expected = "  Mode       bridge: a cluster-version operator renews its Lease
   Policy     not installed, or it does not deny: nothing is denied at admission
   Operator   running
-  Bridge     It would leave 4.22.0 alone: The cluster-version operator doesn't
+  Bridge     It would leave 4.22.0 alone: The cluster-version operator does not
              refuse the request for its preconditions.\n";
     assert_eq!(section, expected);
 }
@@ -170,7 +170,7 @@ fn the_history_of_a_live_cluster_needs_no_records() {
     let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (RECORDS, refusal(403, "Forbidden", "no"))]);
     let message = error(&history(&cluster));
     assert!(
-        message.contains("refuses to list updaterecords.upgrade-gate.openshift.io: no; ask for a role"),
+        message.contains("refuses to list updaterecords.upgrade-gate.openshift.io: no; use a role"),
         "{message}"
     );
 }

@@ -63,7 +63,7 @@ pub enum ClusterError {
         source: KubeconfigError,
     },
     /// This process runs in a Pod, whose account is incomplete.
-    #[error("the Pod's account can't be used: {}; use --kubeconfig or KUBECONFIG", causes(.0))]
+    #[error("the Pod's account cannot be used: {}; use --kubeconfig or KUBECONFIG", causes(.0))]
     Pod(InClusterError),
     /// Neither a kubeconfig nor a Pod's account.
     #[error("no cluster is configured; use --kubeconfig or KUBECONFIG")]
@@ -73,7 +73,7 @@ pub enum ClusterError {
     NoContext,
     /// The proxy on the way, whose URL may hold a password.
     #[error(
-        "the proxy can't be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
+        "the proxy cannot be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
     )]
     Proxy,
     /// The user or the cluster in the kubeconfig.

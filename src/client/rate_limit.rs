@@ -19,7 +19,7 @@ use crate::client;
 /// How long a watch lasts at most: the API server ends it then, and the next one begins.
 pub const WATCH_SECONDS: u32 = 30;
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request that has brought nothing for so long is given up: a watch ends before that.
+/// A request without any data for this long is given up. A watch ends before that.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 /// Between two starts of the same watch. The library restarts a watch that ends at once without waiting, so a faulty proxy
 /// could keep both sides busy.

@@ -31,7 +31,7 @@ use super::{
 const CONNECT: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_mins(5);
 
-/// A client in the making, whose requests fail without telling secrets.
+/// Builds a client whose errors contain no secrets.
 pub type Builder = ClientBuilder<BoxService<Request<Body>, Response<TimeoutBody<Incoming>>, BoxError>>;
 
 /// Begins a client of that cluster. None of its requests fails with what a credential plugin was given or has printed.

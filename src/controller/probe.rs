@@ -40,7 +40,7 @@ async fn lease(client: &Client, (namespace, name): (&str, &str), now: jiff::Time
         Ok(Ok(Some(lease))) => freshness(&lease, now),
         Ok(Ok(None)) => CvoLease::Absent,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the Lease {namespace}/{name} can't be read");
+            tracing::debug!(%error, "cannot read the Lease {namespace}/{name}");
             CvoLease::Unknown
         }
         Err(_) => CvoLease::Unknown,
@@ -76,7 +76,7 @@ pub async fn policy(client: &Client) -> Option<bool> {
         Ok((Ok(_), Ok(_))) => Some(false),
         Err(_) => None,
         Ok((Err(error), _) | (_, Err(error))) => {
-            tracing::warn!(%error, "the ValidatingAdmissionPolicy can't be read");
+            tracing::warn!(%error, "cannot read the ValidatingAdmissionPolicy");
             None
         }
     }

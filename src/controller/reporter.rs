@@ -185,7 +185,7 @@ impl Reporter {
         }
     }
 
-    /// Another writer has taken back what was written.
+    /// Another writer has reverted a write.
     pub fn contends(&self, cluster_version: &ClusterVersion) {
         self.metrics.contended();
         tracing::warn!("{}", message::CONTENTION);

@@ -222,7 +222,7 @@ mod tests {
     #[case::invalid(
         asked(&json!({"version": "4.21.9"}), &json!([{"type": "Invalid", "status": "True", "reason": "InvalidClusterVersion",
             "message": "spec.desiredUpdate.version: Invalid value: \"4.21.9\": not available"}])),
-        &["is not let through: ", "InvalidClusterVersion: "])]
+        &["is not forced: ", "InvalidClusterVersion: "])]
     #[case::failing(
         asked(&two(), &json!([unverified(), {"type": "Failing", "status": "True", "reason": "ClusterOperatorDegraded", "message": "dns is degraded"}])),
         &["does not go ahead: RetrievePayload: ", " ClusterVersion says Failing=True: ClusterOperatorDegraded: dns is degraded"])]

@@ -37,7 +37,7 @@ use crate::{
     plan::role::Role,
 };
 
-/// What `check` came to.
+/// The result of `check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// To be printed; may be coloured where the format is [`Output::Table`].
@@ -57,7 +57,7 @@ pub enum Outcome {
     NoAnswer,
 }
 
-/// Reads what the arguments name, judges it, and renders the verdict.
+/// Reads the input that the arguments name, evaluates it, and renders the verdict.
 ///
 /// # Errors
 /// The input doesn't allow an answer, or the kubeconfig of several clusters can't be read.
@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     Ok(Answer { text, outcome })
 }
 
-/// Reads a cluster, and judges it.
+/// Reads a cluster, and evaluates it.
 fn judge_cluster(cluster: &ClusterArgs, program: &str, to: &[String]) -> Result<(Report, Outcome), Error> {
     let now = now();
     let (inputs, surroundings) = live::read(cluster, now)?;
@@ -120,7 +120,7 @@ fn judge(
         cluster_operators: inputs.cluster_operators,
         admin_gates: inputs.admin_gates,
         admin_acks: inputs.admin_acks,
-        // Whoever gates this cluster, its word is part of the answer.
+        // What the cluster reports is part of the answer, whoever decides about updates.
         authority: Authority::Shared,
         targets,
     };
@@ -138,10 +138,10 @@ fn judge(
     (report, outcome)
 }
 
-/// Reads what tells of updates that were let through.
+/// Reads the UpdateRecords and the history.
 ///
 /// # Errors
-/// The input doesn't allow an answer.
+/// The input does not allow an answer.
 pub fn read_past(args: &InputArgs, context: Option<&String>) -> Result<Past, Error> {
     if args.from.is_empty() {
         live::read_past(&ClusterArgs::of(args.kubeconfig.as_ref(), context))
@@ -155,7 +155,7 @@ fn named(cluster_version: &ClusterVersion, argument: &str) -> Target {
     suggest::pair(cluster_version, argument).unwrap_or_else(|| Target::named(argument))
 }
 
-/// The width that a person has before them; 80 columns where nobody knows, as in a file.
+/// The width of the terminal; 80 columns if it is not known, as in a file.
 pub(crate) fn terminal_width() -> usize {
     let width = terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| usize::from(width.0));
     width.clamp(40, 120)

@@ -52,7 +52,7 @@ impl Files {
                     }
                     Err(error) if !said => {
                         said = true;
-                        tracing::warn!(%error, cert = %self.cert.display(), "keeping the old certificate of the metrics: the new one can't be used");
+                        tracing::warn!(%error, cert = %self.cert.display(), "keeping the old certificate of the metrics: the new one cannot be used");
                     }
                     Err(_) => {}
                 }

@@ -28,7 +28,7 @@ const STUCK_AFTER: Duration = Duration::from_mins(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address is taken or not ours.
-    #[error("{what} can't be served on {address}: {source}; choose another address")]
+    #[error("{what} cannot be served on {address}: {source}; choose another address")]
     Bind {
         /// What was to be served.
         what: &'static str,
@@ -38,7 +38,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The certificate or its key.
-    #[error("metrics can't be served over TLS with {cert} and {key}: {source}; both must be PEM files, and belong together", cert = cert.display(), key = key.display())]
+    #[error("metrics cannot be served over TLS with {cert} and {key}: {source}; both must be PEM files, and belong together", cert = cert.display(), key = key.display())]
     Certificate {
         /// As configured.
         cert: PathBuf,
@@ -78,7 +78,7 @@ impl Health {
     }
 }
 
-/// Serves the probes, in a task of its own: a reconcile loop that waits for an answer mustn't keep the kubelet waiting.
+/// Serves the probes in a task of its own, so that a reconcile loop that waits does not delay them.
 ///
 /// # Errors
 /// The address can't be bound.

@@ -43,10 +43,11 @@ fn plain_json(report: &impl Serialize) -> Result<String, Error> {
     Ok(serde_json::to_string_pretty(report).map_err(std::io::Error::from)? + "\n")
 }
 
-/// What stands in for the sources that weren't given.
-const NOT_EVALUATED: &str = "The input doesn't hold them; the conditions in the ClusterVersion stand in for them.";
+/// What is used in place of sources that were not given.
+const NOT_EVALUATED: &str =
+    "The input does not contain them; the conditions of the ClusterVersion are used in their place.";
 /// In place of updates.
-const NO_TARGETS: &str = "No update is asked for, and none is available.";
+const NO_TARGETS: &str = "No update is requested, and none is available.";
 /// Above what `check` says of who gates a live cluster.
 const ON_THIS_CLUSTER: &str = "On this cluster";
 /// In place of a message that says the same as the risks do.
@@ -122,7 +123,7 @@ fn left_out(report: &Report) -> Option<String> {
     Some(format!("{updates} not shown ({counts}); --all shows every update."))
 }
 
-/// A finding that is the cluster's own word, which is shown in full already.
+/// A finding that repeats a condition of the cluster, which is already shown in full.
 fn repeats_the_refusal(report: &Report, finding: &FindingReport) -> bool {
     skip_reason(report).is_some_and(|(condition, _, message)| {
         !message.is_empty() && finding.message.contains(condition) && finding.message.ends_with(message)
