@@ -304,7 +304,7 @@ fn paths_that_lead_to_nothing() {
 
 #[rstest]
 #[case::broken("apiVersion: config.openshift.io/v1\nkind: ClusterOperator\nmetadata: {name: \"dns\n", "is not YAML")]
-#[case::broken_json("{\"kind\": \"ClusterOperator\", \"metadata\": {", "isn't")]
+#[case::broken_json("{\"kind\": \"ClusterOperator\", \"metadata\": {", "is not")]
 #[case::no_api_version("kind: ClusterOperator\nmetadata: {name: dns}\n", "without an apiVersion")]
 #[case::field("apiVersion: config.openshift.io/v1\nkind: ClusterOperator\nmetadata: {}\n", "found no name")]
 fn a_file_in_a_folder_fails_if_it_holds_what_matters(#[case] content: &str, #[case] expected: &str) {

@@ -169,10 +169,7 @@ fn the_history_of_a_live_cluster_needs_no_records() {
 
     let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (RECORDS, refusal(403, "Forbidden", "no"))]);
     let message = error(&history(&cluster));
-    assert!(
-        message.contains("refuses to list updaterecords.upgrade-gate.openshift.io: no; use a role"),
-        "{message}"
-    );
+    assert!(message.contains("refuses to list updaterecords.upgrade-gate.openshift.io: no; use a role"), "{message}");
 }
 
 /// An operator that may still run would write everything again.

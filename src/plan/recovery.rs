@@ -14,7 +14,7 @@ pub enum WriteError {
     #[error("the object has changed since it was read: {0}")]
     Stale(String),
     /// The object isn't what the patch tests for, or wouldn't be valid afterwards (422).
-    #[error("the object isn't what the write takes it for: {0}")]
+    #[error("the object is not of the expected form: {0}")]
     Invalid(String),
     /// Another manager owns the field, and the write didn't insist.
     #[error("another field manager owns what was to be written: {0}; end the other writer, or use another mode")]
@@ -26,7 +26,7 @@ pub enum WriteError {
     #[error("the API server refuses the write: {0}; compare the permissions with deploy/base")]
     Refused(String),
     /// The object would be larger than the server can keep, whatever is written.
-    #[error("the object has become too large for the API server: {0}; take out of it what nobody needs")]
+    #[error("the object is too large for the API server: {0}; remove from it what is not needed")]
     TooLarge(String),
     /// The server is in trouble or out of reach; the write may have landed.
     #[error("the API server didn't answer the write: {0}")]

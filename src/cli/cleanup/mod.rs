@@ -138,7 +138,8 @@ async fn admission_policy(
     report: &mut Report,
 ) -> Result<(), CleanupError> {
     let what = "ValidatingAdmissionPolicy upgrade-gate and its binding, which `upgrade-gate update` created";
-    if !policy::is_left(client).await.map_err(failed("reading the ValidatingAdmissionPolicy"))? {
+    let is_left = policy::is_left(client).await.map(Some).or_else(missing_api);
+    if is_left.map_err(failed("reading the ValidatingAdmissionPolicy"))? != Some(true) {
         return Ok(());
     }
     if is_forced {
