@@ -133,7 +133,7 @@ impl Reconciler {
         self.reporter.metrics.leads(leads);
         self.cache.snapshot(now(), self.memory.authority())?;
         if !leads {
-            self.reporter.steps_down();
+            self.reporter.forget();
         }
         let (snapshot, operator, records) = self.cache.all();
         Some(step(&mut self.memory, &Observation { snapshot, operator, records, leads }, self.clock.now()))
@@ -147,8 +147,8 @@ impl Reconciler {
         let Some(change) = step.role else { return };
         self.report_role(change);
         let Some(Decided { plan, force_patch, unforcing, start }) = &step.decided else { return };
-        self.reporter.bridges(&snapshot.cluster_version, records, force_patch.as_ref());
-        self.reporter.keeps_force(unforcing.as_ref());
+        self.reporter.report_bridge(&snapshot.cluster_version, records, force_patch.as_ref());
+        self.reporter.report_kept_force(unforcing.as_ref());
         if !matches!(change.role, Role::Replace | Role::Undecided) {
             self.reporter.report_role_without_writes(snapshot, verdict, change.role, &plan.desired);
         }
@@ -205,7 +205,7 @@ impl Reconciler {
                     self.cache.take_answer(answer);
                     let (snapshot, ..) = self.cache.all();
                     if self.memory.wrote(write, &snapshot.cluster_version, self.clock.now()) {
-                        self.reporter.contends(&snapshot.cluster_version);
+                        self.reporter.report_contention(&snapshot.cluster_version);
                     }
                 }
                 Err(error) => self.recover(write.kind(), &error),
@@ -227,10 +227,10 @@ impl Reconciler {
         let (snapshot, ..) = self.cache.all();
         match write {
             Write::Conditions(_) if self.memory.role() == Role::Replace => {
-                self.reporter.decided(snapshot, verdict, &decided.plan.desired);
+                self.reporter.report_conditions(snapshot, verdict, &decided.plan.desired);
             }
             Write::Force(force_patch) => {
-                self.reporter.forced(snapshot, force_patch, self.memory.record_is_missing());
+                self.reporter.report_force(snapshot, force_patch, self.memory.record_is_missing());
             }
             Write::Unforce(_) => tracing::info!("spec.desiredUpdate.force was removed, as the update has completed"),
             Write::Conditions(_)
@@ -246,7 +246,7 @@ impl Reconciler {
         let (snapshot, ..) = self.cache.all();
         self.reporter.metrics.acts_as(change.role);
         if change.is_new {
-            self.reporter.acts_as(&snapshot.cluster_version, change.role, change.why, self.detects_role);
+            self.reporter.report_role(&snapshot.cluster_version, change.role, change.why, self.detects_role);
         } else if change.role == Role::Undecided && change.has_another_reason {
             tracing::warn!(why = change.why, "nothing is written yet");
         }

@@ -53,8 +53,8 @@ impl Reporter {
         }
     }
 
-    /// Another role than before. One that a person named is no news to anybody.
-    pub fn acts_as(&self, cluster_version: &ClusterVersion, role: Role, why: &str, is_news: bool) {
+    /// The role has changed. There is no event where a person named the role.
+    pub fn report_role(&self, cluster_version: &ClusterVersion, role: Role, why: &str, is_news: bool) {
         tracing::info!(role = role.as_str(), why, "the mode has been decided");
         if !is_news {
             return;
@@ -64,21 +64,21 @@ impl Reporter {
     }
 
     /// The conditions have been written.
-    pub fn decided(&self, snapshot: &Snapshot, verdict: &Verdict, after: &Conditions) {
+    pub fn report_conditions(&self, snapshot: &Snapshot, verdict: &Verdict, after: &Conditions) {
         let before = |kind| snapshot.cluster_version.condition(kind);
         let before = (before(condition::UPGRADEABLE), before(condition::RELEASE_ACCEPTED));
         for announcement in events::announcements(snapshot, verdict, before, after) {
-            self.say(snapshot, verdict, announcement);
+            self.publish_decision(snapshot, verdict, announcement);
         }
     }
 
     /// A request has been forced, with a record of it or without.
-    pub fn forced(&mut self, snapshot: &Snapshot, force_patch: &ForcePatch, unrecorded: bool) {
+    pub fn report_force(&mut self, snapshot: &Snapshot, force_patch: &ForcePatch, unrecorded: bool) {
         let target_verdict = &force_patch.target_verdict;
         self.forced = Some(target_verdict.release.clone());
         self.metrics.decided(target_verdict.update_type, target_verdict.decision());
         for announcement in events::forced(&snapshot.cluster_version, target_verdict, unrecorded) {
-            self.announce(&snapshot.cluster_version, announcement);
+            self.publish(&snapshot.cluster_version, announcement);
         }
     }
 
@@ -103,7 +103,7 @@ impl Reporter {
                 _ => false,
             };
             if !premature {
-                self.say(snapshot, verdict, announcement);
+                self.publish_decision(snapshot, verdict, announcement);
             }
         }
         self.unwritten = Some(after.clone());
@@ -130,19 +130,19 @@ impl Reporter {
         for decided in self.reported.news(snapshot, decided) {
             self.metrics.decided(decided.update_type, decided.decision);
             for announcement in decided.announcements {
-                self.announce(cluster_version, announcement);
+                self.publish(cluster_version, announcement);
             }
         }
     }
 
-    /// Another replica leads now, and reports.
-    pub fn steps_down(&mut self) {
+    /// Another replica writes now, and reports; what was reported here is forgotten.
+    pub fn forget(&mut self) {
         self.reported.steps_down();
         (self.skip_reason, self.keep_reason) = (None, None);
     }
 
     /// Why the bridge doesn't force the requested update, and whether one that it forced went ahead unverified.
-    pub fn bridges(
+    pub fn report_bridge(
         &mut self,
         cluster_version: &ClusterVersion,
         records: &Source<Vec<UpdateRecord>>,
@@ -176,7 +176,7 @@ impl Reporter {
     }
 
     /// Why a force of ours is still in spec.
-    pub fn keeps_force(&mut self, unforcing: Option<&Result<ForceRemoval, KeepReason>>) {
+    pub fn report_kept_force(&mut self, unforcing: Option<&Result<ForceRemoval, KeepReason>>) {
         let reason = unforcing.and_then(|unforcing| unforcing.as_ref().err());
         self.metrics.set_force(unforcing.is_some(), reason);
         let before = std::mem::replace(&mut self.keep_reason, reason.map(KeepReason::as_str));
@@ -186,7 +186,7 @@ impl Reporter {
     }
 
     /// Another writer has reverted a write.
-    pub fn contends(&self, cluster_version: &ClusterVersion) {
+    pub fn report_contention(&self, cluster_version: &ClusterVersion) {
         self.metrics.contended();
         tracing::warn!("{}", message::CONTENTION);
         let announcement = EventContent { reason: Reason::GateContention, note: message::CONTENTION.to_owned() };
@@ -194,15 +194,15 @@ impl Reporter {
     }
 
     /// An event, a line in the log, and a count for a decision.
-    fn say(&self, snapshot: &Snapshot, verdict: &Verdict, announcement: EventContent) {
+    fn publish_decision(&self, snapshot: &Snapshot, verdict: &Verdict, announcement: EventContent) {
         let is_decision = matches!(announcement.reason, Reason::UpdateAccepted | Reason::UpdateBlocked);
         if let Some(request) = events::decided(snapshot, verdict).filter(|_| is_decision) {
             self.metrics.decided(request.update_type, request.decision());
         }
-        self.announce(&snapshot.cluster_version, announcement);
+        self.publish(&snapshot.cluster_version, announcement);
     }
 
-    fn announce(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
+    fn publish(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
         tracing::info!(reason = ?announcement.reason, "{}", announcement.note.replace('\n', " | "));
         self.publisher.publish(cluster_version, announcement);
     }
