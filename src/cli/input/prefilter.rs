@@ -1,5 +1,6 @@
 //! Splits a large text into its objects without parsing it. A must-gather holds tens of megabytes of objects, of which
-//! few are relevant; with the parser alone it takes over a second (docs/adr/0012-reading-inputs.md).
+//! few are relevant. The parser alone takes about half a second to a second and a half for them, depending on how many
+//! files name a relevant kind (docs/adr/0012-reading-inputs.md).
 //!
 //! This relies on one rule of YAML: the content of a value in a block mapping or list is indented further than its key
 //! or dash, whether it is a block scalar, a folded or a quoted text. So the lines at an object's own indentation are its
