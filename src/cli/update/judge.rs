@@ -114,12 +114,16 @@ fn hint(target_verdict: &TargetVerdict) -> &'static str {
     }
 }
 
-/// The verdict, as `check` shows it.
+/// The verdict, as `check` shows it, without the commands that the person who runs this one does not need.
 fn report(args: &Args, snapshot: &Snapshot, verdict: &Verdict) -> String {
     let caller = Caller::new(&args.program, Some(&args.cluster));
     let mut report = Report::new(snapshot, verdict, Vec::new(), None, &caller);
-    // The command to type is this one.
-    report.targets.iter_mut().for_each(|target| target.named = false);
+    for target in &mut report.targets {
+        target.command = None;
+        if target.failures.is_empty() {
+            report.upgradeable.risks.iter_mut().for_each(|risk| risk.commands.clear());
+        }
+    }
     render::table(&report, terminal_width())
 }
 

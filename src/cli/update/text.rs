@@ -83,7 +83,7 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
     } else if plan.may_force {
         if plan.installs_policy {
             item(
-                "If the cluster-version operator refuses that for overrides alone: ValidatingAdmissionPolicy upgrade-gate \
+                "If the cluster-version operator refuses the request for overrides alone: ValidatingAdmissionPolicy upgrade-gate \
                  and its binding, which deny any other target while the force is set.",
             );
         }
