@@ -22,6 +22,7 @@ mod conflicts;
 mod contention;
 mod crd;
 mod events;
+mod examples;
 mod faults;
 mod gates;
 mod gitops;

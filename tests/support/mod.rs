@@ -45,6 +45,7 @@ pub use operator::{Operator, Options, binary};
 pub use policy::Reply;
 pub use rights::Withheld;
 pub use steps::Steps;
+pub use unbound::Unbound;
 pub use versions::Versions;
 pub use waits::{entries, is_accepted, says, versions_of_history};
 

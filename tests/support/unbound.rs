@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::control_plane::{ControlPlane, NAME, repository};
 use super::{Cluster, NAMESPACE};
 
+/// The CRD of UpdateRecord.
+const RECORDS: &str = "updaterecords.upgrade-gate.openshift.io";
+
 /// Dropped, it gives back what was taken away.
 pub struct Unbound(&'static ControlPlane);
 
@@ -28,6 +31,17 @@ impl Cluster {
         unbound
     }
 
+    /// Takes away what upgrade-gate brings to a cluster and a command looks for: Deployment, policies and the CRD of
+    /// UpdateRecord.
+    pub fn undeploy(&self) -> Unbound {
+        let unbound = Unbound(self.control_plane);
+        let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies";
+        self.control_plane.kubectl(&["delete", kinds, "--selector=app.kubernetes.io/name=upgrade-gate"]);
+        self.control_plane.kubectl(&["delete", "deployment", NAME, "--namespace", NAMESPACE]);
+        self.control_plane.kubectl(&["delete", "crd", RECORDS]);
+        unbound
+    }
+
     /// Takes away the rule on this cluster-scoped resource.
     pub fn unbind_resource(&self, resource: &str) -> Unbound {
         let unbound = Unbound(self.control_plane);
@@ -44,5 +58,6 @@ impl Drop for Unbound {
     fn drop(&mut self) {
         let base = repository("deploy/base").to_string_lossy().into_owned();
         self.0.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &base]);
+        self.0.kubectl(&["wait", "--for=condition=Established", "crd", RECORDS]);
     }
 }
