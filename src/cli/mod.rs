@@ -4,9 +4,11 @@
 pub mod check;
 pub mod cleanup;
 pub mod crd;
+pub mod error;
 pub mod examples;
 pub mod history;
 pub mod input;
 pub mod plugin;
+mod records;
 pub mod tips;
 pub mod update;

@@ -35,7 +35,7 @@ pub fn throttle(
 pub(super) fn without_failing(mut writes: Vec<Write>, is_failing: impl Fn(Kind) -> bool) -> Vec<Write> {
     writes.retain(|write| {
         let rests_on_records = matches!(write, Write::Restore(_));
-        !is_failing(write.kind()) && !(rests_on_records && is_failing(Kind::Record))
+        !(is_failing(write.kind()) || rests_on_records && is_failing(Kind::Record))
     });
     writes
 }

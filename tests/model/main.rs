@@ -6,6 +6,9 @@
 //! What is pure is remembered, so that a state costs some look-ups. Objects are known by a number, and a view of
 //! the ClusterVersion by whether it is the latest.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the figures say how long the exploration took")]
+
 mod actors;
 mod explore;
 mod laws;

@@ -15,8 +15,9 @@ use crate::{
         names::{self, ADMIN_ACKS, ADMIN_GATES},
     },
     cli::{
-        check::{error::Error, evidence::with_current, gate::Surroundings},
-        input::{Inputs, Past},
+        check::gate::Surroundings,
+        error::Error,
+        input::{Inputs, Past, evidence::with_current},
     },
     client::{self, ClusterArgs, ClusterError},
     controller::{cvo_lease, policy, self_lease},

@@ -12,8 +12,6 @@
 mod args;
 mod clusters;
 pub(crate) mod commands;
-pub(crate) mod error;
-pub(crate) mod evidence;
 mod force;
 mod gate;
 pub(crate) mod live;
@@ -22,10 +20,10 @@ pub(crate) mod render;
 mod report;
 mod targets;
 
+pub use crate::cli::error::{Error, Location};
 pub use crate::cli::input::{Inputs, Past, read as read_files};
 pub use args::{Args, InputArgs, Output};
 use commands::Caller;
-pub use error::{Error, Location};
 use gate::Surroundings;
 pub use gate::{BridgeReport, GateReport};
 pub use report::Report;

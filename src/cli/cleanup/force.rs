@@ -1,20 +1,18 @@
 //! Removes a force of the bridge that is left in spec, under the operator's own conditions, or reports what it waits for.
 
+use crate::{
+    api::{ClusterOperator, UpdateRecord, names},
+    cli::{
+        cleanup::{CleanupError, Report, failed, missing_api, read},
+        records::{followed, records},
+    },
+    controller::{cluster_operators, cluster_versions},
+    gate::Source,
+    plan::{bridge::unforce::decide as decide_unforce, newest_entry::EntryStart, role::owns_force},
+};
 use kube::{
     Api, Client,
     api::{DynamicObject, ListParams, Patch, PatchParams},
-};
-use serde_json::Value;
-
-use crate::{
-    api::{ClusterOperator, ClusterVersion, UpdateRecord, names},
-    cli::cleanup::{CleanupError, Report, failed, missing_api, read},
-    controller::{cluster_operators, cluster_versions},
-    gate::Source,
-    plan::{
-        bridge::unforce::decide as decide_unforce, newest_entry::EntryStart, patch::record_status, role::owns_force,
-        update_records::follow, write::RecordWrite,
-    },
 };
 
 /// Removes it, or reports why it stays; changes nothing unless `confirmed`. Returns whether it stays.
@@ -69,37 +67,4 @@ async fn operators(client: &Client) -> Source<Vec<ClusterOperator>> {
         Ok(operators) => Source::Read(operators),
         Err(error) => Source::Unreadable(error.to_string()),
     }
-}
-
-pub(crate) async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
-    match Api::<UpdateRecord>::all(client.clone()).list(&ListParams::default()).await {
-        Ok(list) => Source::Read(list.items),
-        Err(kube::Error::Api(status)) if status.code == 404 => Source::NotServed,
-        Err(error) => Source::Unreadable(error.to_string()),
-    }
-}
-
-/// The records as a running operator would have them, and the writes for that: without an operator, nothing else records how
-/// an update ended.
-pub(crate) fn followed(
-    records: Source<Vec<UpdateRecord>>,
-    cluster_version: &ClusterVersion,
-) -> (Source<Vec<UpdateRecord>>, Vec<(String, Value)>) {
-    let mut records = match records {
-        Source::Read(records) => records,
-        Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return (records, Vec::new()),
-    };
-    let mut endings = Vec::new();
-    for write in follow(&records, cluster_version) {
-        match write {
-            RecordWrite::Status { name, resource_version, status } => {
-                if let Some(record) = records.iter_mut().find(|record| record.metadata.name.as_ref() == Some(&name)) {
-                    endings.push((name, record_status(resource_version.as_deref(), &status)));
-                    record.status = Some(*status);
-                }
-            }
-            RecordWrite::Create(_) | RecordWrite::Delete { .. } => {}
-        }
-    }
-    (Source::Read(records), endings)
 }

@@ -1,7 +1,7 @@
 //! `upgrade-gate cleanup`: removes what the operator has left on a cluster, and reports what stays. A ClusterOperator that
 //! remains with `Upgradeable=False` would block minor updates.
 
-pub(crate) mod force;
+mod force;
 
 use kube::{
     Api, Client,

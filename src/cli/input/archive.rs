@@ -12,8 +12,8 @@ use tar::{EntryType, PaxExtensions};
 
 use crate::{
     cli::{
-        check::error::Error,
-        input::files::{Origin, is_read},
+        error::Error,
+        input::origin::{Origin, is_read},
     },
     escape::escape,
 };

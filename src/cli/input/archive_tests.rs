@@ -7,10 +7,10 @@ use rstest::rstest;
 use tar::{Builder, EntryType, Header};
 
 use crate::cli::{
-    check::Error,
+    error::Error,
     input::{
         archive::{Limits, format, peek, read},
-        files::Origin,
+        origin::Origin,
     },
 };
 

@@ -11,15 +11,13 @@ use crate::{
         names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION, CONFIG_API_VERSION, RECORD_API_VERSION},
     },
     cli::{
-        check::{
-            error::{Error, Location},
-            evidence::with_current,
-        },
+        error::{Error, Location},
         input::{
             Inputs, Past,
-            fields::FieldError,
-            files::Origin,
+            evidence::with_current,
+            field_error::FieldError,
             node::{Content, Node},
+            origin::Origin,
             prefilter::Head,
         },
     },

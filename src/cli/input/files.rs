@@ -8,26 +8,18 @@ use std::{
 };
 
 use crate::cli::{
-    check::error::{Error, Location, show_path},
-    input::archive,
+    error::{Error, Location, show_path},
+    input::{
+        archive,
+        origin::{Origin, is_read},
+    },
 };
 
 /// More than any cluster's state; reading on would only fill the memory.
 const MAX_BYTES: u64 = 1 << 30;
 /// Bytes that are looked at before the rest is read: a device or an archive shows itself by then.
 const SAMPLE: usize = 64 << 10;
-/// The extensions that are read in a folder. A must-gather also holds logs, archives and web pages.
-const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 const REPACK: &str = "unpack it first, or pack it as .tar.gz";
-
-/// Where bytes come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The path, as it is shown.
-    pub name: String,
-    /// Given by name, so it is expected to hold objects; else come across in a folder.
-    pub by_name: bool,
-}
 
 /// The files that a path stands for: itself, or what a folder holds, sorted by name.
 pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
@@ -67,13 +59,6 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
         return Err(Error::EmptyFolder { path: show_path(path) });
     }
     Ok(files.into_iter().map(|path| (path.clone(), Origin { name: show_path(&path), by_name: false })).collect())
-}
-
-/// Whether a file has the name of a text that is read.
-pub fn is_read(path: &Path) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 /// Hands on the texts of a file: its bytes, or what is packed in it. Of what begins like no text only the beginning is

@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::{
-    check::error::{Error, Location},
+    error::{Error, Location},
     input::{
         collector::ObjectCollector,
-        files::Origin,
         node::{Node, SyntaxError},
+        origin::Origin,
         prefilter::Head,
         syntax,
     },

@@ -13,10 +13,13 @@ mod archive;
 #[cfg(test)]
 mod archive_tests;
 mod collector;
+pub mod evidence;
+mod field_error;
 mod fields;
 mod files;
 mod json;
 mod node;
+mod origin;
 mod pasted;
 mod prefilter;
 #[cfg(test)]
@@ -26,14 +29,13 @@ use std::path::PathBuf;
 
 use crate::{
     api::{ClusterOperator, ClusterVersion, UpdateRecord},
-    cli::check::error::{Error, Location},
+    cli::error::{Error, Location},
     escape::escape,
     gate::{ConfigMapData, Source},
 };
 use collector::{InputKind, ObjectCollector};
-use files::Origin;
 use node::{Node, SyntaxError};
-pub use pasted::Culprit;
+use origin::Origin;
 use prefilter::{Head, Slice};
 
 /// Up to this size, a file that is given by name is parsed completely, so that every error in it is reported. Larger ones
@@ -109,7 +111,7 @@ fn read_for(kind: InputKind, paths: &[PathBuf]) -> Result<ObjectCollector, Error
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| crate::cli::check::error::show_path(path)).collect::<Vec<_>>().join(", ")
+    paths.iter().map(|path| crate::cli::error::show_path(path)).collect::<Vec<_>>().join(", ")
 }
 
 fn read_bytes(bytes: &[u8], origin: &Origin, collector: &mut ObjectCollector) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::cli::input::fields::{FieldError, describe};
+use crate::cli::input::field_error::{FieldError, describe};
 
 /// Nodes of one document: a hundred times what a real object holds, and still a bounded amount of memory.
 const MAX_NODES: usize = 1_000_000;

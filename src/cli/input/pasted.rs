@@ -1,7 +1,10 @@
 //! What people copy along with an object: a shell prompt, the command itself, a table, a log line. Each is named as
 //! what it is, on its own line; a parser would report the line behind it.
 
-use crate::{cli::check::error::Location, escape::escape};
+use crate::{
+    cli::error::{Culprit, Location},
+    escape::escape,
+};
 
 /// Characters of the line that the message repeats.
 const EXCERPT: usize = 60;
@@ -77,17 +80,6 @@ pub enum Pasted {
     Table,
     /// What a tool says rather than prints.
     Log,
-}
-
-/// What was pasted, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Culprit {
-    /// The line.
-    pub place: Location,
-    /// What it is, with its beginning.
-    pub found: String,
-    /// What to do about it.
-    pub advice: &'static str,
 }
 
 /// Looks for the line to blame: the first one of a document that starts on line `first`, the one that the parser

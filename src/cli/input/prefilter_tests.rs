@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cli::input::{
     Inputs, ObjectCollector,
-    files::Origin,
     node::{Content, Node},
+    origin::Origin,
     prefilter::{Head, Outline, Slice, documents, outline},
 };
 
@@ -215,7 +215,7 @@ proptest! {
 }
 
 /// The input in a text, parsed completely as a file that is given by name, or prefiltered as one in a folder.
-fn read(text: &str, by_name: bool) -> Result<Inputs, crate::cli::check::Error> {
+fn read(text: &str, by_name: bool) -> Result<Inputs, crate::cli::error::Error> {
     let mut collector = ObjectCollector::default();
     let origin = Origin { name: "a.yaml".to_owned(), by_name };
     super::read_bytes(text.as_bytes(), &origin, &mut collector)?;

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use crate::{
     api::{ClusterVersion, UpdateRecord, names},
     cli::{
-        check::{evidence::with_current, live},
-        cleanup::force::{followed, records},
+        check::live,
+        input::evidence::with_current,
+        records::{followed, records},
         update::{MANAGER, TIME_LIMIT, policy, steps::Evidence},
     },
     client::problem,

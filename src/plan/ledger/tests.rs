@@ -185,7 +185,7 @@ fn a_force_that_somebody_strips_is_contention_until_another_replica_has_led() {
     ledger.wrote(&force, &asked(4, true, "s"), START);
     assert!(ledger.has_forced(&asked(4, false, "s")) && !ledger.has_forced(&asked(5, false, "s")));
     assert!(ledger.is_reverted(&force, &asked(5, false, "s"), START));
-    assert!(!ledger.is_reverted(&force, &asked(5, false, "s"), START + Duration::from_secs(120)));
+    assert!(!ledger.is_reverted(&force, &asked(5, false, "s"), START + Duration::from_mins(2)));
     ledger.step_down();
     assert!(ledger.has_forced(&asked(4, false, "s")) && !ledger.is_reverted(&force, &asked(5, false, "s"), START));
 }

@@ -163,17 +163,17 @@ fn a_force_waits_a_minute_for_a_record_that_fails() {
     assert_eq!(memory.next_deadline(Some(START + Duration::from_secs(10))), Some(START + Duration::from_mins(1)));
     assert_eq!(last(&mut memory, &refused(), START + Duration::from_secs(59)), "rest");
     assert!(memory.record_is_missing());
-    assert_eq!(last(&mut memory, &refused(), START + Duration::from_secs(60)), "force");
+    assert_eq!(last(&mut memory, &refused(), START + Duration::from_mins(1)), "force");
     // And once for each generation.
     let force = {
         memory.begin_turn();
-        memory.failed(Kind::Record, &WriteError::Refused(String::new()), START + Duration::from_secs(60));
+        memory.failed(Kind::Record, &WriteError::Refused(String::new()), START + Duration::from_mins(1));
         let mut next = Next::Rest;
         for _ in 0..4 {
-            next = observed(&mut memory, &refused(), true, START + Duration::from_secs(60));
+            next = observed(&mut memory, &refused(), true, START + Duration::from_mins(1));
             match next {
                 Next::Ask(Question::Policy) => memory.answer_policy(true),
-                Next::Ask(_) => memory.answer_cvo_lease(CvoLease::Fresh, START + Duration::from_secs(60)),
+                Next::Ask(_) => memory.answer_cvo_lease(CvoLease::Fresh, START + Duration::from_mins(1)),
                 Next::Write(_) | Next::Rest => break,
             }
         }
@@ -182,6 +182,6 @@ fn a_force_waits_a_minute_for_a_record_that_fails() {
     let Next::Write(writes) = force else { panic!("{force:?}") };
     let mut after = refused();
     after["metadata"]["generation"] = json!(4);
-    assert!(!memory.wrote(&writes[0], &cluster_version(&after), START + Duration::from_secs(60)));
+    assert!(!memory.wrote(&writes[0], &cluster_version(&after), START + Duration::from_mins(1)));
     assert_eq!(last(&mut memory, &after, START + Duration::from_secs(61)), "rest");
 }

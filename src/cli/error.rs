@@ -3,7 +3,7 @@
 
 use std::{fmt, io, path::Path};
 
-use crate::{cli::input::Culprit, client::ClusterError, escape::escape};
+use crate::{client::ClusterError, escape::escape};
 
 /// A line of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,17 @@ impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.file, self.line)
     }
+}
+
+/// What was pasted, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Culprit {
+    /// The line.
+    pub place: Location,
+    /// What it is, with its beginning.
+    pub found: String,
+    /// What to do about it.
+    pub advice: &'static str,
 }
 
 /// Why there is no answer; exit code 2.
@@ -194,6 +205,7 @@ fn advice_on_reading(error: &io::Error) -> &'static str {
 }
 
 /// A path as it is shown.
+#[must_use]
 pub fn show_path(path: &Path) -> String {
     escape(&path.display().to_string())
 }

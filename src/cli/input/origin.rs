@@ -1,0 +1,22 @@
+//! Where the bytes of an input come from, and which files of a folder are read.
+
+use std::path::Path;
+
+/// The extensions that are read in a folder. A must-gather also holds logs, archives and web pages.
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Where bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The path, as it is shown.
+    pub name: String,
+    /// Given by name, so it is expected to hold objects; else come across in a folder.
+    pub by_name: bool,
+}
+
+/// Whether a file has the name of a text that is read.
+pub fn is_read(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}

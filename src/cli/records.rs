@@ -1,0 +1,44 @@
+//! The UpdateRecords of a cluster as they would be if the operator followed them now.
+
+use kube::{Api, Client, api::ListParams};
+use serde_json::Value;
+
+use crate::{
+    api::{ClusterVersion, UpdateRecord},
+    gate::Source,
+    plan::{patch::record_status, update_records::follow, write::RecordWrite},
+};
+
+/// All UpdateRecords.
+pub async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
+    match Api::<UpdateRecord>::all(client.clone()).list(&ListParams::default()).await {
+        Ok(list) => Source::Read(list.items),
+        Err(kube::Error::Api(status)) if status.code == 404 => Source::NotServed,
+        Err(error) => Source::Unreadable(error.to_string()),
+    }
+}
+
+/// The records as a running operator would have them, and the writes for that: without an operator, nothing else records how
+/// an update ended.
+pub fn followed(
+    records: Source<Vec<UpdateRecord>>,
+    cluster_version: &ClusterVersion,
+) -> (Source<Vec<UpdateRecord>>, Vec<(String, Value)>) {
+    let mut records = match records {
+        Source::Read(records) => records,
+        Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return (records, Vec::new()),
+    };
+    let mut endings = Vec::new();
+    for write in follow(&records, cluster_version) {
+        match write {
+            RecordWrite::Status { name, resource_version, status } => {
+                if let Some(record) = records.iter_mut().find(|record| record.metadata.name.as_ref() == Some(&name)) {
+                    endings.push((name, record_status(resource_version.as_deref(), &status)));
+                    record.status = Some(*status);
+                }
+            }
+            RecordWrite::Create(_) | RecordWrite::Delete { .. } => {}
+        }
+    }
+    (Source::Read(records), endings)
+}
