@@ -255,10 +255,16 @@ async fn each_condition_keeps_the_force_and_is_named() {
         kept(&cluster, &operator, reason).await;
         assert_eq!(request(&cluster.cluster_version().await)["force"], true, "{reason}");
     }
-    let available = cluster.own_condition("Available", "True", "AsExpected").await;
-    let message = available["message"].as_str().unwrap();
-    assert!(message.contains("spec.desiredUpdate.force is still set by upgrade-gate."), "{message}");
-    assert!(message.contains("stays for now: ReleaseAccepted is not True."), "{message}");
+    // Written after the metric, so it may still be about the change before.
+    let still_set = "spec.desiredUpdate.force is still set by upgrade-gate.";
+    let last_reason = "stays for now: ReleaseAccepted is not True.";
+    cluster
+        .poking_until("our ClusterOperator to name the last reason", async || {
+            let available = cluster.own_condition("Available", "True", "AsExpected").await;
+            let message = available["message"].as_str().unwrap();
+            if message.contains(still_set) && message.contains(last_reason) { Ok(()) } else { Err(message.to_owned()) }
+        })
+        .await;
 
     let degraded = json!([
         fixtures::condition("Available", "True", "", ""),
