@@ -60,9 +60,10 @@ struct UpdateHistory {
     /// Completed once all of the release has been applied, Partial before that or if it never was.
     state: String,
     /// When the update started.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     started_time: Time,
     /// When it was completed, or replaced by the next one; null while it runs.
-    #[schemars(required, extend("nullable" = true))]
+    #[schemars(with = "Option<String>", required, extend("nullable" = true, "format" = "date-time"))]
     completion_time: Option<Time>,
     /// The release's version; empty if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +101,7 @@ struct ClusterCondition {
     /// True, False or Unknown.
     status: String,
     /// When the status changed last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     last_transition_time: Time,
     /// Why, in one word for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,6 +191,7 @@ struct Condition {
     #[serde(skip_serializing_if = "Option::is_none")]
     observed_generation: Option<i64>,
     /// When the status changed last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     last_transition_time: Time,
     /// Why, in one word for programs.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"))]
