@@ -66,6 +66,12 @@ impl Run<'_> {
                 );
                 (String::new(), Ended::unknown(why))
             }
+            Ending::NoCvo => {
+                let why = format!(
+                    "no cluster-version operator answers: its Lease openshift-cluster-version/version is not renewed. {stays}"
+                );
+                (String::new(), Ended::unknown(why))
+            }
             Ending::Overtaken => no(format!(
                 "spec.desiredUpdate was changed meanwhile and no longer asks for {name}. `oc adm upgrade` shows \
                  what the cluster does"
@@ -162,6 +168,7 @@ mod tests {
     #[case::overtaken(Ending::Overtaken, 1)]
     #[case::failing(Ending::Failing("etcd is down".to_owned()), 1)]
     #[case::idle(Ending::OperatorIdle, 2)]
+    #[case::no_cvo(Ending::NoCvo, 2)]
     fn exit_codes(#[case] ending: Ending, #[case] code: u8) {
         assert_eq!(ended(Reached::Asked, ending).1.code, code);
     }

@@ -10,6 +10,7 @@ use crate::{
     gate::{
         Origin, Target, message,
         release::{digest, is_pinned, same_image, same_release},
+        suggest,
     },
 };
 
@@ -270,17 +271,13 @@ fn explicit(
     Ok(Release { version: named.version.clone(), image, ..Release::default() })
 }
 
-/// The image that was given; for a digest alone, of the repository that the current release is from.
+/// The image that was given; for a digest alone, the one that `check` pairs with the version.
 fn explicit_image(cluster_version: &ClusterVersion, named: &Named) -> Option<String> {
     if !named.image.is_empty() {
         return Some(named.image.clone());
     }
-    if named.digest.is_empty() {
-        return None;
-    }
-    let (repository, _) = cluster_version.desired().image.split_once('@')?;
-    let image = format!("{repository}@{}", named.digest);
-    is_pinned(&image).then_some(image)
+    let pair = suggest::pair(cluster_version, &format!("{}@{}", named.version, named.digest))?;
+    is_pinned(&pair.image).then_some(pair.image)
 }
 
 fn why_none(cluster_version: &ClusterVersion) -> String {

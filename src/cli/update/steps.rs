@@ -7,15 +7,14 @@
 //!
 //! Whether a request is forced, and when the force is removed, is decided by [`crate::plan::bridge`], as for the operator.
 
+mod finish;
+
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::{
-    api::{
-        AcceptedBy, ClusterOperator, ClusterVersion, Condition, ConditionStatus, HistoryState, UpdateRecord,
-        names::{self, condition},
-    },
+    api::{AcceptedBy, ClusterVersion, Condition, ConditionStatus, HistoryState, UpdateRecord, names::condition},
     cli::update::{policy::PolicyState, request::Request},
     gate::{
         Snapshot, Source, TargetVerdict,
@@ -25,7 +24,7 @@ use crate::{
         bridge::{
             ClusterChecks, ForcePatch, candidate, confirm,
             skip_reason::SkipReason,
-            unforce::{self, ForceRemoval, KeepReason},
+            unforce::{ForceRemoval, KeepReason},
         },
         newest_entry::EntryStart,
         record_wait::{self, RecordWait},
@@ -158,6 +157,8 @@ pub enum Ending {
     NotForced(SkipReason),
     /// The operator hasn't forced it.
     OperatorIdle,
+    /// No CVO runs that could answer.
+    NoCvo,
     /// Somebody else asks for something else.
     Overtaken,
     /// The update has been failing for long.
@@ -174,7 +175,7 @@ pub fn next(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evid
     match front.map(|front| front.state) {
         Some(HistoryState::Completed) if is_current => {
             let Some(evidence) = evidence else { return Step::Look };
-            finish(goal, memory, cluster_version, evidence, is_asked)
+            finish::finish(goal, memory, cluster_version, evidence, is_asked)
         }
         Some(HistoryState::Partial) if is_current && (is_asked || !asks_for_any(cluster_version)) => {
             running(goal, memory, cluster_version, evidence)
@@ -205,7 +206,7 @@ fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, eviden
     if is_forced {
         return if goal.wait { Step::Wait(Wait::Begin) } else { Step::End(Ending::Left { forced: true }) };
     }
-    let Some(word) = word(cluster_version) else { return Step::Wait(Wait::Answer) };
+    let Some(word) = word(cluster_version) else { return unanswered(memory, cluster_version, evidence) };
     match standing(word) {
         Standing::Undecided => Step::Wait(Wait::Answer),
         Standing::Accepted => {
@@ -223,6 +224,20 @@ fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, eviden
             let Some(evidence) = evidence else { return Step::Look };
             refused_for_overrides(goal, memory, cluster_version, evidence)
         }
+    }
+}
+
+/// The CVO hasn't answered. Pulling a release takes time; a CVO that stopped never answers.
+fn unanswered(memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
+    if memory.waited < PATIENCE {
+        return Step::Wait(Wait::Answer);
+    }
+    match evidence {
+        None => Step::Look,
+        Some(seen) if !seen.operator && matches!(seen.cvo, CvoLease::Stale | CvoLease::Absent) => {
+            end(Ending::NoCvo, cluster_version, evidence)
+        }
+        Some(_) => Step::Wait(Wait::Answer),
     }
 }
 
@@ -325,81 +340,6 @@ fn running(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evide
             end(Ending::Failing(failing.message.clone()), cluster_version, evidence)
         }
         Some(_) | None => Step::Wait(Wait::Complete),
-    }
-}
-
-/// The update has completed: what is left to write down, and to take away.
-fn finish(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence, is_asked: bool) -> Step {
-    let is_ours = is_asked && owns_force(cluster_version);
-    if !evidence.operator
-        && let Some(step) = accounted(memory, cluster_version, evidence)
-    {
-        return step;
-    }
-    if is_ours {
-        let operators = others(&evidence.snapshot.cluster_operators);
-        match unforce::decide(cluster_version, &operators, &evidence.records, memory.began) {
-            None => {}
-            Some(Ok(removal)) if !evidence.operator => return Step::Unforce(removal),
-            Some(Ok(_)) => return Step::Wait(Wait::Operator),
-            Some(Err(reason)) if is_final(&reason) => return Step::End(Ending::Kept(reason)),
-            Some(Err(reason)) if goal.wait => return Step::Wait(Wait::Unforce(reason)),
-            Some(Err(_)) => return Step::End(Ending::Left { forced: true }),
-        }
-    }
-    end(Ending::Completed, cluster_version, Some(evidence))
-}
-
-/// No CVO waits for the ClusterOperator that an operator of ours has left behind.
-fn others(operators: &Source<Vec<ClusterOperator>>) -> Source<Vec<ClusterOperator>> {
-    let mut operators = operators.clone();
-    if let Source::Read(operators) = &mut operators {
-        operators.retain(|operator| operator.name != names::SELF);
-    }
-    operators
-}
-
-/// The record of the update that has completed, and how it ended.
-fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Option<Step> {
-    let now = evidence.snapshot.now.to_string();
-    match &evidence.records {
-        Source::Read(_) if memory.record_fails && memory.record_missing_for >= PATIENCE => None,
-        Source::Read(records) => {
-            let missing = update_records::of_history(records, cluster_version, memory.began, &now);
-            create(missing).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
-        }
-        Source::NotServed if !memory.shown => {
-            // The operator isn't there to have seen it begin; the history still holds what was accepted.
-            let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
-            let RecordWrite::Create(mut record) = update_records::of_history(&[], cluster_version, began, &now)? else {
-                return None;
-            };
-            for write in update_records::follow(std::slice::from_ref(&*record), cluster_version) {
-                if let RecordWrite::Status { status, .. } = write {
-                    record.status = Some(*status);
-                }
-            }
-            Some(Step::Show(record))
-        }
-        Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
-    }
-}
-
-/// Whether waiting doesn't change that.
-fn is_final(reason: &KeepReason) -> bool {
-    match reason {
-        KeepReason::SharedForce(_) | KeepReason::RequestChanged => true,
-        KeepReason::Invalid
-        | KeepReason::NotBegun
-        | KeepReason::NotCompleted
-        | KeepReason::NotDesired
-        | KeepReason::NotAccepted
-        | KeepReason::Progressing
-        | KeepReason::Failing
-        | KeepReason::OperatorsUnreadable
-        | KeepReason::OperatorUnhealthy(_)
-        | KeepReason::RecordsUnreadable
-        | KeepReason::RecordOpen => false,
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::Health,
+    api::{ClusterOperator, Health},
     cli::update::request::{Allowed, named, request},
     gate::testing::snapshot,
 };
@@ -218,6 +218,19 @@ fn nothing_is_forced_without_a_cvo(#[case] cvo: CvoLease) {
     let evidence = Evidence { cvo, ..evidence(&object, GUARDED, pending()) };
     assert_eq!(next_told(&goal(), &asked_before(44), &object, &evidence), "Wait(Cvo)");
     assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoCvo))");
+}
+
+#[rstest]
+#[case::is_pulling(CvoLease::Fresh, false, "Wait(Answer)")]
+#[case::may_be_running(CvoLease::Unknown, false, "Wait(Answer)")]
+#[case::has_stopped(CvoLease::Stale, false, "End(NoCvo)")]
+#[case::the_operator_is_the_gate(CvoLease::Absent, true, "Wait(Answer)")]
+fn a_cvo_that_has_stopped_never_answers(#[case] cvo: CvoLease, #[case] operator: bool, #[case] expected: &str) {
+    let object = asked(false, "oc");
+    let evidence = Evidence { cvo, operator, ..evidence(&object, GUARDED, pending()) };
+    assert_eq!(next_told(&goal(), &asked_before(44), &object, &evidence), "Wait(Answer)");
+    assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), expected);
+    assert_eq!(told(&next(&goal(), &asked_before(45), &cluster(&object), None)), "Look");
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! What is left once the update has completed: the record is completed, the force is removed, then the policy.
+
+use crate::{
+    api::{ClusterOperator, ClusterVersion, names},
+    cli::update::steps::{Ending, Evidence, Goal, Memory, PATIENCE, Step, Wait, create, end},
+    gate::Source,
+    plan::{
+        bridge::unforce::{self, KeepReason},
+        newest_entry::EntryStart,
+        role::owns_force,
+        update_records,
+        write::RecordWrite,
+    },
+};
+
+/// The update has completed: what is left to write down, and to take away.
+pub fn finish(
+    goal: &Goal,
+    memory: &Memory,
+    cluster_version: &ClusterVersion,
+    evidence: &Evidence,
+    is_asked: bool,
+) -> Step {
+    let is_ours = is_asked && owns_force(cluster_version);
+    if !evidence.operator
+        && let Some(step) = accounted(memory, cluster_version, evidence)
+    {
+        return step;
+    }
+    if is_ours {
+        let operators = others(&evidence.snapshot.cluster_operators);
+        match unforce::decide(cluster_version, &operators, &evidence.records, memory.began) {
+            None => {}
+            Some(Ok(removal)) if !evidence.operator => return Step::Unforce(removal),
+            Some(Ok(_)) => return Step::Wait(Wait::Operator),
+            Some(Err(reason)) if is_final(&reason) => return Step::End(Ending::Kept(reason)),
+            Some(Err(reason)) if goal.wait => return Step::Wait(Wait::Unforce(reason)),
+            Some(Err(_)) => return Step::End(Ending::Left { forced: true }),
+        }
+    }
+    end(Ending::Completed, cluster_version, Some(evidence))
+}
+
+/// No CVO waits for the ClusterOperator that an operator of ours has left behind.
+fn others(operators: &Source<Vec<ClusterOperator>>) -> Source<Vec<ClusterOperator>> {
+    let mut operators = operators.clone();
+    if let Source::Read(operators) = &mut operators {
+        operators.retain(|operator| operator.name != names::SELF);
+    }
+    operators
+}
+
+/// The record of the update that has completed, and how it ended.
+fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Option<Step> {
+    let now = evidence.snapshot.now.to_string();
+    match &evidence.records {
+        Source::Read(_) if memory.record_fails && memory.record_missing_for >= PATIENCE => None,
+        Source::Read(records) => {
+            let missing = update_records::of_history(records, cluster_version, memory.began, &now);
+            create(missing).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
+        }
+        Source::NotServed if !memory.shown => {
+            // The operator isn't there to have seen it begin; the history still holds what was accepted.
+            let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
+            let RecordWrite::Create(mut record) = update_records::of_history(&[], cluster_version, began, &now)? else {
+                return None;
+            };
+            for write in update_records::follow(std::slice::from_ref(&*record), cluster_version) {
+                if let RecordWrite::Status { status, .. } = write {
+                    record.status = Some(*status);
+                }
+            }
+            Some(Step::Show(record))
+        }
+        Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
+    }
+}
+
+/// Whether waiting doesn't change that.
+fn is_final(reason: &KeepReason) -> bool {
+    match reason {
+        KeepReason::SharedForce(_) | KeepReason::RequestChanged => true,
+        KeepReason::Invalid
+        | KeepReason::NotBegun
+        | KeepReason::NotCompleted
+        | KeepReason::NotDesired
+        | KeepReason::NotAccepted
+        | KeepReason::Progressing
+        | KeepReason::Failing
+        | KeepReason::OperatorsUnreadable
+        | KeepReason::OperatorUnhealthy(_)
+        | KeepReason::RecordsUnreadable
+        | KeepReason::RecordOpen => false,
+    }
+}
