@@ -15,8 +15,31 @@ use kube::{
     api::{DynamicObject, ListParams, Patch, PatchParams},
 };
 
+/// How often the removal is tried again after the CVO has written in between.
+const CONFLICTS: usize = 5;
+
 /// Removes it, or reports why it stays; changes nothing unless `confirmed`. Returns whether it stays.
 pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Result<bool, CleanupError> {
+    for _ in 0..CONFLICTS {
+        let mut attempt = Report::default();
+        match remove_once(client, confirmed, &mut attempt).await {
+            // The CVO has written between the read and the write: decide again on what it wrote.
+            Err(CleanupError::Api { source, .. }) if is_conflict(&source) => {}
+            result => {
+                report.withdrawn.extend(attempt.withdrawn);
+                report.stays.extend(attempt.stays);
+                return result;
+            }
+        }
+    }
+    remove_once(client, confirmed, report).await
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+async fn remove_once(client: &Client, confirmed: bool, report: &mut Report) -> Result<bool, CleanupError> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
     let found =
         api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
