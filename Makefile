@@ -69,7 +69,7 @@ mutants: ## Look for mutants of the gate and the plan that no unit test kills (t
 	cargo mutants
 
 .PHONY: demo
-demo: ## Show on a real API server what the operator does
+demo: ## Show on a real API server what the command and the operator do
 	@hack/demo
 
 .PHONY: cluster

@@ -242,7 +242,7 @@ pub fn no_policy(state: &PolicyState) -> String {
 #[must_use]
 pub fn record(yaml: &str, record: &UpdateRecord) -> String {
     format!(
-        "# UpdateRecords are not served here. Keep this record of what was accepted for {}:\n{yaml}",
+        "# UpdateRecords are not served here.\n# Keep this record of what was accepted for {}:\n{yaml}",
         escape(&record.spec.to)
     )
 }
