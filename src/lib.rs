@@ -1,12 +1,12 @@
-//! upgrade-gate: a Kubernetes operator that gates OpenShift updates, and `check`, which gives the same verdicts from
-//! files. This page is the map; each module's own page says what its part is.
+//! upgrade-gate: a Kubernetes operator that gates OpenShift updates, and commands that use the same rules: `check`
+//! evaluates a cluster or files, `update` updates one cluster. This page is the map; each module's own page describes it.
 //!
 //! ```text
 //!  ClusterVersion, ClusterOperators,          spec.desiredUpdate, --to, the lists of updates
 //!  admin-gates, admin-acks                                     |
 //!        |                                                     v
 //!   controller::watch -> ClusterCache -> gate::Snapshot { sources, targets, now }
-//!   check::inputs, check::live  ---------^       |
+//!   cli::input, cli::check::live  -------^       |
 //!                                                v
 //!                                       gate::evaluate (pure)
 //!                                         risks            five sources, one file each
@@ -15,17 +15,16 @@
 //!                                                v
 //!                                         gate::Verdict
 //!                                          |          |
-//!        check::render, history  <---------+          +-->  plan::step::step (pure), with its Memory:
-//!        what a person reads                                  role::role, bridge, plan -> Plan { desired, writes },
+//!        cli::check, cli::update <---------+          +-->  plan::step::step (pure), with its Memory:
+//!        (update forces by plan::bridge)                      role::role, bridge, plan -> Plan { desired, writes },
 //!                                                             throttle -> Write | Ask | Rest
 //!                                                                 |
 //!                                                                 v
 //!                                                           controller::reconcile, controller::apply
 //! ```
 //!
-//! What decides is pure and takes its time, its sources and its mode as values; what talks to a cluster, a clock or a
-//! terminal sits at the edges: [`controller`] runs the loop, [`check`] and [`history`] read and print, [`cleanup`] takes
-//! away what the operator leaves behind.
+//! [`gate`] and [`plan`] decide. They are pure: time, sources and mode are arguments. [`client`], [`controller`] and [`cli`]
+//! use a cluster, a clock or a terminal: [`controller`] runs the loop of the operator, [`cli`] has all other commands.
 
 pub mod api;
 pub mod cli;

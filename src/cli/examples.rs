@@ -7,7 +7,7 @@ Examples:
   upgrade-gate check
   # The same for a must-gather
   upgrade-gate check --from must-gather.local.123
-  # What one command takes
+  # The options of one command
   upgrade-gate help check";
 
 /// Examples by the name of the command; `update` brings its own.
@@ -25,7 +25,7 @@ Examples:
         "check",
         "\
 Examples:
-  # The cluster that oc talks to
+  # The cluster of the current context
   upgrade-gate check
   # One update, for a script: exit code 1 if it is blocked
   upgrade-gate check --to 4.21.2 -o json

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, ValueEnum, builder::PossibleValue};
 
 use crate::{api::names, client::ClusterArgs, plan::role::Mode};
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -72,7 +72,7 @@ pub struct RunArgs {
     /// Private key (PEM) of that certificate
     #[arg(long, requires = "metrics_tls_cert", env = "UPGRADE_GATE_METRICS_TLS_KEY")]
     pub metrics_tls_key: Option<PathBuf>,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value = "text", env = "UPGRADE_GATE_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// How much is logged: off, error, warn, info, debug, trace

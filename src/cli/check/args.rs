@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-/// Says for each update whether it would go ahead, and why; changes nothing.
+/// Shows for each update whether it would go ahead, and why; changes nothing.
 ///
-/// Exit code 0: nothing that is asked for (--to, else spec.desiredUpdate) is blocked. 1: something is. 2: the input
-/// or the arguments don't allow an answer. With several clusters, the highest of their codes.
+/// Exit code 0: no requested update (--to, else spec.desiredUpdate) is blocked. 1: one is blocked. 2: no answer, because of
+/// the input, the arguments or the connection. With several clusters, the highest of their codes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// What to judge.
+    /// What to evaluate.
     #[command(flatten)]
     pub input: InputArgs,
     /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one. Given more than once, prints a row
@@ -19,7 +19,8 @@ pub struct Args {
     /// Check every cluster of the kubeconfig, and print a row for each
     #[arg(long, conflicts_with_all = ["from", "context"])]
     pub all_contexts: bool,
-    /// Version or image to judge, instead of what is asked for and available; VERSION@sha256:… names both. May be repeated
+    /// Version or image to evaluate, instead of the requested and available updates; VERSION@sha256:… names both. May be
+    /// repeated
     #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
     pub to: Vec<String>,
     /// Show every update, not only the newest of each minor; JSON and YAML hold all of them anyway
@@ -28,7 +29,7 @@ pub struct Args {
     /// How to print the answer
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,
-    /// What the person who asks types to get here, such as `oc upgrade-gate`.
+    /// How this program was called, such as `oc upgrade-gate`.
     #[arg(skip = "upgrade-gate")]
     pub program: String,
 }
@@ -58,8 +59,7 @@ pub enum Output {
     Markdown,
 }
 
-/// What names no version of the cluster is an answer as well: it is blocked, and the message says what was probably
-/// meant.
+/// Any text is accepted: a malformed version is blocked in the answer, with the version that was probably meant.
 fn target(argument: &str) -> Result<String, String> {
     let expected = "expected a version, such as 4.21.2, or an image, such as quay.io/org/release@sha256:…";
     if argument.trim().is_empty() {
