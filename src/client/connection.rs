@@ -1,5 +1,5 @@
-//! HTTP to one API server: a single HTTP/2 connection that all requests share, or HTTP/1.1 where the server doesn't
-//! offer HTTP/2. The decision and its figures are in docs/adr/0009.
+//! HTTP to one API server: a single HTTP/2 connection that all requests share, or HTTP/1.1 if the server does not offer
+//! HTTP/2. The decision and its figures are in docs/adr/0009-one-connection.md.
 
 use std::{
     sync::Arc,
@@ -24,20 +24,20 @@ use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service, ServiceExt as _};
 use tower_http::timeout::TimeoutBody;
 
-/// A quiet connection is pinged after this time, and closed where no answer comes within the second. Both are shorter
+/// A quiet connection is pinged after `PING_INTERVAL`, and closed if no answer comes within `PING_TIMEOUT`. Both are shorter
 /// for a client whose requests time out earlier than that.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// What the server may send ahead on one stream and on the connection. The loop may leave all watches unread while it
-/// waits for an answer on the same connection: eight full streams still leave half of the connection's window.
+/// How many bytes the server may send before they are read, on one stream and on the connection. While the loop waits for an
+/// answer, it may leave all watches unread on the same connection: eight full streams use only half of its window.
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// How long to wait for the server.
+/// Timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a connection.
+    /// To establish a connection.
     pub connect: Duration,
-    /// For an answer, and then for each part of it: longer than a watch without events lasts.
+    /// For the answer, and then for each part of it: longer than a watch lasts.
     pub answer: Duration,
 }
 
@@ -52,7 +52,7 @@ pub enum TimeoutError {
     Answer(Duration),
 }
 
-/// What sends requests, over a `C` that makes connections.
+/// Sends requests over connections that `C` makes.
 pub struct Connection<C>(Arc<Shared<C>>);
 
 impl<C> Clone for Connection<C> {
@@ -65,9 +65,9 @@ struct Shared<C> {
     server: Uri,
     connector: C,
     timeouts: Timeouts,
-    /// Locked while a connection is established, so that requests that come meanwhile wait for it.
+    /// Locked while a connection is established, so that other requests wait for that one.
     state: Mutex<State>,
-    /// Pools connections of HTTP/1.1.
+    /// The pool of HTTP/1.1 connections.
     http1: legacy::Client<C, Body>,
 }
 
@@ -84,7 +84,7 @@ struct Http2 {
     tasks: Tasks,
 }
 
-/// The tasks of one connection, which end with their work, or when the connection is closed.
+/// The tasks of one connection. They end when their work is done or the connection is closed.
 #[derive(Clone)]
 struct Tasks(CancellationToken);
 
@@ -117,7 +117,7 @@ where
     C::Response: rt::Read + rt::Write + connect::Connection + Send + Unpin + 'static,
     C::Future: Send + Unpin + 'static,
 {
-    /// The connection, established where there is none; `None` where the server offers HTTP/1.1 alone.
+    /// The connection, established if there is none; `None` if the server offers only HTTP/1.1.
     async fn http2(&self) -> Result<Option<Http2>, BoxError> {
         let mut state = self.state.lock().await;
         match &*state {
@@ -163,7 +163,7 @@ where
                     None => return Err(error.into_error().into()),
                 },
                 Err(_) => {
-                    // Whoever is there may answer pings and nothing else: the next request goes elsewhere.
+                    // The server may answer pings and nothing else: the next request opens another connection.
                     tasks.0.cancel();
                     return Err(TimeoutError::Answer(answer).into());
                 }

@@ -1,5 +1,5 @@
-//! How every command connects to a cluster: which one, as which user, and through which proxy. Errors name what is wrong
-//! and quote no secret of a kubeconfig.
+//! The connection of every command to a cluster: which one, as which user, and through which proxy. Errors contain no secret
+//! of a kubeconfig.
 
 mod connection;
 pub mod rate_limit;
@@ -18,12 +18,12 @@ use kube::{
 pub use self::stack::{Builder, builder};
 use crate::escape::{causes, escape};
 
-/// Stands in for `--kubeconfig`, for every command that goes to a cluster.
+/// The variable for `--kubeconfig`, in every command that connects to a cluster.
 const KUBECONFIG_VARIABLE: &str = "UPGRADE_GATE_KUBECONFIG";
-/// Stands in for `--context`, likewise.
+/// The variable for `--context`.
 const CONTEXT_VARIABLE: &str = "UPGRADE_GATE_CONTEXT";
 
-/// Which cluster to talk to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
+/// The cluster to connect to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
     /// Kubeconfig of the cluster, instead of KUBECONFIG, ~/.kube/config or the Pod's own account
@@ -41,15 +41,15 @@ pub enum ClusterError {
     /// The kubeconfig, or the context in it.
     #[error("{path}: {}; name a readable kubeconfig with --kubeconfig, and a context that is in it with --context", causes(source), path = path.display())]
     Kubeconfig {
-        /// Where it was looked for.
+        /// Its path.
         path: PathBuf,
         /// What is wrong with it.
         source: KubeconfigError,
     },
-    /// A context, where the kubeconfig is found by the usual rules.
+    /// The context, in a kubeconfig that is found by the usual rules.
     #[error("context {context}: {}; `kubectl config get-contexts` lists what there is", causes(source))]
     Context {
-        /// What was asked for.
+        /// The context that was requested.
         context: String,
         /// What is wrong with it.
         source: KubeconfigError,
@@ -71,7 +71,7 @@ pub enum ClusterError {
     /// A kubeconfig without a context.
     #[error("the kubeconfig names no cluster: it has no context; `kubectl config get-contexts` lists what there is")]
     NoContext,
-    /// The proxy on the way, whose URL may hold a password.
+    /// The proxy. Its URL may contain a password, so it is not shown.
     #[error(
         "the proxy cannot be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
     )]
@@ -86,20 +86,20 @@ pub enum ClusterError {
     },
 }
 
-/// A credential plugin has failed. The library's own error quotes its arguments, its environment and what it printed.
+/// A credential plugin has failed. The library's own error would contain its arguments, its environment and its output.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// It exited with this status.
     #[error("the credential plugin of the kubeconfig failed ({0})")]
     Failed(ExitStatus),
-    /// It has printed something else than a credential.
+    /// Its output is not a credential.
     #[error("the credential plugin of the kubeconfig printed no ExecCredential")]
     NoCredential,
 }
 
 impl ClusterArgs {
-    /// The cluster that these flags name, else the variables. For commands whose flags don't read the variables
-    /// themselves, because these would contradict `--from`.
+    /// The cluster that these flags name, else the variables name. For commands with `--from`: their flags do not read the
+    /// variables themselves, because a variable that is set would then conflict with `--from`.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
     pub fn of(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Self {
@@ -109,10 +109,10 @@ impl ClusterArgs {
         }
     }
 
-    /// The client's configuration. In the API server's audit log its requests are this command's.
+    /// The client's configuration. The user agent names this command, so the API server's audit log shows it.
     ///
     /// # Errors
-    /// The kubeconfig can't be read, lacks the context, or there is none and no Pod's account either.
+    /// The kubeconfig cannot be read or lacks the context, or there is neither a kubeconfig nor a Pod's account.
     pub async fn resolve(&self, command: &str) -> Result<Config, ClusterError> {
         let mut config = self.connection().await?;
         let agent = HeaderValue::try_from(format!("upgrade-gate/{} ({command})", env!("CARGO_PKG_VERSION")));
@@ -120,15 +120,15 @@ impl ClusterArgs {
         Ok(config)
     }
 
-    /// The contexts of the kubeconfig in its order, of those that differ in the namespace alone the first: they name the
-    /// same cluster as the same user.
+    /// The contexts of the kubeconfig in its order. Of contexts that differ only in the namespace, the first: they name the
+    /// same cluster and user.
     ///
     /// # Errors
     /// The kubeconfig can't be read, or has no context.
     pub fn contexts(&self) -> Result<Vec<String>, ClusterError> {
         let mut seen: Vec<(String, Option<String>)> = Vec::new();
         let is_new = |context: &NamedContext| {
-            // What is no context is one of its own: an error, which is shown.
+            // A context that cannot be read is kept, so that its error is shown.
             let Some(context) = &context.context else { return true };
             let known = (context.cluster.clone(), context.user.clone());
             let is_new = !seen.contains(&known);
@@ -140,7 +140,7 @@ impl ClusterArgs {
         if contexts.is_empty() { Err(ClusterError::NoContext) } else { Ok(contexts) }
     }
 
-    /// Set to nothing, a variable is as good as not set.
+    /// An empty variable counts as not set.
     fn path(&self) -> Option<&PathBuf> {
         self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty())
     }
@@ -189,7 +189,7 @@ async fn of_kubeconfig(
     }
 }
 
-/// Names the kubeconfig that is to blame, of those that are found without a flag.
+/// Finds the kubeconfig that caused the error, if no flag names one.
 #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
 fn of_the_environment(source: KubeconfigError) -> ClusterError {
     let variable = env::var_os("KUBECONFIG").unwrap_or_default();
@@ -205,22 +205,22 @@ fn of_the_environment(source: KubeconfigError) -> ClusterError {
     }
 }
 
-/// A Pod's own account, where no kubeconfig can be used. A Pod goes to its own API server, and through no proxy.
+/// A Pod's own account, if there is no kubeconfig. A Pod connects to its own API server directly, without a proxy.
 #[expect(clippy::disallowed_methods, reason = "the one place that makes it")]
 fn of_a_pod(error: ClusterError) -> Result<Config, ClusterError> {
     if matches!(error, ClusterError::Proxy) {
         return Err(error);
     }
     Config::incluster().map_err(|pod| match (pod, error) {
-        // Where its address isn't in the environment, this is no Pod.
+        // Without its address in the environment, this is not a Pod.
         (InClusterError::ReadEnvironmentVariable(_), error) => error,
         (pod, ClusterError::None) => ClusterError::Pod(pod),
         (_, error) => error,
     })
 }
 
-/// The proxy to the cluster of that context. The library would hold `NO_PROXY` against the proxy itself rather than
-/// against the cluster, so that isn't left to it.
+/// The proxy to the cluster of that context. The library would compare `NO_PROXY` with the proxy's own host rather than
+/// the cluster's, so it is evaluated here.
 fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&String>) -> Result<Option<Uri>, ClusterError> {
     let Some(name) = context.or(kubeconfig.current_context.as_ref()) else { return Ok(None) };
     let context = kubeconfig.contexts.iter().find(|context| context.name == *name);
@@ -238,8 +238,8 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&String>) -> Result<Option<
     proxy(&server, own, &variable(["HTTPS_PROXY", "https_proxy"]), &variable(["NO_PROXY", "no_proxy"]))
 }
 
-/// The proxy that kubectl would use: the kubeconfig's own, always; else the environment's, for https, unless the server is
-/// on this machine or `NO_PROXY` names it. Each argument may be empty.
+/// The proxy that kubectl would use: the one in the kubeconfig, if any; else for https the one in the environment, unless the
+/// server is on this machine or `NO_PROXY` names it. Each argument may be empty.
 fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result<Option<Uri>, ClusterError> {
     let usable = |text: &str| {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -256,7 +256,7 @@ fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result
     let url = usable(environment)?;
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    // To the matcher, a domain means all below it as well; a leading `*` it doesn't know.
+    // The matcher includes all subdomains of a domain, and does not support a leading `*`.
     let matcher = Matcher::builder().https(environment).no(exceptions.replace("*.", ".")).build();
     Ok(Some(url).filter(|_| !is_here && matcher.intercept(server).is_some()))
 }

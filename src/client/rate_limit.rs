@@ -1,5 +1,5 @@
-//! The client as the operator uses it: every request has a timeout, and none is made before the server or a watch's rate
-//! limit allows it. The watches and the backoff of writes alone decide what is retried, and when.
+//! The clients of the operator. Every request has a timeout, and waits for a `Retry-After` of the server and for the rate limit
+//! of watches. Nothing is retried here: the watches and the backoff of writes do that.
 
 use std::{
     collections::HashMap,
@@ -16,11 +16,11 @@ use tower::{Service, layer::layer_fn};
 
 use crate::client;
 
-/// How long a watch lasts at most: the API server ends it then, and the next one begins.
+/// The maximum duration of a watch. The API server then ends it, and the next one begins.
 pub const WATCH_SECONDS: u32 = 30;
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request without any data for this long is given up. A watch ends before that.
-const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+/// A request ends with an error if no data comes for this long. A watch ends before that.
+const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 /// Between two starts of the same watch. The library restarts a watch that ends at once without waiting, so a faulty proxy
 /// could keep both sides busy.
 const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The two connections to the API server. The Lease has one of its own: a problem of the other must not cost the lead, and
-/// a renewal without an answer has to be given up in time for the next.
+/// a renewal without an answer has to time out before the next.
 #[derive(Clone)]
 pub struct Clients {
     /// For everything but the lease.
@@ -38,31 +38,31 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Connections to that cluster; a request about the lease is given up after `renew_interval`.
+    /// Connections to that cluster; a request about the Lease times out after `renew_interval`.
     ///
     /// # Errors
     /// The configuration doesn't make a client.
     pub fn new(config: &Config, renew_interval: Duration) -> kube::Result<Self> {
-        Ok(Self { client: client(config.clone(), SILENCE)?, lease: client(config.clone(), renew_interval)? })
+        Ok(Self { client: client(config.clone(), READ_TIMEOUT)?, lease: client(config.clone(), renew_interval)? })
     }
 }
 
-fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
-    config.connect_timeout = Some(CONNECT.min(silence));
-    config.read_timeout = Some(silence);
-    // The library's own retries would go on for minutes, unseen, and send a write once more after the lease has ended.
+fn client(mut config: Config, timeout: Duration) -> kube::Result<Client> {
+    config.connect_timeout = Some(CONNECT.min(timeout));
+    config.read_timeout = Some(timeout);
+    // The library's own retries would continue for minutes without a log line, and repeat a write after the Lease has expired.
     config.default_retry = false;
     let times = Times::default();
     let layer = layer_fn(move |inner| RateLimit { inner, times: times.clone() });
     Ok(client::builder(&config)?.with_layer(&layer).build())
 }
 
-/// Before when which request isn't made.
+/// The earliest time for each request.
 #[derive(Clone, Default)]
 struct Times(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Times {
-    /// When a request may be made; the next watch of the same kind only some time after it.
+    /// When a request may be made. The next start of the same watch is then delayed by `BETWEEN_WATCHES`.
     fn of(&self, request: &str, is_watch: bool) -> Instant {
         let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -80,7 +80,7 @@ impl Times {
     }
 }
 
-/// Makes requests in time.
+/// Delays each request until its earliest time.
 #[derive(Clone)]
 struct RateLimit<S> {
     inner: S,
@@ -119,7 +119,7 @@ where
     }
 }
 
-/// What the server asks for when it has too much to do (priority and fairness, or a shutdown).
+/// The `Retry-After` of a server that is overloaded (priority and fairness) or shutting down.
 fn retry_after<B>(answer: &Response<B>) -> Option<Duration> {
     let busy = matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let seconds = answer.headers().get(RETRY_AFTER).filter(|_| busy)?.to_str().ok()?;

@@ -1,5 +1,5 @@
-//! The layers of a client, from a request as the library makes it to the [`Connection`] that sends it: kube's for
-//! address, credentials and headers, without its log of each failure, and over HTTP/2, which kube's own stack lacks.
+//! The layers of a client, from kube's request to the [`Connection`] that sends it: kube's layers for address, credentials and
+//! headers, without its log of each failure, and HTTP/2, which kube's own stack lacks.
 
 use std::time::Duration;
 
@@ -27,21 +27,21 @@ use super::{
     plugin,
 };
 
-/// Where a configuration has no timeouts.
+/// Timeouts for a configuration that has none.
 const CONNECT: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_mins(5);
 
 /// Builds a client whose errors contain no secrets.
 pub type Builder = ClientBuilder<BoxService<Request<Body>, Response<TimeoutBody<Incoming>>, BoxError>>;
 
-/// Begins a client of that cluster. None of its requests fails with what a credential plugin was given or has printed.
+/// A builder of a client of that cluster. No error of its requests contains the input or output of a credential plugin.
 ///
 /// # Errors
 /// The configuration doesn't make a client; [`super::problem`] is the reason.
 pub fn builder(config: &Config) -> kube::Result<Builder> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    // A small frame must not wait for the acknowledgement of the last.
+    // A small frame must not wait for the acknowledgement of the previous one.
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(config.connect_timeout);
     let Some(proxy) = config.proxy_url.clone() else { return over(tcp, config) };
@@ -55,7 +55,7 @@ pub fn builder(config: &Config) -> kube::Result<Builder> {
     }
 }
 
-/// A tunnel through the proxy, with the name and password of its URL.
+/// A tunnel through the proxy, with the user name and password of its URL.
 fn through<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(proxy.clone(), connector);
     let proxies = Matcher::builder().all(proxy.to_string()).build();
@@ -86,7 +86,7 @@ where
     Ok(ClientBuilder::new(service, config.default_namespace.clone()))
 }
 
-/// TLS as the configuration has it, that offers HTTP/2.
+/// TLS by the configuration, which offers HTTP/2 and HTTP/1.1.
 fn tls<C>(connector: C, config: &Config) -> kube::Result<HttpsConnector<C>> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
     let builder = match &config.tls_server_name {

@@ -20,7 +20,7 @@ use crate::{
 
 /// One record of a tar archive.
 const BLOCK: usize = 512;
-/// Where its first record says that it is one.
+/// Offset of the format's mark in the first record.
 const MAGIC: (usize, &[u8]) = (257, b"ustar");
 /// A long name has an entry of its own; the longest path of Linux has 4 KiB.
 const MAX_NAME: u64 = 64 << 10;
@@ -34,16 +34,16 @@ const PACK_AGAIN: &str = "unpack it, and give --from the folder";
 /// What an archive may unpack to.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of an entry that is read, which is held in memory.
+    /// Bytes of an entry that is read into memory.
     pub entry: u64,
-    /// Bytes of all of it, of which most are passed over.
+    /// Bytes of the whole archive, most of which are skipped.
     pub total: u64,
 }
 
 /// A must-gather with audit logs has a few gigabytes.
 pub const LIMITS: Limits = Limits { entry: 256 << 20, total: 16 << 30 };
 
-/// What bytes are packed as, by how they begin.
+/// How a file is packed, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// gzip, around an archive or a single text.
@@ -64,23 +64,23 @@ pub fn format(start: &[u8], path: &Path) -> Option<Format> {
     match start {
         [0x1f, 0x8b, ..] => Some(Format::Gzip),
         _ if start.get(at..at + magic.len()) == Some(magic) => Some(Format::Tar),
-        // The oldest format has no mark, and an archive of nothing is all zeros.
+        // The oldest format has no mark, and an empty archive is all zeros.
         _ if is_archive(path) && start.len() == BLOCK => Some(Format::Tar),
         _ => None,
     }
 }
 
-/// A reader, with what was read of it in front.
+/// A reader, preceded by the bytes that were already read from it.
 type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// The first record of something, and all of it.
+/// The first record of a stream, and a reader of the whole stream.
 pub fn peek<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Whole<R>)> {
     let mut start = Vec::with_capacity(BLOCK);
     reader.by_ref().take(BLOCK as u64).read_to_end(&mut start)?;
     Ok((start.clone(), Cursor::new(start).chain(reader)))
 }
 
-/// Hands on each text in it, with its origin.
+/// Passes on each text in it, with its origin.
 pub fn read(
     reader: impl Read,
     format: Format,
@@ -138,7 +138,7 @@ fn read_tar(
         if parts.clone().any(|part| part == "..") {
             return Err(archive(&origin, "an entry outside of the archive's folder", PACK_AGAIN));
         }
-        // Links hold nothing: what they lead to is an entry itself, or isn't in the archive.
+        // A link has no content: its target is an entry of its own, or is not in the archive.
         let is_file = matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse);
         if !is_file || !is_read(Path::new(inside)) || parts.any(|part| part.starts_with('.')) {
             continue;
@@ -153,23 +153,23 @@ fn read_tar(
         take(&read_whole(&mut entry, &origin)?, &origin)?;
     }
     let mut rest = tar.into_inner();
-    // Without the empty record at the end, whatever stood behind the last entry is missing.
+    // Without the empty record at the end, entries may be missing.
     if rest.zeros < BLOCK as u64 {
         return Err(archive(origin, "an archive that is cut off", COPY_AGAIN));
     }
-    // The checksum of gzip stands at its end.
+    // The checksum of gzip is at its end.
     io::copy(&mut rest, &mut io::sink()).map_err(io)?;
     if any || !origin.by_name { Ok(()) } else { Err(Error::EmptyFolder { path: origin.name.clone() }) }
 }
 
-/// The path that a pax header gives to the entry behind it.
+/// The path that a pax header gives to the next entry.
 fn pax_path(bytes: &[u8], origin: &Origin) -> Result<Option<Vec<u8>>, Error> {
     let mut path = None;
     for record in PaxExtensions::new(bytes) {
         let record = record.map_err(|error| broken(&error, origin))?;
         match record.key_bytes() {
             b"path" => path = Some(record.value_bytes().to_vec()),
-            // Only what is too large for the entry's own header has its size here.
+            // The size is here only if it is too large for the entry's own header.
             b"size" => return Err(archive(origin, "an entry of more than 8 GiB", UNPACK)),
             _ => {}
         }
@@ -197,7 +197,7 @@ fn archive(origin: &Origin, found: &str, advice: &'static str) -> Error {
     Error::Archive { path: origin.name.clone(), found: found.to_owned(), advice }
 }
 
-/// The error of a file that has the name of an archive and is none.
+/// The error for a file that has the name of an archive and is not one.
 pub fn no_archive(origin: &Origin) -> Error {
     archive(origin, "no archive in it", COPY_AGAIN)
 }
@@ -222,7 +222,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Reads no more than so much, and counts the zeros that it read last.
+/// Reads up to a limit, and counts the zeros at the end of what it read.
 struct Bounded<R> {
     reader: R,
     left: u64,

@@ -33,10 +33,10 @@ const UPDATE_RECORD_KIND: &str = "UpdateRecord";
 /// What the inputs are read for. Objects that are not relevant to it may be malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InputKind {
-    /// What the gate judges.
+    /// The input of the gate.
     #[default]
     Verdict,
-    /// What was let through.
+    /// UpdateRecords and history: what was let through.
     History,
 }
 
@@ -72,14 +72,14 @@ pub const AN_OBJECT: &str = "a ClusterVersion, or another Kubernetes object, wit
 pub struct ObjectCollector {
     /// Which objects are relevant.
     pub kind: InputKind,
-    /// With the whole object, since two clusters may well look the same to the gate.
+    /// With the whole object, because two clusters may look the same to the gate.
     cluster_version: Option<((ClusterVersion, Value), Location)>,
     cluster_operators: BTreeMap<String, (ClusterOperator, Location)>,
     cluster_operators_given: bool,
     admin_gates: Option<(BTreeMap<String, String>, Location)>,
     admin_acks: Option<(BTreeMap<String, String>, Location)>,
     update_records: BTreeMap<String, (UpdateRecord, Location)>,
-    /// The first object of another kind, to tell what was found instead.
+    /// The first object of another kind, for the error that names what was found instead.
     other: Option<(String, Location)>,
 }
 
@@ -144,14 +144,14 @@ impl ObjectCollector {
         }
     }
 
-    /// Notes that a List was given, and says what its entries are where they don't say it themselves.
+    /// Notes that a List was given, and returns the apiVersion and kind of entries that do not have their own.
     pub fn enter_list<'a>(&mut self, api_version: &'a str, kind: &'a str) -> Option<(&'a str, &'a str)> {
         let inherited = kind.strip_suffix("List").filter(|kind| !kind.is_empty()).map(|kind| (api_version, kind));
         self.cluster_operators_given |= inherited == Some((CONFIG_API_VERSION, CLUSTER_OPERATOR_KIND));
         inherited
     }
 
-    /// Notes an object that was passed over without parsing it.
+    /// Notes an object that was skipped without parsing it.
     pub fn pass_over(&mut self, kind: Option<&str>, place: impl FnOnce() -> Location) {
         self.other.get_or_insert_with(|| (format!("a {}", escape(kind.unwrap_or("mapping"))), place()));
     }
@@ -194,7 +194,7 @@ impl ObjectCollector {
         let object = format!("{UPDATE_RECORD_KIND} {}", escape(&name)).trim_end().to_owned();
         let mut read: UpdateRecord =
             node.read().map_err(|error| field_error(&error, &place, object.clone(), "updaterecord"))?;
-        // Two dumps may differ in what only the API server cares for.
+        // Two dumps may differ in fields that only the API server uses.
         (read.metadata.resource_version, read.metadata.managed_fields) = (None, None);
         let mut slot = self.update_records.remove(&name);
         once(&mut slot, read, object, place)?;
@@ -202,7 +202,7 @@ impl ObjectCollector {
         Ok(())
     }
 
-    /// What there is to tell of the past. `whole` names the input where no single line is to blame.
+    /// The input of `history`. `whole` names the input in errors that are about no single line.
     pub fn finish_past(self, whole: &str) -> Result<Past, Error> {
         if self.cluster_version.is_none() && self.update_records.is_empty() {
             let (found, place) = match self.other {
@@ -218,7 +218,7 @@ impl ObjectCollector {
         })
     }
 
-    /// What the gate needs of it. `whole` names the input where no single line is to blame.
+    /// The input of the gate. `whole` names the input in errors that are about no single line.
     pub fn finish(self, whole: &str) -> Result<Inputs, Error> {
         let Some(((cluster_version, _), at)) = self.cluster_version else {
             let (place, found) = match (self.cluster_operators.into_values().next(), self.other) {
@@ -264,7 +264,7 @@ fn take_config_map(
     once(slot, read.data.unwrap_or_default(), object, place)
 }
 
-/// Two paths may well lead to the same object; two that differ can't both be true.
+/// The same object may be given twice; two different versions of it are an error.
 fn once<T: PartialEq>(slot: &mut Option<(T, Location)>, read: T, object: String, place: Location) -> Result<(), Error> {
     match slot {
         Some((before, first)) if *before != read => Err(Error::Two { object, first: first.clone(), second: place }),

@@ -1,5 +1,5 @@
-//! Reading a type from a [`Node`]: serde's own errors, told with the line, the field and words that a person
-//! who writes YAML uses.
+//! Reads a type from a [`Node`]. An error names the line and the field, and uses the words of YAML rather than those of
+//! serde.
 
 use serde::{
     de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor},
@@ -49,7 +49,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
-    /// A word out of a few, as an unnamed variant; anything else gets the error of a wrong type.
+    /// A string that names one of several unit variants; anything else is the error of a wrong type.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &str,

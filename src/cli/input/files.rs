@@ -15,13 +15,13 @@ use crate::cli::{
     },
 };
 
-/// More than any cluster's state; reading on would only fill the memory.
+/// More than any cluster's state. Reading more would only fill the memory.
 const MAX_BYTES: u64 = 1 << 30;
-/// Bytes that are looked at before the rest is read: a device or an archive shows itself by then.
+/// Bytes that are checked before the rest is read: they are enough to recognise a device or an archive.
 const SAMPLE: usize = 64 << 10;
 const REPACK: &str = "unpack it first, or pack it as .tar.gz";
 
-/// The files that a path stands for: itself, or what a folder holds, sorted by name.
+/// The files of a path: itself, or the files in a folder, sorted by name.
 pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
     let unreadable = |path: &Path, source| Error::Unreadable { path: show_path(path), source };
     if path == Path::new("-") {
@@ -31,14 +31,14 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
         return Ok(vec![(path.to_owned(), Origin { name: show_path(path), by_name: true })]);
     }
     let mut files = BTreeSet::new();
-    // Links may lead in circles.
+    // Links may form a cycle.
     let mut seen = BTreeSet::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
         if !seen.insert(fs::canonicalize(&folder).map_err(|error| unreadable(&folder, error))?) {
             continue;
         }
-        // Those deeper in a must-gather are its own, of another time: Insights keeps some.
+        // Archives deeper in a must-gather were collected at another time: Insights keeps some.
         let is_top = folder == path;
         for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, error))? {
             let entry = entry.map_err(|error| unreadable(&folder, error))?;
@@ -46,7 +46,7 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
                 continue;
             }
             let path = entry.path();
-            // A link to nowhere, or a file that has just gone, holds nothing.
+            // A broken link, or a file that was just deleted, is skipped.
             let Ok(metadata) = fs::metadata(&path) else { continue };
             if metadata.is_dir() {
                 folders.push(path);
@@ -61,8 +61,8 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
     Ok(files.into_iter().map(|path| (path.clone(), Origin { name: show_path(&path), by_name: false })).collect())
 }
 
-/// Hands on the texts of a file: its bytes, or what is packed in it. Of what begins like no text only the beginning is
-/// read, enough to say so.
+/// Passes on the texts of a file: its bytes, or the files that are packed in it. Of a file that does not begin like text,
+/// only the beginning is read.
 pub fn read(
     path: &Path,
     origin: &Origin,
@@ -114,7 +114,7 @@ pub fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<&'a str, Error> {
     }
     let line_at = |end: usize| 1 + memchr::memchr_iter(b'\n', &bytes[..end]).count();
     if let Some(at) = memchr::memchr(0, bytes) {
-        // Without a mark, UTF-16 shows as ASCII with a NUL beside each letter.
+        // Without a byte order mark, UTF-16 is recognised by a NUL beside each ASCII letter.
         let (pairs, _) = bytes[..bytes.len().min(64)].as_chunks::<2>();
         let utf_16 =
             !pairs.is_empty() && pairs.iter().filter(|pair| (pair[0] == 0) != (pair[1] == 0)).count() * 2 > pairs.len();

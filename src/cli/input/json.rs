@@ -1,4 +1,4 @@
-//! Picking objects out of JSON: its own reader passes over what doesn't matter faster than we could cut it out.
+//! Finds the objects in a JSON text. `serde_json` skips irrelevant values faster than a prefilter of our own would.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,7 +35,7 @@ struct JsonMetadata {
     name: Option<String>,
 }
 
-/// Lists within Lists that are picked apart; anything deeper is left to the reader of trees, which has a limit.
+/// Lists within Lists that are split here; deeper ones are left to the reader of trees, which has a limit.
 const MAX_LISTS: usize = 8;
 
 /// Reads JSON objects, one or several in a row.

@@ -45,7 +45,7 @@ const READ_WHOLE: usize = 256 << 10;
 /// More relevant entries than any cluster has.
 const MANY_ENTRIES: usize = 10_000;
 
-/// What the gate looks at.
+/// The sources that the gate reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     /// The object `version`.
@@ -59,7 +59,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// The sources that weren't given, by name.
+    /// The sources that were not given, by name.
     #[must_use]
     pub fn not_evaluated(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
@@ -73,18 +73,18 @@ impl Inputs {
     }
 }
 
-/// What tells of updates that were let through.
+/// The sources of `history`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
     /// The object `version`, for its history.
     pub cluster_version: Option<ClusterVersion>,
     /// All UpdateRecords.
     pub records: Vec<UpdateRecord>,
-    /// They were read from files, which may lack what the cluster has.
+    /// True if they were read from files, which may lack objects that the cluster has.
     pub from_files: bool,
 }
 
-/// Reads what the gate looks at from files and folders.
+/// Reads the input of the gate from files and folders.
 ///
 /// # Errors
 /// A path can't be read, something given by name is no object, or the paths don't hold one ClusterVersion.
@@ -92,7 +92,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Inputs, Error> {
     read_for(InputKind::Verdict, paths)?.finish(&names(paths))
 }
 
-/// Reads what tells of the past from files and folders.
+/// Reads the input of `history` from files and folders.
 ///
 /// # Errors
 /// A path can't be read, something given by name is no object, or the paths hold neither ClusterVersion nor records.
@@ -142,7 +142,8 @@ fn read_bytes(bytes: &[u8], origin: &Origin, collector: &mut ObjectCollector) ->
     })
 }
 
-/// The error of a document that starts on line `first`; where something was pasted into it, that is the error.
+/// The error of a document that starts on line `first`. If a prompt, a table or a log line was pasted into it, the error is
+/// about that.
 fn blame(error: Error, text: &str, first: usize) -> Error {
     let (Error::Syntax { place, .. } | Error::Shape { place, .. }) = &error else { return error };
     pasted::culprit(&place.file, text, first, place.line).map_or(error, Error::Pasted)
@@ -157,7 +158,7 @@ fn read_document(
     let body = document.text.strip_prefix("---").unwrap_or(document.text);
     if body.trim_start().starts_with('{') {
         match json::read(body, document.line, origin, collector) {
-            // Flow style begins like JSON, and so does JSON that is broken.
+            // YAML in flow style begins like JSON, and so does malformed JSON.
             Err(error @ Error::Syntax { .. }) => {
                 let key = body.trim_start().trim_start_matches('{').trim_start();
                 return match read_whole(document, origin, collector) {
@@ -215,7 +216,7 @@ fn read_outline(
         return read_whole(document, origin, collector);
     }
     for slice in left {
-        // An entry may lean on an anchor outside of it; the document as a whole decides then.
+        // An entry may refer to an anchor outside of it; then the whole document is parsed.
         let Ok(entry) = Node::from_yaml(slice.text, slice.line) else { return read_whole(document, origin, collector) };
         let node::Content::List(nodes) = &entry.content else { return read_whole(document, origin, collector) };
         nodes.iter().try_for_each(|node| collector.take(node, inherited, origin))?;
@@ -227,7 +228,7 @@ fn syntax(error: &SyntaxError, format: &'static str, origin: &Origin) -> Error {
     Error::Syntax { place: Location::new(&origin.name, error.line), format, problem: escape(&error.problem) }
 }
 
-/// True if the bytes contain a search term, or an escape that could stand for one.
+/// True if the bytes contain a search term, or an escape that could encode one.
 fn may_be_relevant(bytes: &[u8], terms: &[&str]) -> bool {
     let escapes: [&[u8]; 4] = [b"\\u00", b"\\x", b"\\U", b"\\\n"];
     contains_term(bytes, terms) || escapes.into_iter().any(|escape| memchr::memmem::find(bytes, escape).is_some())

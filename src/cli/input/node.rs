@@ -44,7 +44,7 @@ pub enum Content {
 /// Why a text isn't YAML or JSON.
 #[derive(Debug)]
 pub struct SyntaxError {
-    /// Where it stops making sense.
+    /// The line that cannot be parsed.
     pub line: usize,
     /// What is wrong there.
     pub problem: String,
@@ -75,8 +75,8 @@ impl Node {
         Ok(node)
     }
 
-    /// Reads one JSON object that starts on line `first`. JSON's reader doesn't tell lines, and only a mistake
-    /// needs them: see [`Node::with_lines_of`].
+    /// Reads one JSON object that starts on line `first`. The JSON reader does not return lines; only errors need
+    /// them: see [`Node::with_lines_of`].
     pub fn from_json(text: &str, first: usize) -> Result<Self, SyntaxError> {
         if values(text) > MAX_NODES {
             return Err(SyntaxError { line: first, problem: format!("more than {MAX_NODES} values in one object") });
@@ -150,8 +150,8 @@ impl SyntaxError {
     }
 }
 
-/// The values in a JSON text, at most: before each of them stands the start of a list or mapping, or a comma. Its reader
-/// has no limit; where texts are full of commas, that of YAML counts anew.
+/// An upper bound of the number of values in a JSON text: each follows the start of a list or mapping, or a comma. The JSON
+/// reader has no limit of its own. If texts contain many commas, the YAML reader counts exactly.
 fn values(text: &str) -> usize {
     1 + text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }

@@ -10,7 +10,7 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 pub struct Origin {
     /// The path, as it is shown.
     pub name: String,
-    /// Given by name, so it is expected to hold objects; else come across in a folder.
+    /// True if the file was given by name, so it has to hold objects; false if it was found in a folder.
     pub by_name: bool,
 }
 

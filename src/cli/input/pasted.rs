@@ -1,5 +1,5 @@
-//! What people copy along with an object: a shell prompt, the command itself, a table, a log line. Each is named as
-//! what it is, on its own line; a parser would report the line behind it.
+//! Recognises what is often copied along with an object: a shell prompt, the command itself, a table, a log line. The error
+//! names it and its line; a parser would report the line after it.
 
 use crate::{
     cli::error::{Culprit, Location},
@@ -8,7 +8,7 @@ use crate::{
 
 /// Characters of the line that the message repeats.
 const EXCERPT: usize = 60;
-/// The first words of commands that print objects, or that stand before those.
+/// Commands that print objects, or that are typed in front of such a command.
 const COMMANDS: [&str; 27] = [
     "oc",
     "kubectl",
@@ -38,7 +38,7 @@ const COMMANDS: [&str; 27] = [
     "echo",
     "cd",
 ];
-/// What lines of tools begin with, in lower case: they go to standard error and end up in a file with `2>&1`.
+/// How messages of tools begin, in lower case: they are printed to standard error, and get into a file with `2>&1`.
 const LOGS: [&str; 25] = [
     "warning:",
     "error:",
@@ -66,7 +66,7 @@ const LOGS: [&str; 25] = [
     "the server",
     "you must be logged in",
 ];
-/// The words by which loggers call their levels.
+/// Names of log levels.
 const LEVELS: [&str; 7] = ["TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL"];
 
 /// What a line is instead of YAML or JSON.
@@ -78,11 +78,11 @@ pub enum Pasted {
     Command,
     /// The heading of a table.
     Table,
-    /// What a tool says rather than prints.
+    /// A message of a tool, rather than its output.
     Log,
 }
 
-/// Looks for the line to blame: the first one of a document that starts on line `first`, the one that the parser
+/// Finds the line that was pasted: the first one of a document that starts on line `first`, the one that the parser
 /// reports, or the one before that.
 pub fn culprit(file: &str, text: &str, first: usize, reported: usize) -> Option<Culprit> {
     let has_content =

@@ -119,11 +119,11 @@ pub fn outline(document: Slice<'_>) -> Option<Outline<'_>> {
     Some(Outline { head: head.finish()?, items: items.map(|items| items.found) })
 }
 
-/// The entries of `items`, as they go by.
+/// The entries of `items`, while the lines are read.
 #[derive(Default)]
 struct ItemScan<'a> {
     found: Vec<(Slice<'a>, Option<Head<'a>>)>,
-    /// Where the dashes stand.
+    /// The column of the dashes.
     column: usize,
     /// Start and line of the entry that is open, and its head where that has begun.
     open: Option<(usize, usize, Option<HeadScan<'a>>)>,
@@ -149,7 +149,7 @@ impl<'a> ItemScan<'a> {
             _ => {
                 let (_, _, head) = self.open.as_mut()?;
                 if indent <= self.column {
-                    // Only a comment may stand left of an entry's content.
+                    // Only a comment may be left of an entry's content.
                     return None;
                 }
                 head.get_or_insert_with(|| HeadScan::at(indent)).feed(indent, rest);
@@ -166,12 +166,12 @@ impl<'a> ItemScan<'a> {
     }
 }
 
-/// The head of one block mapping, as its lines go by.
+/// The head of one block mapping, while its lines are read.
 struct HeadScan<'a> {
     indent: usize,
     metadata_indent: Option<usize>,
     head: Head<'a>,
-    /// The key that was seen last at this mapping's own indentation, and what stands behind it.
+    /// The last key at this mapping's own indentation, and the text after it.
     key: &'a str,
     value: &'a str,
     plain: bool,
@@ -239,7 +239,7 @@ impl<'a> HeadScan<'a> {
     }
 }
 
-/// Takes a value that stands there plainly; `false` where it doesn't, or where the key was there before.
+/// Takes a plain value; returns `false` if the value is not plain, or if the key occurred before.
 fn set<'a>(field: &mut Option<&'a str>, value: &'a str) -> bool {
     let unquoted = match value.as_bytes() {
         [b'"', .., b'"'] | [b'\'', .., b'\''] => &value[1..value.len() - 1],
@@ -250,7 +250,7 @@ fn set<'a>(field: &mut Option<&'a str>, value: &'a str) -> bool {
     plain && field.replace(unquoted).is_none()
 }
 
-/// A plain key and what stands behind it, without a comment; `None` for a line that isn't one.
+/// A plain key and the text after it, without a comment; `None` if the line has no plain key.
 fn key_and_value(line: &str) -> Option<(&str, &str)> {
     let (key, rest) = line.split_once(':')?;
     let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
@@ -265,7 +265,7 @@ fn key_and_value(line: &str) -> Option<(&str, &str)> {
 /// One line, without its break.
 struct Line<'a> {
     text: &'a str,
-    /// Blanks that it starts with.
+    /// Number of blanks at its start.
     indent: usize,
     start: usize,
     /// Where the next line starts.
@@ -274,7 +274,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Empty, or a comment: as far as keys are concerned the same.
+    /// True if the line is empty or a comment, so it has no key.
     fn is_blank(&self) -> bool {
         match self.text.as_bytes().get(self.indent) {
             None | Some(b'#') => true,

@@ -20,14 +20,14 @@ Examples:
   # In a script
   upgrade-gate update --to 4.21.2 --yes --wait --timeout 3h
 
-Exit code 0: done. 1: the answer is no, or the update did not complete. 2: could not tell, interrupted, or wrong usage.
+Exit code 0: done. 1: the answer is no, or the update did not complete. 2: no answer, interrupted, or wrong usage.
 After an interruption, the same command continues where it stopped.";
 
 /// Updates the cluster: requests the update as oc adm upgrade does, and lets a patch update through that the
 /// cluster-version operator refuses only because overrides are set.
 ///
-/// Nothing has to be deployed. It shows the verdict of check and what it is going to write, and asks. Minor and major
-/// updates that a risk blocks are not written.
+/// Nothing has to be deployed. It shows the verdict of check and what it is going to write, and asks. A minor or major
+/// update that a risk blocks is not requested.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(after_help = EXAMPLES)]
@@ -68,7 +68,7 @@ pub struct Args {
     /// Where the cluster is, and as whom.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// What the person who runs this types to get here, such as `oc upgrade-gate`.
+    /// How this program was called, such as `oc upgrade-gate`.
     #[arg(skip = "upgrade-gate")]
     pub program: String,
 }

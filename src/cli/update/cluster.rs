@@ -21,18 +21,18 @@ use crate::{
     plan::role::CvoLease,
 };
 
-/// Why there is no answer that the loop can go on with.
+/// Why a request has not succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The API server can't be reached, or has a problem of its own: it may answer later.
     Lost(String),
-    /// The object isn't any more what the write was made for.
+    /// The object has changed since the write was decided.
     Conflict(String),
-    /// The answer is no.
+    /// The API server refuses the request.
     Refused {
         /// The HTTP status; 0 where nothing was asked.
         code: u16,
-        /// What the API server says.
+        /// The API server's message.
         problem: String,
     },
 }

@@ -17,9 +17,9 @@ pub struct Run<'a> {
     pub name: &'a str,
     /// The cluster's address.
     pub server: &'a str,
-    /// How far it has come.
+    /// The last step that was done.
     pub reached: Reached,
-    /// What a person types next.
+    /// The commands to run next.
     pub commands: &'a Commands,
 }
 
@@ -27,7 +27,7 @@ const UNVERIFIED: &str = "Warning: the signature of the release could not be ver
      (status.history[0].verified is false).\n";
 
 impl Run<'_> {
-    /// In what state the cluster is left.
+    /// Describes the state in which the cluster is left.
     #[must_use]
     pub fn left(&self) -> String {
         text::left(self.reached, self.name, self.commands)

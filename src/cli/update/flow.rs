@@ -1,5 +1,5 @@
-//! The loop: looks at the cluster, decides, does one step, and looks again. Nothing that it does depends on what an earlier
-//! run has done, other than through the cluster.
+//! The loop: reads the cluster, decides, does one step, and repeats. What an earlier run has done is read from the cluster;
+//! nothing else is kept between runs.
 
 use std::{io::IsTerminal as _, time::Duration};
 
@@ -28,9 +28,9 @@ use crate::{
     plan::role::owns_force,
 };
 
-/// How long an answer may be no that comes from an API server which is just starting.
+/// How long a refusal is retried, because an API server that is just starting may refuse wrongly.
 const STARTING: Duration = Duration::from_mins(1);
-/// How often a write may fail because the object has changed, one after the other.
+/// How often in a row a write may fail because the object has changed.
 const CONFLICTS: u32 = 20;
 
 /// One run.
@@ -177,7 +177,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Whether there is something to watch, though nothing is written.
+    /// Whether to wait for an update although nothing is written.
     fn is_watched(&self, goal: &Goal, evidence: &Evidence) -> bool {
         let cluster_version = &evidence.snapshot.cluster_version;
         let step = steps::next(goal, &self.memory, cluster_version, Some(evidence));
@@ -281,7 +281,7 @@ impl<'a> Flow<'a> {
         Ok(())
     }
 
-    /// What follows from the answer to a write. The next look shows what came of it.
+    /// Handles the answer to a write. The next read of the cluster shows its result.
     async fn note(&mut self, step: &Step, answer: Result<(), Failure>) -> Result<(), Ended> {
         if matches!(step, Step::Record(_) | Step::Close) {
             self.timing.recorded(&mut self.memory, answer.is_ok());
@@ -300,7 +300,7 @@ impl<'a> Flow<'a> {
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
             }
-            // A record that can't be written holds the update back for a minute, and no longer.
+            // The update waits for a record that cannot be written for at most a minute.
             Err(Failure::Refused { .. } | Failure::Lost(_)) if matches!(step, Step::Record(_) | Step::Close) => {
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
@@ -310,7 +310,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Tries again for as long as the arguments say: while a cluster updates, its API servers restart.
+    /// Tries again for as long as `--retry-for` allows: while a cluster updates, its API servers restart.
     async fn lost(&mut self, failure: Failure) -> Result<(), Ended> {
         let (problem, limit) = match failure {
             Failure::Lost(problem) | Failure::Conflict(problem) => (problem, self.args.retry_for),
@@ -342,7 +342,7 @@ impl<'a> Flow<'a> {
         let pause = self.timing.pause(wait, looked_at_all);
         tokio::time::sleep(pause).await;
         if *wait == Wait::Record {
-            // The next look tries again to write it.
+            // The next turn tries to write it again.
             self.memory.record_fails = false;
         }
     }

@@ -1,4 +1,4 @@
-//! What is shown before anything is written: the verdict of `check` on the target, and what the command is going to write.
+//! What is shown before the first write: the verdict of `check` on the target, and what the command is going to write.
 
 use std::io::IsTerminal as _;
 
@@ -29,11 +29,11 @@ use crate::{
     },
 };
 
-/// What was judged and shown.
+/// What was evaluated and shown.
 pub struct Judged {
     /// What is to be done.
     pub goal: Goal,
-    /// The ClusterVersion that was judged.
+    /// The `resourceVersion` of the ClusterVersion that was evaluated.
     pub resource_version: String,
     /// Verdict and writes, as shown.
     pub text: String,
@@ -45,7 +45,7 @@ pub struct Judged {
 
 /// Nothing is written.
 pub struct Stop {
-    /// What is shown before that is said.
+    /// What is shown before the reason.
     pub text: String,
     /// Why.
     pub ended: Ended,
@@ -61,7 +61,7 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// Judges what the arguments name, on the cluster as it was seen.
+/// Evaluates the release that the arguments name, on the cluster as it was read.
 pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> Result<Judged, Stop> {
     let cluster_version = &evidence.snapshot.cluster_version;
     let allowed = Allowed::from(args);

@@ -1,16 +1,16 @@
 //! `upgrade-gate update`: what `oc adm upgrade` does, plus the bridge, with the user's own rights and nothing deployed.
 //!
 //! ```text
-//! judge      what is shown before anything is written
+//! judge      what is shown before the first write
 //! request    what the arguments mean on this cluster, and what oc refuses on the client   pure
-//! steps      what comes next, from what is seen                                           pure
-//! text, ending   what a person reads                                                      pure
+//! steps      the next step, from the state of the cluster                                 pure
+//! text, ending   the texts that are printed                                               pure
 //! cluster    reads and writes
 //! policy     the admission policy that guards the force
-//! rights     what the user may do
+//! rights     which rights the user has
 //! progress   the bar
-//! timing     how long what has lasted
-//! flow       the loop: look, decide, do one step
+//! timing     how long each wait has lasted
+//! flow       the loop: read the cluster, decide, do one step
 //! ```
 
 mod args;
@@ -40,12 +40,12 @@ pub(crate) const MANAGER: &str = "upgrade-gate-update";
 /// How long one request may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How it ended: the exit code, and what is said on standard error.
+/// How it ended: the exit code, and the text on standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// 0: done. 1: the answer is no. 2: could not tell.
+    /// 0: done. 1: the answer is no. 2: no answer.
     pub code: u8,
-    /// Why it isn't done, and what to do.
+    /// Why the update is not done, and what to do.
     pub error: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Ended {
     }
 }
 
-/// A client whose requests time out, and which leaves retries to this command.
+/// A client whose requests time out, and which does not retry: this command does.
 ///
 /// # Errors
 /// The configuration doesn't make a client.

@@ -1,5 +1,5 @@
-//! The admission policy that guards a force while it is set: whether it is there, and its creation and removal where this
-//! command brought it.
+//! The admission policy that guards a force while it is set: whether it is installed, and its creation and removal by this
+//! command.
 //!
 //! Objects created here carry a label. They count as created here only while no other field manager owns a part of them: after
 //! a `kubectl apply` of the deployed manifests, for example, they stay.
@@ -38,14 +38,14 @@ pub enum PolicyState {
         /// A part that is there was created by this command before it was interrupted.
         leftover: bool,
     },
-    /// Somebody else's is there, and doesn't deny every such request.
+    /// One that this command did not create is installed, and does not deny every such request.
     Foreign,
     /// It can't be read.
     Unreadable(String),
 }
 
 impl PolicyState {
-    /// Whether it is this command's to remove.
+    /// Whether this command may remove it.
     #[must_use]
     pub fn is_created_here(&self) -> bool {
         match self {
@@ -72,7 +72,7 @@ async fn found(
     Ok((policy, bindings(client).get_opt(names::POLICY).await?))
 }
 
-/// Looks for it.
+/// Reads it.
 pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyState {
     let unreadable = |error: &kube::Error| PolicyState::Unreadable(crate::client::problem(error));
     let (policy, binding) = match found(client).await {
@@ -99,7 +99,7 @@ pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyS
     }
 }
 
-/// Whether an object is this command's alone.
+/// Whether this command created the object, and nobody else has written to it.
 fn is_created_here(object: &impl ResourceExt) -> bool {
     let is_labelled = object.labels().get(LABEL.0).is_some_and(|value| value == LABEL.1);
     let mut writers =
@@ -158,7 +158,7 @@ async fn create<K: Clone + DeserializeOwned + Serialize + std::fmt::Debug>(
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match api.create(&params, object).await {
         Ok(_) => Ok(()),
-        // It exists: from an interrupted run, or created by another user just now. The next look shows which.
+        // It exists: from an interrupted run, or created by another user just now. The next read shows which.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => Err(error),
     }

@@ -1,5 +1,5 @@
-//! How far an update is, from the CVO's own message, and how that is shown: a bar where a person looks at a terminal, a line
-//! for each change where the output goes elsewhere.
+//! How far an update is, from the CVO's own message, and how that is shown: a bar if standard error is a terminal, else a line
+//! for each change.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -19,12 +19,12 @@ use crate::{
     gate::message,
 };
 
-/// What the message of `Progressing` says.
+/// The content of the message of `Progressing`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// In percent, where it says so.
+    /// The percentage, if the message has one.
     pub percent: Option<u64>,
-    /// What it says, with the count and what it waits for.
+    /// Its text, with the count and what the CVO waits for.
     pub message: String,
 }
 
@@ -45,7 +45,7 @@ fn is_worth_a_line(before: Option<(&Progress, Duration)>, progress: &Progress) -
     before.message != progress.message && is_news
 }
 
-/// How far the update is, while this is waited for.
+/// How far the update is, during this wait.
 #[must_use]
 pub fn of(wait: &Wait, name: &str, cluster_version: &ClusterVersion) -> Progress {
     let plain = Progress { percent: None, message: text::wait(wait, name) };
@@ -77,22 +77,22 @@ fn done(message: &str) -> Option<u64> {
     done.checked_mul(100)?.checked_div(total)
 }
 
-/// How long lines leave out messages of one percentage.
+/// How long messages with the same percentage are not printed as lines again.
 const SAME_PERCENTAGE: Duration = Duration::from_secs(30);
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Shows what goes on.
+/// Shows progress.
 #[derive(Default)]
 pub struct Display {
-    /// Drawn from the first thing that goes on to the next question.
+    /// The bar, drawn from the first progress until the next question.
     bar: Option<ProgressBar>,
     /// The last progress that was printed as a line, and when.
     last: Option<(Progress, Instant)>,
 }
 
 impl Display {
-    /// What goes on now: a bar on standard error where that is a terminal, else a line on standard output for what is new.
+    /// Shows the present progress: in a bar on standard error if that is a terminal, else as a line on standard output if it is new.
     pub fn update(&mut self, progress: &Progress) {
         if std::io::stderr().is_terminal() {
             let bar = self.bar.get_or_insert_with(start);
@@ -131,7 +131,7 @@ impl Display {
         matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -145,7 +145,7 @@ fn start() -> ProgressBar {
     bar
 }
 
-/// Whoever has read enough may close the pipe; the work goes on.
+/// A reader may close the pipe early; the update continues.
 fn print(text: &str) {
     let _ = writeln!(anstream::stdout(), "{text}");
 }

@@ -57,14 +57,14 @@ pub enum Refusal {
     Cluster(String),
 }
 
-/// The request that will be written, and what is said about it.
+/// The request that will be written, and warnings about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The release that is meant.
     pub release: Release,
     /// The whole of `spec.desiredUpdate`.
     pub value: Value,
-    /// What a flag has allowed, a sentence each.
+    /// What a flag has allowed, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -153,7 +153,7 @@ pub fn request(cluster_version: &ClusterVersion, named: &Named, allowed: Allowed
     Ok(Request { release, value, warnings })
 }
 
-/// What keeps `oc adm upgrade` from asking while the cluster is busy or broken.
+/// Why `oc adm upgrade` would refuse while the cluster is updating, failing or invalid.
 ///
 /// # Errors
 /// The conditions that prevent it, if no flag allows them.
@@ -197,13 +197,13 @@ fn release(
             image.is_empty() || same_image(&release.image, image) || digest(&release.image).as_deref() == Some(image);
         same_version && same_digest
     };
-    // What was asked for by its image keeps the name that it was given.
+    // A release that was requested by its image keeps the name under which it was requested.
     let as_named = |release: &Release| Release {
         version: release.version.clone(),
         image: if named.image.is_empty() { release.image.clone() } else { named.image.clone() },
         ..Release::default()
     };
-    // What it runs, or is being updated to, is in no list any more.
+    // The release that it runs, or is being updated to, is no longer in a list.
     let desired = cluster_version.desired();
     if is_meant(&desired) && !desired.image.is_empty() {
         return Ok(as_named(desired));

@@ -1,5 +1,5 @@
-//! What the command does next, from what it sees: pure. It remembers little and reads the rest from the cluster, so a
-//! second run goes on where the first one was killed.
+//! What the command does next, from the state of the cluster: pure. It remembers little and reads the rest from the cluster,
+//! so a second run continues where the first one was killed.
 //!
 //! ```text
 //! Ask -> the CVO's answer -> [ InstallPolicy -> Record -> Force ] -> Completed -> Close -> Unforce -> RemovePolicy -> End
@@ -34,8 +34,8 @@ use crate::{
     },
 };
 
-/// How long an answer of the CVO is waited for that may only be late: a refusal from before this run, one that isn't about
-/// this request yet. A CVO tries again every 15 seconds.
+/// How long to wait for the CVO's next answer while the present one may be out of date: a refusal from before this run, or one
+/// that is not about this request. A CVO tries again every 15 seconds.
 pub const PATIENCE: Duration = Duration::from_secs(45);
 /// How long a running operator has to force the request: it waits up to a minute for its record.
 pub const OPERATOR: Duration = Duration::from_mins(2);
@@ -56,15 +56,15 @@ pub struct Goal {
 /// What this run remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The request was there once, written by this run or found.
+    /// True once the request was seen on the cluster, written by this run or earlier.
     pub asked: bool,
-    /// The refusal that was there before this run asked.
+    /// The refusal that ClusterVersion had before this run made the request.
     pub old_word: Option<Condition>,
-    /// The record was printed, as the cluster has no place for it.
+    /// The record was printed, because the API of UpdateRecords is not served.
     pub shown: bool,
-    /// What was seen of the newest entry of the history.
+    /// What is known of the newest entry of the history.
     pub began: EntryStart,
-    /// How long the same step has been waited for.
+    /// How long the present wait has lasted.
     pub waited: Duration,
     /// How long `Failing` has been `True`.
     pub failing_for: Duration,
@@ -74,7 +74,7 @@ pub struct Memory {
     pub record_fails: bool,
 }
 
-/// What a full look shows beside the ClusterVersion, all read after it.
+/// What is read besides the ClusterVersion, all of it after that.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// The sources of the verdict, with the ClusterVersion.
@@ -112,7 +112,7 @@ pub enum Step {
     Unforce(ForceRemoval),
     /// Delete the admission policy that this command created.
     RemovePolicy,
-    /// Look again later.
+    /// Read the cluster again later.
     Wait(Wait),
     /// Stop.
     End(Ending),
@@ -159,13 +159,13 @@ pub enum Ending {
     OperatorIdle,
     /// No CVO runs that could answer.
     NoCvo,
-    /// Somebody else asks for something else.
+    /// Another user has requested another release.
     Overtaken,
     /// The update has been failing for long.
     Failing(String),
 }
 
-/// Decides. Without `evidence` the ClusterVersion alone is known, and where that isn't enough the answer is
+/// Decides. Without `evidence` only the ClusterVersion is known; if that is not enough, returns
 /// [`Step::Look`].
 #[must_use]
 pub fn next(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
@@ -191,7 +191,7 @@ fn asks_for_any(cluster_version: &ClusterVersion) -> bool {
     request.is_some_and(|request| !request.version.is_empty() || !request.image.is_empty())
 }
 
-/// Ends once the policy of this command is gone, unless a force still needs it.
+/// Ends, after it has removed this command's policy unless a force still needs it.
 fn end(ending: Ending, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
     match evidence {
         None => Step::Look,
@@ -241,7 +241,7 @@ fn unanswered(memory: &Memory, cluster_version: &ClusterVersion, evidence: Optio
     }
 }
 
-/// The CVO refuses the request for overrides alone, as far as its message says.
+/// The CVO refuses the request, and its message names overrides as the only reason.
 fn refused_for_overrides(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Step {
     let end = |reason| end(Ending::NotForced(reason), cluster_version, Some(evidence));
     let is_patient = memory.waited < PATIENCE;
@@ -307,7 +307,7 @@ fn may_be_late(reason: SkipReason) -> bool {
     }
 }
 
-/// The record that has to be written before the force; `None` where it is there, or can't be written.
+/// The record that has to be written before the force; `None` if it exists, or cannot be written.
 fn recorded(
     memory: &Memory,
     cluster_version: &ClusterVersion,

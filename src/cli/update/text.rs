@@ -1,4 +1,4 @@
-//! What a person reads. Nothing here decides anything.
+//! The texts that are printed. Nothing here decides anything.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::{
     gate::message,
 };
 
-/// How far this run has come, for what is said when it is interrupted.
+/// The last step that this run has done, for the message after an interruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
     /// Nothing was written.
     Nothing,
-    /// The request was, or may have been.
+    /// The request was written, or may have been.
     Asked,
-    /// The force was, or may have been; or the policy that guards it.
+    /// The force, or the policy that guards it, was written or may have been.
     Forced,
     /// The update has completed.
     Completed,
@@ -56,7 +56,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether anything is.
+    /// Whether anything is written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.asks && !self.may_force && !self.is_forced && !self.removes_policy
@@ -67,7 +67,7 @@ impl Plan {
 pub const UNGUARDED: &str = "Without the policy, nothing denies another target while the force is set: whatever a merge patch \
      requests then, a minor update too, is applied without any check, its signature included.";
 
-/// Above the writes, at a server.
+/// The list of writes, under a line that names the server.
 #[must_use]
 pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
     let mut text = String::new();
@@ -112,12 +112,12 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
 /// The question.
 pub const QUESTION: &str = "Write this? [y/N] ";
 
-/// What a person types next.
+/// The commands to run next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
-    /// This very command, which goes on.
+    /// The same command again, which continues.
     pub again: String,
-    /// Withdraws a request that hasn't begun.
+    /// Withdraws a request whose update has not begun.
     pub clear: String,
     /// Removes what is left.
     pub cleanup: String,
@@ -222,7 +222,7 @@ pub fn missing_rights(rights: &[Right], policy_only: bool) -> String {
     }
 }
 
-/// A policy that this command doesn't touch, and that doesn't guard.
+/// A policy that was not created by this command, and that does not guard the force.
 #[must_use]
 pub fn no_policy(state: &PolicyState) -> String {
     let why = match state {
@@ -238,7 +238,7 @@ pub fn no_policy(state: &PolicyState) -> String {
     format!("{why}. To go on without it, add --without-policy. {UNGUARDED}")
 }
 
-/// The UpdateRecord that the cluster has no place for.
+/// The UpdateRecord, printed because the API of UpdateRecords is not served.
 #[must_use]
 pub fn record(yaml: &str, record: &UpdateRecord) -> String {
     format!(
@@ -247,7 +247,7 @@ pub fn record(yaml: &str, record: &UpdateRecord) -> String {
     )
 }
 
-/// A duration as people say it.
+/// A duration as text, such as `3 minutes`.
 #[must_use]
 pub fn span(duration: Duration) -> String {
     match duration.as_secs() {

@@ -1,4 +1,4 @@
-//! How long what has lasted, by the clock of this process: what the pure steps get as durations.
+//! How long each wait has lasted, by the clock of this process. The pure steps get these durations.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     plan::newest_entry::NewestEntry,
 };
 
-/// How soon to look again while something has just happened.
+/// How soon to read the cluster again just after a change.
 const SOON: Duration = Duration::from_millis(250);
-/// How soon after a look at everything, or after a failure.
+/// How soon after everything was read, or after a failure.
 pub const AFTER_ALL: Duration = Duration::from_secs(1);
-/// How soon while nothing happens.
+/// How soon while nothing changes.
 const LATER: Duration = Duration::from_secs(2);
-/// For how long something has just happened.
+/// How long after a change reads stay frequent.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// Since when.
@@ -46,7 +46,7 @@ impl Timing {
         }
     }
 
-    /// What a look shows that the next decision needs; without `records` a look at the ClusterVersion alone.
+    /// Updates what the next decision needs, from what was read; without `records` only the ClusterVersion was.
     pub fn seen(
         &mut self,
         memory: &mut Memory,
@@ -73,7 +73,7 @@ impl Timing {
         }
     }
 
-    /// How long to pause for this, which may be waited for already.
+    /// How long to pause for this wait, which may have begun already.
     pub fn pause(&mut self, wait: &Wait, looked_at_all: bool) -> Duration {
         let since = match self.waits.take() {
             Some((before, since)) if before == *wait => since,
@@ -88,7 +88,7 @@ impl Timing {
         }
     }
 
-    /// A step is done: what is waited for next begins now.
+    /// A step is done: the next wait begins now.
     pub fn done(&mut self) {
         self.lost_since = None;
         self.waits = None;

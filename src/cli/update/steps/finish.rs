@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The update has completed: what is left to write down, and to take away.
+/// The update has completed: records its outcome, and removes the force and the policy.
 pub fn finish(
     goal: &Goal,
     memory: &Memory,
@@ -41,7 +41,7 @@ pub fn finish(
     end(Ending::Completed, cluster_version, Some(evidence))
 }
 
-/// No CVO waits for the ClusterOperator that an operator of ours has left behind.
+/// Our own ClusterOperator may be left from a removed operator; the CVO does not wait for it.
 fn others(operators: &Source<Vec<ClusterOperator>>) -> Source<Vec<ClusterOperator>> {
     let mut operators = operators.clone();
     if let Source::Read(operators) = &mut operators {
@@ -60,7 +60,7 @@ fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evide
             create(missing).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
         }
         Source::NotServed if !memory.shown => {
-            // The operator isn't there to have seen it begin; the history still holds what was accepted.
+            // No operator was running when it began; the history still contains what was accepted.
             let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
             let RecordWrite::Create(mut record) = update_records::of_history(&[], cluster_version, began, &now)? else {
                 return None;
