@@ -1,5 +1,6 @@
 //! upgrade-gate: a Kubernetes operator that gates OpenShift updates, and commands that use the same rules: `check`
-//! evaluates a cluster or files, `update` updates one cluster. This page is the map; each module's own page describes it.
+//! evaluates a cluster or files, `update` updates one cluster. This page is the map; each module's own page describes
+//! it.
 //!
 //! ```text
 //!  ClusterVersion, ClusterOperators,          spec.desiredUpdate, --to, the lists of updates
@@ -23,8 +24,9 @@
 //!                                                           controller::reconcile, controller::apply
 //! ```
 //!
-//! [`gate`] and [`plan`] decide. They are pure: time, sources and mode are arguments. [`client`], [`controller`] and [`cli`]
-//! use a cluster, a clock or a terminal: [`controller`] runs the loop of the operator, [`cli`] has all other commands.
+//! [`gate`] and [`plan`] decide. They are pure: time, sources and mode are arguments. [`client`], [`controller`] and
+//! [`cli`] use a cluster, a clock or a terminal: [`controller`] runs the loop of the operator, [`cli`] has all other
+//! commands.
 
 pub mod api;
 pub mod cli;

@@ -24,12 +24,13 @@ use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service, ServiceExt as _};
 use tower_http::timeout::TimeoutBody;
 
-/// A quiet connection is pinged after `PING_INTERVAL`, and closed if no answer comes within `PING_TIMEOUT`. Both are shorter
-/// for a client whose requests time out earlier than that.
+/// A quiet connection is pinged after `PING_INTERVAL`, and closed if no answer comes within `PING_TIMEOUT`. Both are
+/// shorter for a client whose requests time out earlier than that.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many bytes the server may send before they are read, on one stream and on the connection. While the loop waits for an
-/// answer, it may leave all watches unread on the same connection: eight full streams use only half of its window.
+/// How many bytes the server may send before they are read, on one stream and on the connection. While the loop waits
+/// for an answer, it may leave all watches unread on the same connection: eight full streams use only half of its
+/// window.
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// Timeouts.

@@ -1,5 +1,5 @@
-//! The connection of every command to a cluster: which one, as which user, and through which proxy. Errors contain no secret
-//! of a kubeconfig.
+//! The connection of every command to a cluster: which one, as which user, and through which proxy. Errors contain no
+//! secret of a kubeconfig.
 
 mod connection;
 pub mod rate_limit;
@@ -98,8 +98,8 @@ pub enum PluginError {
 }
 
 impl ClusterArgs {
-    /// The cluster that these flags name, else the variables name. For commands with `--from`: their flags do not read the
-    /// variables themselves, because a variable that is set would then conflict with `--from`.
+    /// The cluster that these flags name, else the variables name. For commands with `--from`: their flags do not read
+    /// the variables themselves, because a variable that is set would then conflict with `--from`.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
     pub fn of(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Self {
@@ -120,8 +120,8 @@ impl ClusterArgs {
         Ok(config)
     }
 
-    /// The contexts of the kubeconfig in its order. Of contexts that differ only in the namespace, the first: they name the
-    /// same cluster and user.
+    /// The contexts of the kubeconfig in its order. Of contexts that differ only in the namespace, the first: they name
+    /// the same cluster and user.
     ///
     /// # Errors
     /// The kubeconfig can't be read, or has no context.
@@ -238,8 +238,8 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&String>) -> Result<Option<
     proxy(&server, own, &variable(["HTTPS_PROXY", "https_proxy"]), &variable(["NO_PROXY", "no_proxy"]))
 }
 
-/// The proxy that kubectl would use: the one in the kubeconfig, if any; else for https the one in the environment, unless the
-/// server is on this machine or `NO_PROXY` names it. Each argument may be empty.
+/// The proxy that kubectl would use: the one in the kubeconfig, if any; else for https the one in the environment,
+/// unless the server is on this machine or `NO_PROXY` names it. Each argument may be empty.
 fn proxy(server: &Uri, own: &str, environment: &str, exceptions: &str) -> Result<Option<Uri>, ClusterError> {
     let usable = |text: &str| {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };

@@ -1,5 +1,5 @@
-//! The clients of the operator. Every request has a timeout, and waits for a `Retry-After` of the server and for the rate limit
-//! of watches. Nothing is retried here: the watches and the backoff of writes do that.
+//! The clients of the operator. Every request has a timeout, and waits for a `Retry-After` of the server and for the
+//! rate limit of watches. Nothing is retried here: the watches and the backoff of writes do that.
 
 use std::{
     collections::HashMap,
@@ -21,14 +21,14 @@ pub const WATCH_SECONDS: u32 = 30;
 const CONNECT: Duration = Duration::from_secs(10);
 /// A request ends with an error if no data comes for this long. A watch ends before that.
 const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
-/// Between two starts of the same watch. The library restarts a watch that ends at once without waiting, so a faulty proxy
-/// could keep both sides busy.
+/// Between two starts of the same watch. The library restarts a watch that ends at once without waiting, so a faulty
+/// proxy could keep both sides busy.
 const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 /// The longest `Retry-After` that is respected.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The two connections to the API server. The Lease has one of its own: a problem of the other must not cost the lead, and
-/// a renewal without an answer has to time out before the next.
+/// The two connections to the API server. The Lease has one of its own: a problem of the other must not cost the lead,
+/// and a renewal without an answer has to time out before the next.
 #[derive(Clone)]
 pub struct Clients {
     /// For everything but the lease.
@@ -50,7 +50,8 @@ impl Clients {
 fn client(mut config: Config, timeout: Duration) -> kube::Result<Client> {
     config.connect_timeout = Some(CONNECT.min(timeout));
     config.read_timeout = Some(timeout);
-    // The library's own retries would continue for minutes without a log line, and repeat a write after the Lease has expired.
+    // The library's own retries would continue for minutes without a log line, and repeat a write after the Lease has
+    // expired.
     config.default_retry = false;
     let times = Times::default();
     let layer = layer_fn(move |inner| RateLimit { inner, times: times.clone() });

@@ -1,5 +1,5 @@
-//! The layers of a client, from kube's request to the [`Connection`] that sends it: kube's layers for address, credentials and
-//! headers, without its log of each failure, and HTTP/2, which kube's own stack lacks.
+//! The layers of a client, from kube's request to the [`Connection`] that sends it: kube's layers for address,
+//! credentials and headers, without its log of each failure, and HTTP/2, which kube's own stack lacks.
 
 use std::time::Duration;
 

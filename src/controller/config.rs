@@ -54,7 +54,8 @@ pub struct RunArgs {
     /// How often the Lease is renewed, in whole seconds (5s)
     #[arg(long, default_value = "5s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_RENEW_INTERVAL")]
     pub lease_renew_interval: Duration,
-    /// In mode auto, how long a risk may go unenforced with no running cluster-version operator before upgrade-gate takes over (300s)
+    /// In mode auto, how long a risk may go unenforced with no running cluster-version operator before upgrade-gate
+    /// takes over (300s)
     #[arg(long, default_value = "300s", value_parser = whole_seconds, env = "UPGRADE_GATE_VACANT_AFTER")]
     pub vacant_after: Duration,
     /// How long a problem lasts before the ClusterOperator is Degraded (120s)

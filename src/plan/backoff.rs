@@ -6,14 +6,14 @@ use crate::plan::{moment::Moment, recovery::WriteError, write::Kind};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Where somebody else was faster: that predicts nothing about the next try.
+/// After a conflict: another writer was faster, which says nothing about the next try.
 const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
 
 /// When the next write of each kind may be made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteBackoff(Vec<Backoff>);
 
-/// Failures of one kind of write in a row, and until when they keep the next try away.
+/// Failures of one kind of write in a row, and until when the next try waits.
 #[derive(Clone, Debug, PartialEq)]
 struct Backoff {
     kind: Kind,
@@ -23,7 +23,7 @@ struct Backoff {
 }
 
 impl WriteBackoff {
-    /// Whether the last failure of that kind keeps the next try away.
+    /// Whether the next try of that kind still waits after the last failure.
     #[must_use]
     pub fn is_failing(&self, kind: Kind, now: Moment) -> bool {
         self.0.iter().any(|backoff| backoff.kind == kind && now < backoff.until)

@@ -1,5 +1,5 @@
-//! Our ClusterOperator: how this operator is, and in the role of the bridge also the word that every CVO hears, so
-//! that `oc adm upgrade` says what overrides really prevent.
+//! Our ClusterOperator: the health of this operator. In the role of the bridge also a condition `Upgradeable=False`,
+//! whose message the CVO passes on, so that `oc adm upgrade` shows what overrides really prevent.
 
 use crate::{
     api::{
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The write that is missing, if any. Where the API isn't served, nobody would read it.
+/// The write that is missing, if any. If the API is not served, there is none.
 #[must_use]
 pub fn write(input: &PlanInput<'_>, now: &str) -> Option<OperatorWrite> {
     let existing = match input.operator {
@@ -92,12 +92,13 @@ fn availability(input: &PlanInput<'_>) -> String {
             ),
         }
     }
-    // Not in Upgradeable's message, which the CVO passes on: it would change what the CVO says, and so this.
+    // Not in the message of `Upgradeable`: the CVO passes it on, which would change the CVO's message, and so this one
+    // again.
     text.push_str(&pending::why(input));
     text
 }
 
-/// What there is to say of a forced update whose record is missing.
+/// A sentence about a forced update whose record is missing.
 fn unrecorded(input: &PlanInput<'_>) -> &'static str {
     match input.records {
         Source::NotServed => "",
@@ -113,8 +114,8 @@ fn unrecorded(input: &PlanInput<'_>) -> &'static str {
 }
 
 /// The CVO passes on the message of every ClusterOperator with `Upgradeable=False`. Up to 4.21 its own text says that
-/// overrides prevent all updates, so the message of this one says what they prevent. Later releases say it themselves,
-/// and in every other role ClusterVersion does: there a second voice would only repeat it.
+/// overrides prevent all updates, so the message of this one states what they prevent. Later releases state it
+/// themselves, and in every other role ClusterVersion does; a second message would only repeat it.
 fn upgradeable(input: &PlanInput<'_>) -> Condition {
     let cluster_version = &input.snapshot.cluster_version;
     let (status, reason, message) = if input.role == Role::Bridge

@@ -8,14 +8,14 @@ use crate::{
     gate::{Decision, Snapshot, TargetVerdict, Verdict, message, release},
 };
 
-/// Whether an accepted risk can be recorded. Where it can't, `Upgradeable` is written all the same.
+/// Whether an accepted risk can be recorded. If it cannot, `Upgradeable` is still written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordState {
-    /// Nothing speaks against it.
+    /// It can.
     Possible,
     /// The last try has failed: the request waits, so that no update goes ahead without its record.
     Failing,
-    /// It was recorded, and somebody takes the record back each time; the update has gone ahead.
+    /// It was recorded, and another writer reverts that each time; the update has gone ahead.
     Reverted,
 }
 
@@ -61,7 +61,7 @@ fn release_accepted(
 ) -> (ConditionStatus, &'static str, String) {
     let cluster_version = &snapshot.cluster_version;
     let Some(request) = request else {
-        // Nothing is asked for: what the cluster runs towards was accepted when it was.
+        // No update is requested: the release that the cluster reconciles towards was accepted earlier.
         return (ConditionStatus::True, reason::PAYLOAD_LOADED, message::payload_loaded(cluster_version.desired()));
     };
     if let Some(step) = request.failed_step {

@@ -1,5 +1,5 @@
-//! What a CVO has decided on a request, by its own words: pure. That it accepted a release shows in the history, that it
-//! refuses one in `ReleaseAccepted` or `Invalid`.
+//! What a CVO has decided on a request: pure. The history shows that it accepted a release; `ReleaseAccepted` or
+//! `Invalid` shows that it refuses one.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A decision, and what there is to report of it.
+/// A decision, with its events and its labels in metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
     /// Which decision it is.
@@ -58,7 +58,7 @@ pub struct Reported {
     entry: Option<[String; 3]>,
     request: Value,
     steps: Vec<Step>,
-    /// It has looked since it leads.
+    /// True once it has read the history as the leader.
     looked: bool,
 }
 
@@ -89,7 +89,7 @@ impl Reported {
             Subject::Entry { entry, is_recorded } => {
                 let is_news = self.entry.as_ref() != Some(entry);
                 self.entry = Some(entry.clone());
-                // Whoever wrote the record has reported it.
+                // The writer of the record has reported it.
                 is_news && !(is_first_look && *is_recorded)
             }
             Subject::Request { step, .. } => {
@@ -168,7 +168,7 @@ fn refused(
     let step = match request::word(cluster_version).map(request::standing) {
         Some(Standing::RefusedForOverrides) => Step::PreconditionChecks,
         Some(Standing::Refused(step)) => step,
-        // Its message may not name the request; that this one is invalid is our own verdict as well.
+        // Its message may not name the request. Our own verdict is also that this request is invalid.
         _ if is_invalid && target_verdict.failed_step == Some(Step::Invalid) => Step::Invalid,
         Some(Standing::Accepted | Standing::Undecided) | None => return None,
     };

@@ -1,5 +1,5 @@
-//! What keeps this operator from its work, and since when. Only what lasts makes it `Degraded`: a conflict, a timeout or a
-//! write that is refused once is dealt with by the next try.
+//! The problems of this operator, and since when they exist. Only a lasting problem makes it `Degraded`: after a
+//! conflict, a timeout or one refused write, the next try usually succeeds.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Everything that problems show in.
+/// Everything that problems are derived from.
 #[derive(Clone, Copy, Debug)]
 pub struct Health<'a> {
     /// The sources.
@@ -35,11 +35,11 @@ pub struct Health<'a> {
     pub failed: &'a [(Kind, String)],
     /// Another writer reverts what is written.
     pub contended: bool,
-    /// What the bridge says of the request.
+    /// The bridge's decision on the request.
     pub force_patch: Option<&'a Result<ForcePatch, SkipReason>>,
 }
 
-/// The problems that there are now.
+/// The present problems.
 #[must_use]
 pub fn problems(health: &Health<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -99,7 +99,7 @@ fn unreadable<T>(source: &Source<T>) -> Option<&str> {
 pub struct Lasting(Vec<((&'static str, &'static str), Moment)>);
 
 impl Lasting {
-    /// How long each of the problems that there are now has lasted. One that is gone for a moment starts again at zero.
+    /// How long each of the present problems has lasted. One that is gone for a moment starts again at zero.
     pub fn look(&mut self, problems: Vec<Problem>, now: Moment) -> Vec<(Problem, Duration)> {
         let before = std::mem::take(&mut self.0);
         let since = |key: (&str, &str)| before.iter().find(|(known, _)| *known == key).map_or(now, |(_, since)| *since);
@@ -110,7 +110,7 @@ impl Lasting {
 }
 
 /// The condition `Degraded`: each problem that has lasted for as long as `after`, and each that the condition names
-/// already, as what another replica has waited for needn't be waited for again.
+/// already: another replica has waited for that one, so it is not delayed again.
 #[must_use]
 pub fn degraded(
     problems: &[(Problem, Duration)],

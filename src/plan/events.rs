@@ -1,4 +1,4 @@
-//! Which change is worth an event, a log line and a count, and what each event says: pure.
+//! Which changes cause an event, a log line and a count, and the text of each event: pure.
 
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus},
@@ -18,7 +18,7 @@ pub enum Reason {
     UpgradeableChanged,
     /// A failed precondition was forced past while overrides are set.
     ForcedPastOverrides,
-    /// Another writer takes back what this one writes.
+    /// Another writer reverts what this one writes.
     GateContention,
     /// The operator acts in another mode than before.
     ModeChanged,
@@ -49,7 +49,7 @@ impl Reason {
     }
 }
 
-/// Something worth an event.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventContent {
     /// Its reason.
@@ -58,8 +58,8 @@ pub struct EventContent {
     pub note: String,
 }
 
-/// What changes for an administrator when the conditions go from `before` to `after`. A decision is announced
-/// once: the same text for the same request says nothing new.
+/// The events for a change of the conditions from `before` to `after`. A decision is reported once, not again for the
+/// same text and request.
 #[must_use]
 pub fn announcements(
     snapshot: &Snapshot,

@@ -1,7 +1,7 @@
 //! `status.history`, merged purely: which entry a request's accepted risks go to, and which entry leaves.
 //!
-//! The list is atomic and shared with whoever applies updates, so the result is never a new list but what changes, with
-//! the entries that were read.
+//! The list is atomic and shared with the program that applies updates, so the result is never a new list, but the
+//! change and the entries that were read.
 
 use crate::{
     api::{ClusterVersion, ConditionStatus, HistoryEntry, HistoryState, Release, UpdateRecord, names::condition},
@@ -21,8 +21,8 @@ pub const LIMIT: usize = 100;
 /// The write that records the accepted risks of a request that goes ahead; `None` when there are none, or they
 /// are recorded already. `now` is RFC 3339.
 ///
-/// An entry for the release that has begun is completed by whoever applies the update, and from then on it is
-/// past: what the gate thinks of it later isn't what was accepted.
+/// The program that applies the update completes its entry. A completed entry is not changed: a later verdict is not
+/// what was accepted.
 #[must_use]
 pub fn record(
     cluster_version: &ClusterVersion,
@@ -54,7 +54,7 @@ pub fn record(
 }
 
 /// The write that puts the text of an UpdateRecord back into the completed entry that lost it: once for each entry,
-/// and only while nothing else is asked for, since after a blocked request a CVO erases it at every sync.
+/// and only while no other update is requested, because after a blocked request a CVO erases the text at every sync.
 #[must_use]
 pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], is_restored: bool) -> Option<TextWrite> {
     let (entry, text) = lost(records, cluster_version)?;
@@ -132,7 +132,7 @@ fn least_important(entries: &[&HistoryEntry]) -> usize {
     ranks.min().map_or(0, |(_, index)| index)
 }
 
-/// The text before the second dot: versions needn't be SemVer here.
+/// The text before the second dot. The versions need not be SemVer.
 fn minor(entry: &HistoryEntry) -> Option<&str> {
     entry.version.split('.').nth(1)
 }

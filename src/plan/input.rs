@@ -1,4 +1,4 @@
-//! What a plan is made from, and what it is.
+//! The input and the result of a plan.
 
 use std::time::Duration;
 
@@ -17,22 +17,22 @@ use crate::{
     },
 };
 
-/// Everything that a plan looks at.
+/// The input of a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
-    /// What was seen of the cluster.
+    /// The cluster as it was read.
     pub snapshot: &'a Snapshot,
     /// The verdict on it.
     pub verdict: &'a Verdict,
-    /// Our part beside other gates.
+    /// The role of this operator.
     pub role: Role,
-    /// Why it is.
+    /// Why it has that role.
     pub why: &'a str,
     /// Our own ClusterOperator.
     pub operator: &'a Source<Option<Value>>,
     /// All UpdateRecords.
     pub records: &'a Source<Vec<UpdateRecord>>,
-    /// What the bridge says of the request; `None` in any other role.
+    /// The bridge's decision on the request; `None` in any other role.
     pub force_patch: Option<&'a Result<ForcePatch, SkipReason>>,
     /// What was seen of the newest entry of the history.
     pub start: EntryStart,
@@ -40,9 +40,9 @@ pub struct PlanInput<'a> {
     pub unforcing: Option<&'a Result<ForceRemoval, KeepReason>>,
     /// Whether an accepted risk can be recorded: see [`record_state`](super::record_state).
     pub record_state: RecordState,
-    /// What keeps the operator from its work, and how long it has lasted.
+    /// The operator's problems, and how long each has lasted.
     pub problems: &'a [(Problem, Duration)],
-    /// How long it has to last to be reported.
+    /// How long a problem has to last to be reported.
     pub degraded_after: Duration,
     /// The CVO's Lease, where a request waits for a CVO.
     pub cvo: CvoLease,

@@ -1,6 +1,6 @@
-//! What was written on which object, so that it is noticed when another writer reverts it. Such a write is made once more,
-//! and then once a minute: two writers that insist would write forever, and starve each other. A verdict that is new never
-//! waits for that. Pure.
+//! What was written on which object, so that a revert by another writer is detected. A reverted write is made once
+//! more, and then once a minute, because two writers that revert each other would write without end. A new verdict
+//! never waits for that. Pure.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::{
 
 /// Between two writes of what another writer reverts.
 const CONTENDED: Duration = Duration::from_mins(1);
-/// The loop looks at least as often.
+/// The loop runs at least as often.
 const NEXT_LOOK: Duration = Duration::from_secs(15);
-/// Conditions that are remembered: whoever reverts them may make us write two texts in turn.
+/// How many conditions are remembered: another writer may cause us to write two texts in turn.
 const REMEMBERED: usize = 8;
 
 /// Everything written that another writer might revert.
@@ -40,18 +40,18 @@ struct Entry {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Written {
-    /// `Upgradeable` was ours, whole.
+    /// We owned all of `Upgradeable`.
     Owned,
-    /// It was, and another writer has overwritten it.
+    /// We did, and another writer has overwritten it.
     Overwritten,
     /// The conditions that we wrote.
     Conditions(Texts),
-    /// The conditions were on the object as they should be, whoever wrote them.
+    /// The object had the desired conditions, written by any writer.
     Published(Texts),
     /// An accepted risk in the history, for the request of that generation.
     History { generation: i64 },
-    /// A force, as the generation that it made, and the request before it. The request is forgotten while another replica
-    /// leads.
+    /// A force, as the generation that it made, and the request before it. The request is forgotten while another
+    /// replica leads.
     Force { generation: i64, request: Option<(Value, Moment)> },
     /// The text of the entry that began then.
     Restore { started_time: String },
@@ -63,8 +63,8 @@ enum Written {
 type Texts = Vec<(ConditionStatus, String, String)>;
 
 impl Ledger {
-    /// Notes whether `Upgradeable` is ours. In a role that writes it, once ours and no longer so means that another writer
-    /// gates.
+    /// Notes whether `Upgradeable` is ours. In a role that writes it, once ours and no longer so means that another
+    /// writer gates.
     pub fn note_ownership(&mut self, cluster_version: &ClusterVersion, role: Role) {
         let uid = &cluster_version.metadata.uid;
         if owns_upgradeable(cluster_version) {
@@ -126,10 +126,10 @@ impl Ledger {
         }
     }
 
-    /// Whether another writer has reverted what that write is for: the very conditions that were published last are to be
-    /// written again, or earlier ones while the object doesn't show those; the accepted risk of this very request is gone;
-    /// or the request that was forced is there again without the force. A verdict that is new reverts nothing, whoever
-    /// else writes, nor does one that goes back and forth by itself.
+    /// Whether another writer has reverted what that write is for: the very conditions that were published last are to
+    /// be written again, or earlier ones while the object doesn't show those; the accepted risk of this very request is
+    /// gone; or the request that was forced is there again without the force. A change of our own verdict is not a
+    /// revert, even if another writer writes meanwhile or the verdict changes back.
     #[must_use]
     pub fn is_reverted(&self, write: &Write, cluster_version: &ClusterVersion, now: Moment) -> bool {
         let uid = &cluster_version.metadata.uid;
@@ -171,7 +171,7 @@ impl Ledger {
         })
     }
 
-    /// What another writer had reverted was written once more: the next time not within a minute.
+    /// A reverted write was made once more: the next one waits for a minute.
     pub fn wrote_against_another(&mut self, kind: Kind, now: Moment) {
         self.contended.retain(|(known, _)| *known != kind);
         self.contended.push((kind, now + CONTENDED));

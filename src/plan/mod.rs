@@ -1,7 +1,7 @@
 //! From a verdict to the writes that bring the cluster to the desired state: pure, and empty when nothing differs.
 //!
-//! [`plan()`] computes the desired state and the writes, as data; [`patch`] says how each looks as JSON; [`throttle`] decides
-//! which of them wait; [`step`](step::step) is the whole loop, but for what reads and writes.
+//! [`plan()`] computes the desired state and the writes, as data; [`patch`] turns each into JSON; [`throttle`] decides
+//! which of them wait; [`step`](step::step) is the whole loop without its reads and writes.
 
 pub mod backoff;
 pub mod bridge;
@@ -111,7 +111,8 @@ fn writes(input: &PlanInput<'_>, desired: &Conditions) -> Vec<Write> {
     writes
 }
 
-/// What is missing of the gate itself: an accepted risk is recorded before the conditions tell the updater to go.
+/// The missing writes of the gate itself. An accepted risk is recorded before `ReleaseAccepted=True` starts the
+/// updater.
 #[must_use]
 pub fn gate_writes(
     snapshot: &Snapshot,

@@ -10,8 +10,8 @@ use crate::{
 /// What was seen of the newest entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntryStart {
-    /// It came in front while this process watched, and no record of it was seen so far: it may be recorded even if it is
-    /// completed already. What was in front at the start may be long past.
+    /// It came in front while this process watched, and no record of it was seen so far: it may be recorded even if it
+    /// is completed already. What was in front at the start may be long past.
     pub is_new: bool,
     /// No override was unmanaged when this process first saw it: one that was set later is none that it start with.
     pub without_overrides: bool,
@@ -32,7 +32,7 @@ struct Seen {
 }
 
 impl NewestEntry {
-    /// Looks at the newest entry once more, and says what is known of it.
+    /// Reads the newest entry again, and returns what is known of it.
     pub fn look(&mut self, cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>) -> EntryStart {
         let front = cluster_version.history().first();
         let seen = Seen {

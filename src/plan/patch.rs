@@ -1,5 +1,5 @@
-//! The writes as JSON. Each names what was read, so that it fails where another writer was faster: a JSON patch tests it,
-//! and `resourceVersion` is part of every write to an object that exists.
+//! The writes as JSON. Each names what was read, so that it fails where another writer was faster: a JSON patch tests
+//! it, and `resourceVersion` is part of every write to an object that exists.
 
 use json_patch::{
     AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation, jsonptr::PointerBuf,
@@ -39,8 +39,8 @@ fn resource_version(read: &str) -> PatchOperation {
 }
 
 impl HistoryWrite {
-    /// JSON patch on the status. The list is atomic and shared with whoever applies updates, so it is never a new list but
-    /// steps, each preceded by a `test` of what was read.
+    /// JSON patch on the status. The list is atomic and shared with the program that applies updates, so the patch is
+    /// never a new list, but steps, each preceded by a `test` of what was read.
     #[must_use]
     pub fn patch(&self) -> Patch {
         match self {
@@ -133,8 +133,8 @@ impl Withdrawal {
 }
 
 impl ForcePatch {
-    /// JSON patch on the spec: `force`, and `image` pinned to the digest. It tests the whole request, which holds version,
-    /// image and force, absent ones included.
+    /// JSON patch on the spec: `force`, and `image` pinned to the digest. It tests the whole request, which holds
+    /// version, image and force, absent ones included.
     #[must_use]
     pub fn patch(&self) -> Patch {
         Patch(vec![

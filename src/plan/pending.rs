@@ -1,4 +1,4 @@
-//! Why the update that is asked for isn't going ahead, in the words of whoever keeps it back: pure.
+//! Why the requested update does not go ahead, with the message of the component that prevents it: pure.
 
 use crate::{
     api::{
@@ -21,7 +21,7 @@ use crate::{
 /// Bytes of the reasons of one request.
 const LIMIT: usize = message::MESSAGE_LIMIT / 4;
 
-/// Sentences for the ClusterOperator, each after a space; empty where nothing is asked for, or it is going ahead.
+/// Sentences for the ClusterOperator, each after a space; empty if no update is requested, or it is going ahead.
 #[must_use]
 pub fn why(input: &PlanInput<'_>) -> String {
     let cluster_version = &input.snapshot.cluster_version;
@@ -48,7 +48,7 @@ pub fn why(input: &PlanInput<'_>) -> String {
     text
 }
 
-/// What keeps a request back that hasn't begun.
+/// Why a request has not begun.
 fn kept_back(input: &PlanInput<'_>, target_verdict: &TargetVerdict) -> Vec<String> {
     let failures = (target_verdict.decision() == Decision::Blocked).then(|| {
         let items = target_verdict.failures.iter().map(|failure| format!("{}: {}", failure.reason, failure.message));
@@ -84,12 +84,12 @@ fn not_taken_up(input: &PlanInput<'_>) -> Option<String> {
         Some((Standing::Undecided, word)) => {
             Some(format!("The requested update is not accepted yet: {}", told(word)))
         }
-        // The force has been set, or the override is gone, and the CVO looks again by itself.
+        // The force has been set, or the override is gone, and the CVO tries again by itself.
         Some((Standing::RefusedForOverrides | Standing::Refused(_), word)) => Some(format!(
             "The cluster-version operator still refuses the requested update, and retries it: {}",
             told(word)
         )),
-        // What it said last is about another release.
+        // Its last message is about another release.
         Some((Standing::Accepted, _)) | None => Some(
             "The cluster-version operator has not taken up the update that is asked for. If this lasts for more than a \
              minute, ask for it by image: oc adm upgrade --to-image=IMAGE@sha256:… --allow-explicit-upgrade"

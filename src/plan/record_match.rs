@@ -28,7 +28,7 @@ pub fn positions(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> 
         let begins = record.status.as_ref().is_none_or(|status| status.started_time.is_none()) && is_open(record);
         if positions[index].is_none() && begins {
             positions[index] = history.iter().enumerate().position(|(position, entry)| {
-                // An update begins as the newest entry, and may have been left behind when somebody looks again; older
+                // An update begins as the newest entry, and may no longer be the newest at the next read; older
                 // ones of the same release are updates of their own.
                 (position == 0 || is_later(entry, record))
                     && may_be_of(record, entry, cluster_version)
@@ -87,7 +87,7 @@ pub fn is_forced(entry: &HistoryEntry) -> bool {
     entry.accepted_risks.contains("Forced through")
 }
 
-/// Whether that release is what is asked for.
+/// Whether that release is requested.
 #[must_use]
 pub fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
     Target::requested(cluster_version).is_some_and(|target| {

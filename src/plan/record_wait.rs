@@ -1,7 +1,8 @@
 //! How long a force waits for its UpdateRecord: pure, the shell measures the time.
 //!
-//! No update goes ahead without a record that could be written; a security fix mustn't wait for ever for one that can't.
-//! Reading and writing count alike: records that can't be read may be missing. Who restarts begins to wait again.
+//! No update goes ahead without a record that could be written; but a security fix must not wait indefinitely for one
+//! that cannot. A failed read counts like a failed write: records that cannot be read may be missing. A restart begins
+//! the wait again.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub enum RecordWait {
 }
 
 impl RecordWait {
-    /// Looks for the record. `is_failing` says whether the last write of a record keeps the next one away.
+    /// Finds the record. `is_failing`: the next write of a record still waits after a failure.
     #[must_use]
     pub fn of(
         records: &Source<Vec<UpdateRecord>>,

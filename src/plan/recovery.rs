@@ -2,7 +2,7 @@
 
 use crate::plan::write::Kind;
 
-/// How often in a row a write that was found stale is planned again right away: whoever was faster is done by then.
+/// How often in a row a write is planned again at once after a conflict: the other writer has usually finished by then.
 const STALE: u32 = 4;
 
 /// Why a write wasn't made.
@@ -16,7 +16,7 @@ pub enum WriteError {
     /// The object isn't what the patch tests for, or wouldn't be valid afterwards (422).
     #[error("the object is not of the expected form: {0}")]
     Invalid(String),
-    /// Another manager owns the field, and the write didn't insist.
+    /// Another manager owns the field, and the write was not forced.
     #[error("another field manager owns what was to be written: {0}; end the other writer, or use another mode")]
     Owned(String),
     /// The object is gone.
@@ -28,7 +28,7 @@ pub enum WriteError {
     /// The object would be larger than the server can keep, whatever is written.
     #[error("the object is too large for the API server: {0}; remove from it what is not needed")]
     TooLarge(String),
-    /// The server is in trouble or out of reach; the write may have landed.
+    /// The server has a problem or cannot be reached; the write may have been made.
     #[error("the API server didn't answer the write: {0}")]
     Unanswered(String),
 }
@@ -50,11 +50,12 @@ pub enum Recovery {
     Read,
     /// The watch reports what has happened to the object.
     Await,
-    /// That kind of write waits, and so do the others for now: they rest on this one.
+    /// That kind of write waits, and so do the others for now: they depend on this one.
     Stop,
 }
 
-/// What follows, `failures` in a row included; what the server refuses mustn't keep the rest back.
+/// What follows after `failures` in a row, this one included. A write that the server refuses must not delay the
+/// others.
 #[must_use]
 pub fn after(error: &WriteError, kind: Kind, failures: u32) -> Recovery {
     let again = match error {
@@ -69,7 +70,7 @@ pub fn after(error: &WriteError, kind: Kind, failures: u32) -> Recovery {
     match error {
         _ if again && kind.is_on_cluster_version() => Recovery::Read,
         WriteError::Gone if kind.is_on_cluster_version() => Recovery::Await,
-        // What isn't part of the gate mustn't hold it up.
+        // A write that is not part of the gate must not delay it.
         WriteError::Unanswered(_) if kind.is_on_cluster_version() => Recovery::Stop,
         _ => Recovery::Skip,
     }

@@ -12,16 +12,16 @@ use crate::{
     gate::{Authority, Verdict},
 };
 
-/// What the administrator asked for.
+/// The mode that the administrator has set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// As `bridge` or as `replace`, by what is seen
+    /// Detects whether a cluster-version operator is running, and acts as `bridge` or `replace`
     Auto,
     /// Nothing else gates: write conditions and history
     Replace,
     /// A stock cluster-version operator gates: let patch updates through that it refuses for overrides alone
     Bridge,
-    /// Write nothing; say in events and metrics what would be done
+    /// Write nothing; report in events and metrics what would be done
     Observe,
 }
 
@@ -43,13 +43,13 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word in the metric, the log and the ClusterOperator.
+    /// Its name in the metric, the log and the ClusterOperator.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whose word `Upgradeable` is.
+    /// Who decides on `Upgradeable`.
     #[must_use]
     pub fn authority(self) -> Authority {
         match self {
@@ -72,12 +72,12 @@ pub enum CvoLease {
     Unknown,
 }
 
-/// What the decision rests on, beside the ClusterVersion.
+/// What the decision depends on, besides the ClusterVersion.
 #[derive(Clone, Copy, Debug)]
 pub struct RoleInput {
     /// The CVO's Lease.
     pub lease: CvoLease,
-    /// What this process wrote on `Upgradeable` was taken back once.
+    /// Another writer has reverted this process's `Upgradeable` once.
     pub overwritten: bool,
     /// How long a risk has stayed ungated.
     pub ungated_for: Option<Duration>,
@@ -100,7 +100,7 @@ pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &RoleInput) 
         Mode::Auto => {}
     }
     let fields = &cluster_version.metadata.managed_fields;
-    // Whoever else has written the history since, a CVO that wrote anything here wrote that as well.
+    // A CVO that was ever here has written the history, even if another writer has written to it since.
     let was_here = fields.iter().any(|field| field.manager == CVO);
     let gating = if was_here { Role::Guard } else { Role::Replace };
     if evidence.overwritten {

@@ -12,8 +12,8 @@ use crate::{
 
 /// The writes that are made now, none where each has to wait.
 ///
-/// A kind of write waits after a failure; one that another writer has reverted is made once a minute; and of what is left
-/// the first is made, as the next ones rest on it.
+/// A kind of write waits after a failure. A write that another writer has reverted is made once a minute. Of the others
+/// the first is made, because the next ones depend on it.
 #[must_use]
 pub fn throttle(
     writes: Vec<Write>,
@@ -31,7 +31,7 @@ pub fn throttle(
     }))
 }
 
-/// The writes of kinds that haven't failed a moment ago. A text that is restored rests on the records.
+/// The writes of kinds that do not wait after a failure. Restoring a text depends on the records.
 pub(super) fn without_failing(mut writes: Vec<Write>, is_failing: impl Fn(Kind) -> bool) -> Vec<Write> {
     writes.retain(|write| {
         let rests_on_records = matches!(write, Write::Restore(_));
@@ -41,7 +41,7 @@ pub(super) fn without_failing(mut writes: Vec<Write>, is_failing: impl Fn(Kind) 
 }
 
 /// The first of the writes, and what is made together with it: the record of an accepted risk and its place in the
-/// history. Neither lets the update through, that is the conditions' part, and each is made up for from the other.
+/// history. Neither lets the update through (the conditions do), and if one is missing it is restored from the other.
 pub(super) fn made_at_once(writes: impl IntoIterator<Item = Write>) -> Vec<Write> {
     let mut writes = writes.into_iter();
     let first = writes.next();

@@ -62,9 +62,10 @@ pub fn before_accepting(
     Some(create(records, spec))
 }
 
-/// The record of an update that somebody else let through: the front entry of the history carries accepted risks, or
-/// overrides were set when it was first seen, which a CVO that hasn't published `Upgradeable=False` yet accepts without a
-/// text; it has not completed, or came in front while this process watched; and no record is about it.
+/// The record of an update that upgrade-gate did not let through: the front entry of the history carries accepted
+/// risks, or overrides were set when it was first seen, which a CVO that hasn't published `Upgradeable=False` yet
+/// accepts without a text; it has not completed, or came in front while this process watched; and no record is about
+/// it.
 #[must_use]
 pub fn of_history(
     records: &[UpdateRecord],
@@ -148,8 +149,8 @@ fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front
     if ours && !carried { AcceptedBy::Bridge } else { AcceptedBy::Force }
 }
 
-/// Whether the records say all that they will say of the newest update, which is completed: its record says so, or it has
-/// none and gets none any more.
+/// Whether the record of the newest, completed update is final: it is marked as completed, or there is none and none
+/// will be written.
 #[must_use]
 pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersion, start: EntryStart) -> bool {
     let Some(front) = cluster_version.history().first() else { return false };
@@ -193,8 +194,8 @@ pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec
     writes
 }
 
-/// The text of a record whose completed entry has lost it, with the entry: what the bridge may put back. A text that the
-/// history never held isn't lost.
+/// The text of a record whose completed entry has lost it, with the entry: what the bridge may put back. A text that
+/// the history never held isn't lost.
 #[must_use]
 pub fn lost<'a>(
     records: &'a [UpdateRecord],
@@ -209,8 +210,8 @@ pub fn lost<'a>(
     Some((front, &record.spec.accepted_risks))
 }
 
-/// The newest update that the bridge let through and that was completed without a verified signature, unless a person has
-/// acknowledged it, or a later update was completed with one: what the cluster runs then was verified.
+/// The newest update that the bridge let through and that was completed without a verified signature, unless a person
+/// has acknowledged it, or a later update was completed with one: what the cluster runs then was verified.
 #[must_use]
 pub fn unverified<'a>(records: &'a [UpdateRecord], cluster_version: &ClusterVersion) -> Option<&'a UpdateRecord> {
     let verified = |record: &UpdateRecord| record.status.as_ref().and_then(|status| status.verified);

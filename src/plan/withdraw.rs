@@ -1,5 +1,5 @@
-//! Letting go of the conditions, when the role is no longer to write them: pure. What is still our own word goes; a
-//! condition in which somebody else has changed anything is theirs, and stays whole.
+//! Withdraws the conditions when the role no longer writes them: pure. A condition that only we have written is
+//! removed; one in which another writer has changed anything stays whole, and only our ownership of it is removed.
 
 use crate::{
     api::{
@@ -18,10 +18,10 @@ pub fn ours(cluster_version: &ClusterVersion) -> Vec<&'static str> {
     kinds
 }
 
-/// The next step of letting go of [`ours`]; `None` where there is nothing to let go of.
+/// The next step of withdrawing [`ours`]; `None` if there is nothing to withdraw.
 ///
-/// Server-side apply wouldn't do: what an apply no longer names it removes, even where another manager has written a
-/// part of it since, and the gate would stand open until that one looks again.
+/// Not by server-side apply: an apply removes what it no longer names, even if another manager has written a part of it
+/// since. No `Upgradeable=False` would then be set until that manager writes again.
 #[must_use]
 pub fn withdrawal(cluster_version: &ClusterVersion) -> Option<Withdrawal> {
     let kinds = ours(cluster_version);

@@ -1,5 +1,5 @@
-//! The writes, as data: what is written, and what was read of the object before. [`patch`](super::patch) says how each
-//! looks as JSON.
+//! The writes, as data: what is written, and what was read of the object before. [`patch`](super::patch) turns each
+//! into JSON.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub enum Write {
 }
 
 impl Write {
-    /// The label in metrics, and what a failure is remembered by.
+    /// The kind, which is the label in metrics and the key of the backoff.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -46,7 +46,7 @@ impl Write {
     }
 }
 
-/// The kinds of write, apart from what they say.
+/// The kinds of write, without their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "lowercase")]

@@ -4,23 +4,23 @@ use std::path::PathBuf;
 
 /// Shows for each update whether it would go ahead, and why; changes nothing.
 ///
-/// Exit code 0: no requested update (--to, else spec.desiredUpdate) is blocked. 1: one is blocked. 2: no answer, because of
-/// the input, the arguments or the connection. With several clusters, the highest of their codes.
+/// Exit code 0: no requested update (--to, else spec.desiredUpdate) is blocked. 1: one is blocked. 2: no answer,
+/// because of the input, the arguments or the connection. With several clusters, the highest of their codes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// What to evaluate.
     #[command(flatten)]
     pub input: InputArgs,
-    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one. Given more than once, prints a row
-    /// for each cluster
+    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one. Given more than once, prints a
+    /// row for each cluster
     #[arg(long, value_name = "NAME", conflicts_with = "from",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub context: Vec<String>,
     /// Check every cluster of the kubeconfig, and print a row for each
     #[arg(long, conflicts_with_all = ["from", "context"])]
     pub all_contexts: bool,
-    /// Version or image to evaluate, instead of the requested and available updates; VERSION@sha256:… names both. May be
-    /// repeated
+    /// Version or image to evaluate, instead of the requested and available updates; VERSION@sha256:… names both. May
+    /// be repeated
     #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
     pub to: Vec<String>,
     /// Show every update, not only the newest of each minor; JSON and YAML hold all of them anyway
@@ -41,7 +41,8 @@ pub struct InputArgs {
     /// Lists, a must-gather, also as .tar.gz. May be repeated
     #[arg(long, value_name = "PATH", conflicts_with = "kubeconfig")]
     pub from: Vec<PathBuf>,
-    /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, KUBECONFIG, ~/.kube/config or the Pod's own account
+    /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, KUBECONFIG, ~/.kube/config or the Pod's own
+    /// account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }

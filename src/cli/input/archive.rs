@@ -1,5 +1,5 @@
-//! Archives: a must-gather as `.tar.gz`, `.tgz` or `.tar` is read as it is, one entry after the other and within limits.
-//! Nothing is written to disk, no link is followed, and an archive that is cut off is an error.
+//! Archives: a must-gather as `.tar.gz`, `.tgz` or `.tar` is read as it is, one entry after the other and within
+//! limits. Nothing is written to disk, no link is followed, and an archive that is cut off is an error.
 
 use std::{
     borrow::Cow,

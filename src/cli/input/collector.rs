@@ -95,8 +95,8 @@ impl ObjectCollector {
         Self { kind, ..Self::default() }
     }
 
-    /// Takes the relevant objects of an object or a List. Entries of a typed List may omit apiVersion and kind, which are
-    /// then those of `inherited`. A file in a folder need not be an object at all.
+    /// Takes the relevant objects of an object or a List. Entries of a typed List may omit apiVersion and kind, which
+    /// are then those of `inherited`. A file in a folder need not be an object at all.
     pub fn take(&mut self, node: &Node, inherited: Option<(&str, &str)>, origin: &Origin) -> Result<(), Error> {
         let place = Location::new(&origin.name, node.line);
         let shape = |found: String| Error::Shape { place: place.clone(), found, expected: AN_OBJECT.to_owned() };

@@ -61,8 +61,8 @@ pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
     Ok(files.into_iter().map(|path| (path.clone(), Origin { name: show_path(&path), by_name: false })).collect())
 }
 
-/// Passes on the texts of a file: its bytes, or the files that are packed in it. Of a file that does not begin like text,
-/// only the beginning is read.
+/// Passes on the texts of a file: its bytes, or the files that are packed in it. Of a file that does not begin like
+/// text, only the beginning is read.
 pub fn read(
     path: &Path,
     origin: &Origin,

@@ -38,8 +38,8 @@ use node::{Node, SyntaxError};
 use origin::Origin;
 use prefilter::{Head, Slice};
 
-/// Up to this size, a file that is given by name is parsed completely, so that every error in it is reported. Larger ones
-/// go through the prefilter.
+/// Up to this size, a file that is given by name is parsed completely, so that every error in it is reported. Larger
+/// ones go through the prefilter.
 const READ_WHOLE: usize = 256 << 10;
 
 /// More relevant entries than any cluster has.
@@ -142,8 +142,8 @@ fn read_bytes(bytes: &[u8], origin: &Origin, collector: &mut ObjectCollector) ->
     })
 }
 
-/// The error of a document that starts on line `first`. If a prompt, a table or a log line was pasted into it, the error is
-/// about that.
+/// The error of a document that starts on line `first`. If a prompt, a table or a log line was pasted into it, the
+/// error is about that.
 fn blame(error: Error, text: &str, first: usize) -> Error {
     let (Error::Syntax { place, .. } | Error::Shape { place, .. }) = &error else { return error };
     pasted::culprit(&place.file, text, first, place.line).map_or(error, Error::Pasted)

@@ -150,8 +150,8 @@ impl SyntaxError {
     }
 }
 
-/// An upper bound of the number of values in a JSON text: each follows the start of a list or mapping, or a comma. The JSON
-/// reader has no limit of its own. If texts contain many commas, the YAML reader counts exactly.
+/// An upper bound of the number of values in a JSON text: each follows the start of a list or mapping, or a comma. The
+/// JSON reader has no limit of its own. If texts contain many commas, the YAML reader counts exactly.
 fn values(text: &str) -> usize {
     1 + text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }

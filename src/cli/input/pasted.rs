@@ -1,5 +1,5 @@
-//! Recognises what is often copied along with an object: a shell prompt, the command itself, a table, a log line. The error
-//! names it and its line; a parser would report the line after it.
+//! Recognises what is often copied along with an object: a shell prompt, the command itself, a table, a log line. The
+//! error names it and its line; a parser would report the line after it.
 
 use crate::{
     cli::error::{Culprit, Location},

@@ -3,10 +3,10 @@
 //! files name a relevant kind (docs/adr/0012-reading-inputs.md).
 //!
 //! This relies on one rule of YAML: the content of a value in a block mapping or list is indented further than its key
-//! or dash, whether it is a block scalar, a folded or a quoted text. So the lines at an object's own indentation are its
-//! keys, and nothing else is. If a text is not in that plain style (flow style, anchors, tags, merge keys, quotes around a
-//! key, tabs), the answer is `None`, and the parser reads it instead: the prefilter may pass too much to the parser, never
-//! too little.
+//! or dash, whether it is a block scalar, a folded or a quoted text. So the lines at an object's own indentation are
+//! its keys, and nothing else is. If a text is not in that plain style (flow style, anchors, tags, merge keys, quotes
+//! around a key, tabs), the answer is `None`, and the parser reads it instead: the prefilter may pass too much to the
+//! parser, never too little.
 
 /// A piece of text, with the number of its first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

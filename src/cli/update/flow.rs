@@ -1,5 +1,5 @@
-//! The loop: reads the cluster, decides, does one step, and repeats. What an earlier run has done is read from the cluster;
-//! nothing else is kept between runs.
+//! The loop: reads the cluster, decides, does one step, and repeats. What an earlier run has done is read from the
+//! cluster; nothing else is kept between runs.
 
 use std::{io::IsTerminal as _, time::Duration};
 

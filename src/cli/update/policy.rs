@@ -1,8 +1,8 @@
-//! The admission policy that guards a force while it is set: whether it is installed, and its creation and removal by this
-//! command.
+//! The admission policy that guards a force while it is set: whether it is installed, and its creation and removal by
+//! this command.
 //!
-//! Objects created here carry a label. They count as created here only while no other field manager owns a part of them: after
-//! a `kubectl apply` of the deployed manifests, for example, they stay.
+//! Objects created here carry a label. They count as created here only while no other field manager owns a part of
+//! them: after a `kubectl apply` of the deployed manifests, for example, they stay.
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::{

@@ -1,5 +1,5 @@
-//! How far an update is, from the CVO's own message, and how that is shown: a bar if standard error is a terminal, else a line
-//! for each change.
+//! How far an update is, from the CVO's own message, and how that is shown: a bar if standard error is a terminal, else
+//! a line for each change.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -28,8 +28,8 @@ pub struct Progress {
     pub message: String,
 }
 
-/// Reads a message such as `Working towards 4.21.2: 106 of 901 done (11% complete), waiting on etcd`. The percentage is the
-/// CVO's own, else that of its counts.
+/// Reads a message such as `Working towards 4.21.2: 106 of 901 done (11% complete), waiting on etcd`. The percentage is
+/// the CVO's own, else that of its counts.
 #[must_use]
 pub fn parse(message: &str) -> Progress {
     let message = escape(message.trim());
@@ -37,8 +37,8 @@ pub fn parse(message: &str) -> Progress {
     Progress { percent, message }
 }
 
-/// Whether lines show this after what was printed so long ago. The count in the message of a CVO changes every few seconds,
-/// which would fill a log.
+/// Whether lines show this after what was printed so long ago. The count in the message of a CVO changes every few
+/// seconds, which would fill a log.
 fn is_worth_a_line(before: Option<(&Progress, Duration)>, progress: &Progress) -> bool {
     let Some((before, since)) = before else { return true };
     let is_news = before.percent != progress.percent || progress.percent.is_none() || since >= SAME_PERCENTAGE;
@@ -92,7 +92,8 @@ pub struct Display {
 }
 
 impl Display {
-    /// Shows the present progress: in a bar on standard error if that is a terminal, else as a line on standard output if it is new.
+    /// Shows the present progress: in a bar on standard error if that is a terminal, else as a line on standard output
+    /// if it is new.
     pub fn update(&mut self, progress: &Progress) {
         if std::io::stderr().is_terminal() {
             let bar = self.bar.get_or_insert_with(start);

@@ -1,5 +1,5 @@
-//! The request, as `oc adm upgrade` would write it: which release the arguments mean, and what `oc` refuses on the client.
-//! Pure.
+//! The request, as `oc adm upgrade` would write it: which release the arguments mean, and what `oc` refuses on the
+//! client. Pure.
 
 use semver::Version;
 use serde_json::{Value, json};

@@ -1,11 +1,12 @@
-//! What the command does next, from the state of the cluster: pure. It remembers little and reads the rest from the cluster,
-//! so a second run continues where the first one was killed.
+//! What the command does next, from the state of the cluster: pure. It remembers little and reads the rest from the
+//! cluster, so a second run continues where the first one was killed.
 //!
 //! ```text
 //! Ask -> the CVO's answer -> [ InstallPolicy -> Record -> Force ] -> Completed -> Close -> Unforce -> RemovePolicy -> End
 //! ```
 //!
-//! Whether a request is forced, and when the force is removed, is decided by [`crate::plan::bridge`], as for the operator.
+//! Whether a request is forced, and when the force is removed, is decided by [`crate::plan::bridge`], as for the
+//! operator.
 
 mod finish;
 
@@ -34,8 +35,8 @@ use crate::{
     },
 };
 
-/// How long to wait for the CVO's next answer while the present one may be out of date: a refusal from before this run, or one
-/// that is not about this request. A CVO tries again every 15 seconds.
+/// How long to wait for the CVO's next answer while the present one may be out of date: a refusal from before this run,
+/// or one that is not about this request. A CVO tries again every 15 seconds.
 pub const PATIENCE: Duration = Duration::from_secs(45);
 /// How long a running operator has to force the request: it waits up to a minute for its record.
 pub const OPERATOR: Duration = Duration::from_mins(2);

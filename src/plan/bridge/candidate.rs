@@ -1,5 +1,5 @@
-//! The first stage: whether the pending request may be forced, by the request itself, our own verdict and the message of
-//! the CVO. Pure.
+//! The first stage: whether the pending request may be forced, by the request itself, our own verdict and the message
+//! of the CVO. Pure.
 
 use serde_json::Value;
 
@@ -128,7 +128,7 @@ fn judge(snapshot: &Snapshot, version: &str, image: &str) -> TargetVerdict {
     evaluate_target(snapshot, &target)
 }
 
-/// Every field but the known ones is empty. `acceptRisks` speaks of recommendations, which never block.
+/// Every field but the known ones is empty. `acceptRisks` is about recommendations, which never block.
 pub(super) fn has_unknown_fields(request: &Value) -> bool {
     const KNOWN: [&str; 6] = ["version", "image", "force", "acceptRisks", "architecture", "mode"];
     let Value::Object(fields) = request else { return true };

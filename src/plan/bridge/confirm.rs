@@ -1,4 +1,5 @@
-//! The second stage: whether the cluster allows a force now. Pure, from what was read of policy, Lease and UpdateRecords.
+//! The second stage: whether the cluster allows a force now. Pure, from what was read of policy, Lease and
+//! UpdateRecords.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::plan::{
     write::ForcePatch,
 };
 
-/// What the cluster shows beside the ClusterVersion.
+/// What was read from the cluster besides the ClusterVersion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterChecks {
     /// The admission policy and a binding that denies are installed.
@@ -22,8 +23,8 @@ pub struct ClusterChecks {
     pub record_missing_for: Duration,
 }
 
-/// Confirms a candidate: the policy is installed, a CVO is running, and the UpdateRecord exists, is written next, or has
-/// failed for so long that the update no longer waits for it.
+/// Confirms a candidate: the policy is installed, a CVO is running, and the UpdateRecord exists, is written next, or
+/// has failed for so long that the update no longer waits for it.
 ///
 /// # Errors
 /// The first condition that doesn't hold.

@@ -1,8 +1,8 @@
 //! The bridge: whether a patch update, or a rollback to the previous version, that a stock CVO refuses for overrides
-//! alone is forced past it. Beside the removal of that force it is the only write to `spec`, so each condition that
-//! speaks against it has a name.
+//! alone is forced. Besides the removal of that force it is the only write to `spec`, so each condition against it has
+//! a name.
 //!
-//! Two pure stages decide: [`candidate()`] looks at the request, [`confirm()`] at the cluster. The operator, `check` and
+//! Two pure stages decide: [`candidate()`] checks the request, [`confirm()`] the cluster. The operator, `check` and
 //! `update` all call these two.
 
 mod candidate;

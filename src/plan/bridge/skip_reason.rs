@@ -1,12 +1,12 @@
 //! Why the bridge doesn't force a request: a name for the metric, a sentence for the administrator.
 
-/// Why a request isn't forced; the first that holds is told.
+/// Why a request is not forced; the first reason that holds is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 pub enum SkipReason {
-    /// Nothing is asked for.
+    /// No update is requested.
     NoRequest,
-    /// The request has fields whose meaning nobody here knows, or a mode.
+    /// The request has unknown fields, or a mode.
     UnknownFields,
     /// The request asks for an architecture, which excludes an image.
     Architecture,
@@ -16,7 +16,7 @@ pub enum SkipReason {
     Invalid,
     /// The CVO doesn't refuse the request for its preconditions.
     NotRefused,
-    /// The CVO's message isn't of the shape that is known.
+    /// The CVO's message cannot be parsed.
     MessageUnreadable,
     /// The CVO's message is about another request, or doesn't name the image by digest.
     MessageOfAnother,
@@ -24,14 +24,14 @@ pub enum SkipReason {
     OtherPrecondition,
     /// No unmanaged override is left, so the CVO will let it through by itself.
     NoOverrides,
-    /// By our own comparison it is neither a patch update nor a rollback to the previous version; the sentence says what it
-    /// is.
+    /// By our own comparison it is neither a patch update nor a rollback to the previous version; the sentence says
+    /// what it is.
     NotPatch(&'static str),
     /// By our own verdict it is blocked.
     Blocked,
     /// A minor or major update hasn't completed.
     Unfinished,
-    /// The policy that keeps a `force` from being carried along isn't in force.
+    /// The admission policy, which denies other targets while `force` is set, is not installed or does not deny.
     NoPolicy,
     /// No CVO is known to run.
     NoCvo,
@@ -52,7 +52,7 @@ impl SkipReason {
         !matches!(self, Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides)
     }
 
-    /// What an administrator reads.
+    /// The sentence for the administrator.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {

@@ -24,7 +24,7 @@ use crate::{
 pub struct Settings {
     /// What may be written.
     pub mode: Mode,
-    /// How long a risk may stay unenforced before mode `auto` takes the place of a CVO that is gone.
+    /// In mode `auto`, how long a risk may go unenforced with no running CVO before upgrade-gate takes over.
     pub vacant_after: Duration,
     /// How long a problem has to last to make the operator `Degraded`.
     pub degraded_after: Duration,
@@ -51,7 +51,8 @@ pub struct Memory {
     pub(super) turn: Turn,
 }
 
-/// Since when the record of the update that is about to be forced has been missing, by uid and generation of the request.
+/// Since when the record of the update that is about to be forced has been missing, by uid and generation of the
+/// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordMissing {
     pub uid: String,
@@ -62,20 +63,20 @@ pub(super) struct RecordMissing {
 /// What is remembered within one turn of the loop.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Turn {
-    /// How often it has looked at the cluster.
+    /// How often the cluster was evaluated.
     pub looks: u8,
     /// Writes in a row that have failed.
     pub failures: u32,
-    /// What follows the writes that have failed since the last look.
+    /// What follows the writes that have failed since the last evaluation.
     pub recovery: Option<Recovery>,
     /// The kind of write that the ClusterVersion is read for.
     pub reads_for: Option<Kind>,
-    /// Writes of the last look that another writer had reverted.
+    /// Writes of the last evaluation that another writer had reverted.
     pub contended: Vec<Kind>,
     pub answered: Answered,
 }
 
-/// What was asked of the API server for the present look.
+/// What was read from the API server for the present evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Answered {
     pub policy: Option<bool>,
@@ -93,7 +94,7 @@ pub struct Failed {
     pub is_news: bool,
 }
 
-/// After so many looks in one turn that something must be amiss.
+/// The pause after a turn that has reached the limit of evaluations, which indicates a defect.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Memory {
@@ -117,7 +118,7 @@ impl Memory {
         }
     }
 
-    /// Whose verdict `Upgradeable` is, in the present role.
+    /// Who decides on `Upgradeable`, in the present role.
     #[must_use]
     pub fn authority(&self) -> Authority {
         self.role.authority()
@@ -134,7 +135,7 @@ impl Memory {
         self.turn = Turn::default();
     }
 
-    /// Whether everything rests.
+    /// Whether all writes are paused.
     #[must_use]
     pub fn is_paused(&self, now: Moment) -> bool {
         self.paused.is_some_and(|until| now < until)
@@ -214,7 +215,7 @@ impl Memory {
         deadlines.filter(|deadline| after.is_none_or(|after| after < *deadline)).min()
     }
 
-    /// Another replica leads, or none: it does the waiting.
+    /// Another replica leads, or none: all waits of this one end.
     pub(super) fn step_down(&mut self) {
         self.lasting = Lasting::default();
         self.backoff = WriteBackoff::default();
@@ -225,7 +226,7 @@ impl Memory {
         self.ungated_since = None;
     }
 
-    /// Something must be amiss: everything rests for a while.
+    /// The limit of evaluations was reached: pauses all writes.
     pub(super) fn pause(&mut self, now: Moment) {
         self.paused = Some(now + PAUSE);
     }
@@ -235,7 +236,7 @@ impl Memory {
         self.cvo_lease.filter(|(_, at)| now.since(*at) < age).map(|(lease, _)| lease)
     }
 
-    /// Whether the CVO's Lease has to be read: in this look it wasn't, and no CVO has renewed it lately.
+    /// Whether the CVO's Lease has to be read: it was not read in this evaluation, and no CVO has renewed it lately.
     pub(super) fn must_read_cvo_lease(&self, now: Moment) -> Option<Question> {
         /// For how long a CVO that renews its Lease is taken to be there.
         const REST: Duration = Duration::from_secs(3);

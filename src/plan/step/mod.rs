@@ -1,7 +1,7 @@
-//! One step of the loop, as a function: what was observed goes in, what the shell has to do next comes out. All that the
+//! One step of the loop, as a function: takes what was observed, and returns what the shell does next. All that the
 //! loop remembers is in [`Memory`], so a test that calls [`step`] decides as the operator does.
 //!
-//! The shell repeats: observe, step, and do what the step says, until it says [`Next::Rest`].
+//! The shell repeats: observe, step, and do what the step returns, until that is [`Next::Rest`].
 //!
 //! - [`Next::Ask`]: read that from the API server, pass the answer to [`Memory`], and step again.
 //! - [`Next::Write`]: make these writes, pass each result to [`Memory::wrote`] or [`Memory::failed`], and step again.
@@ -37,12 +37,13 @@ use crate::{
     },
 };
 
-/// Looks in one turn at most: what one event calls for, what was found stale in between, and that nothing is left.
+/// How many evaluations one turn may have: for the writes after one event, for conflicts in between, and for a last one
+/// that finds nothing to do.
 const LOOKS: u8 = 16;
-/// How old what is known of the CVO's Lease may be where nothing is decided on it.
+/// How old the CVO's Lease in memory may be if it is only reported, and nothing is decided by it.
 const LEASE_AGE: Duration = Duration::from_secs(10);
 
-/// What was seen of the cluster.
+/// The cluster as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
     /// The sources, with the authority of the present role.
@@ -79,7 +80,7 @@ pub enum Question {
     Snapshot,
 }
 
-/// A step, and what there is to report of it.
+/// A step, and what is reported about it.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// What the shell does next.
@@ -131,8 +132,8 @@ pub fn step(memory: &mut Memory, observation: &Observation<'_>, now: Moment) -> 
 }
 
 impl Memory {
-    /// Looks at the cluster: who gates it, what the bridge may do, what differs from the plan, and what of that is written
-    /// now.
+    /// Evaluates the cluster: who gates it, what the bridge may do, what differs from the plan, and which of these
+    /// writes are made now.
     fn look(&mut self, observation: &Observation<'_>, now: Moment, step: &mut Step) -> Next {
         if self.turn.looks == LOOKS {
             self.pause(now);
@@ -312,7 +313,7 @@ impl Memory {
         Decided { plan, force_patch, unforcing, start }
     }
 
-    /// What keeps this operator from its work, and how long it has lasted.
+    /// The problems of this operator, and how long each has lasted.
     fn problems(
         &mut self,
         observation: &Observation<'_>,
@@ -335,8 +336,8 @@ impl Memory {
         let cluster_version = &observation.snapshot.cluster_version;
         let writes = throttle(writes.to_vec(), cluster_version, (&mut self.backoff, &self.ledger), now);
         let Some(first) = writes.first() else { return Next::Rest };
-        // A record's resourceVersion proves nothing about the ClusterVersion: a new leader whose watch of the latter lags
-        // would call a record of its predecessor abandoned, as the request that it is about isn't there yet.
+        // A record's resourceVersion proves nothing about the ClusterVersion: a new leader whose watch of the latter
+        // lags would call a record of its predecessor abandoned, as the request that it is about isn't there yet.
         if first.kind() == Kind::Record && !self.cache_is_fresh {
             self.turn.reads_for = Some(Kind::Record);
             return Next::Ask(Question::ClusterVersion);

@@ -1,10 +1,10 @@
-//! Removal of the force that the bridge set: when it is safe, and why it stays until then. Pure; managedFields say what
-//! is ours, so nothing has to be remembered.
+//! Removal of the force that the bridge set: when it is safe, and why it stays until then. Pure; managedFields show
+//! what we set, so nothing has to be remembered.
 //!
-//! A force that stays in spec makes every restart of the CVO an update and forces whatever a merge patch asks for next;
-//! an image that stays pinned hides a later request for another version. Removed before the hand-over to the new
-//! release's CVO, a restart of the old one would fall back. ClusterVersion doesn't show the hand-over; `Completed` is
-//! the first sure sign of it.
+//! A force that stays in spec makes every restart of the CVO an update, and forces the next target that a merge patch
+//! requests; if the image stays pinned, the CVO ignores a later request for another version. Removed before the
+//! hand-over to the new release's CVO, a restart of the old one would fall back. ClusterVersion doesn't show the
+//! hand-over; `Completed` is the first proof of it.
 
 pub use crate::plan::write::ForceRemoval;
 
@@ -49,7 +49,7 @@ pub enum KeepReason {
     OperatorUnhealthy(String),
     /// The UpdateRecords cannot be read.
     RecordsUnreadable,
-    /// The UpdateRecord of the update doesn't say yet how it ended.
+    /// The UpdateRecord of the update is not completed yet.
     RecordOpen,
 }
 
@@ -60,7 +60,7 @@ impl KeepReason {
         self.into()
     }
 
-    /// What an administrator reads.
+    /// The sentence for the administrator.
     #[must_use]
     pub fn message(&self) -> String {
         let fixed = match self {
@@ -126,7 +126,7 @@ fn is_as_written(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> R
     if is_plain && is_pinned(&request.image) { Ok(()) } else { Err(KeepReason::RequestChanged) }
 }
 
-/// The CVO has completed this very update, and is at rest.
+/// The CVO has completed this update, and is idle.
 fn is_over(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> Result<(), KeepReason> {
     let status = |kind| cluster_version.condition(kind).map(|found| found.status);
     let when = |holds: bool, reason| if holds { Ok(()) } else { Err(reason) };
@@ -144,15 +144,15 @@ fn is_over(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> Result<
     when(status(condition::FAILING) != Some(ConditionStatus::True), KeepReason::Failing)
 }
 
-/// Without the force the CVO applies the release once more, and would wait in that for an operator that isn't well.
+/// Without the force the CVO applies the release once more, and would then wait for an operator that is unhealthy.
 fn is_healthy(operators: &Source<Vec<ClusterOperator>>) -> Result<(), KeepReason> {
     let Source::Read(operators) = operators else { return Err(KeepReason::OperatorsUnreadable) };
     let unhealthy = operators.iter().find(|operator| operator.health != Health::Healthy);
     unhealthy.map_or(Ok(()), |operator| Err(KeepReason::OperatorUnhealthy(operator.name.clone())))
 }
 
-/// The record is made out from the request as long as it is forced. Where the API of UpdateRecords isn't served, there
-/// is none to wait for.
+/// The record is derived from the request while that is forced, so it has to be complete first. If the API of
+/// UpdateRecords is not served, there is no record to wait for.
 fn is_recorded(
     cluster_version: &ClusterVersion,
     records: &Source<Vec<UpdateRecord>>,
@@ -174,7 +174,7 @@ fn removal(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> ForceRe
     ForceRemoval {
         request: request.raw.clone(),
         resource_version: metadata.resource_version.clone(),
-        // A request for nothing but an image would be none without it.
+        // If the request has only an image, it would be empty without it.
         removes_image: is_ours && !request.version.is_empty(),
     }
 }
