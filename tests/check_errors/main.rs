@@ -6,12 +6,14 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
     path::Path,
     process::{Command, Output, Stdio},
 };
 
 use rstest::rstest;
+
+mod command_line;
+mod history;
 
 const CLUSTER: &str = "\
 apiVersion: config.openshift.io/v1
@@ -383,114 +385,4 @@ fn a_target_with_blanks_is_blocked(#[case] target: &str, #[case] expected: &str)
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(1), &b""[..]), "{text}");
     assert!(text.contains(expected), "{text}");
-}
-
-#[test]
-fn no_command_shows_the_help_as_an_error() {
-    let output = gate(Path::new("."), &[]);
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("Usage: upgrade-gate"));
-}
-
-#[test]
-fn the_version_names_the_commit() {
-    let output = gate(Path::new("."), &["--version"]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let commit = text.trim().strip_prefix(concat!("upgrade-gate ", env!("CARGO_PKG_VERSION"), " (")).unwrap();
-    assert!(commit.ends_with(')') && commit.len() > 1, "{text}");
-}
-
-#[test]
-fn completion_scripts_are_printed() {
-    for shell in ["bash", "zsh", "fish"] {
-        let output = gate(Path::new("."), &["completion", shell]);
-        assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains("kubeconfig"));
-    }
-}
-
-/// A pipe whose reader has gone, as of `check | head -1`, changes neither the answer nor the exit code.
-#[test]
-fn whoever_stops_reading_breaks_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("cluster.yaml"), CLUSTER).unwrap();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
-        .args(["check", "--from", "cluster.yaml", "--to", "nonsense"])
-        .current_dir(folder.path())
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-        .wait_with_output()
-        .unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(1), &b""[..]));
-}
-
-#[test]
-fn standard_input_is_read_where_it_is_named() {
-    let run = |input: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
-            .args(["check", "--from", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    };
-    assert!(String::from_utf8(run(CLUSTER).stdout).unwrap().contains("4.21.1"));
-    assert!(error(&run("text")).starts_with("standard input:1: found the string \"text\""));
-}
-
-#[test]
-fn colours_are_for_terminals_and_for_those_who_ask() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("cluster.yaml"), CLUSTER).unwrap();
-    let coloured = |variables: &[(&str, &str)]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
-        command.args(["check", "--from", "cluster.yaml"]).current_dir(folder.path()).env_clear();
-        command.envs(variables.iter().copied()).output().unwrap().stdout.contains(&0x1b)
-    };
-    assert!(!coloured(&[]));
-    assert!(coloured(&[("CLICOLOR_FORCE", "1")]));
-    assert!(!coloured(&[("NO_COLOR", "1")]));
-}
-
-/// `history` reports what is wrong with records, which `check` does not read; and the other way round.
-#[rstest]
-#[case::nothing_of_use(
-    "kind: Pod\napiVersion: v1\n",
-    "a.yaml:1: found a Pod, expected a ClusterVersion or UpdateRecords; get them with `oc get"
-)]
-#[case::odd_record(&record("Nobody"), "a.yaml:4: UpdateRecord a: spec.by: found the string \"Nobody\", expected one of Gate, Bridge, Force; compare it with `kubectl explain updaterecord`")]
-#[case::two(&(record("Gate") + "---\n" + &record("Force")), "a.yaml:6: found another UpdateRecord a, which differs from the one at a.yaml:1")]
-fn the_history_needs_records_or_a_history(#[case] content: &str, #[case] expected: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a.yaml"), content).unwrap();
-    let message = error(&gate(folder.path(), &["history", "--from", "a.yaml"]));
-    assert!(message.starts_with(expected), "{message}");
-
-    fs::write(folder.path().join("b.yaml"), CLUSTER).unwrap();
-    let output = gate(folder.path(), &["check", "--from", "a.yaml", "--from", "b.yaml"]);
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
-}
-
-#[test]
-fn a_broken_config_map_is_no_concern_of_the_history() {
-    let folder = tempfile::tempdir().unwrap();
-    let acks =
-        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: admin-acks, namespace: openshift-config}\ndata: odd\n";
-    fs::write(folder.path().join("a.yaml"), CLUSTER.to_owned() + acks).unwrap();
-    let output = gate(folder.path(), &["history", "--from", "a.yaml"]);
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
-    error(&gate(folder.path(), &["check", "--from", "a.yaml"]));
-}
-
-fn record(by: &str) -> String {
-    format!(
-        "apiVersion: upgrade-gate.openshift.io/v1alpha1\nkind: UpdateRecord\nmetadata: {{name: a}}\n\
-         spec: {{from: a, to: b, type: patch, image: c, overrides: [], acceptedRisks: d, by: {by}, acceptedTime: e}}\n"
-    )
 }
