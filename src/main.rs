@@ -269,6 +269,15 @@ mod tests {
     }
 
     #[test]
+    fn the_exit_codes_of_every_command_are_documented() {
+        let page = include_str!("../docs/exit-codes.md");
+        for command in super::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let row = format!("\n| `{}` |", command.get_name());
+            assert!(page.contains(&row), "docs/exit-codes.md has no row for {}", command.get_name());
+        }
+    }
+
+    #[test]
     fn every_example_is_a_command_line() {
         let lines = EXAMPLES.iter().map(|(_, text)| *text).chain([OVERVIEW]).flat_map(str::lines);
         let calls: Vec<&str> = lines.filter(|line| !line.trim_start().starts_with('#')).filter_map(call).collect();

@@ -137,6 +137,42 @@ fn no_line_of_a_table_acts_on_a_terminal_nor_is_wider_than_80_columns_but_for_wh
     }
 }
 
+/// The keys of an answer, at any depth.
+fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_manuals_name_every_key_of_the_json() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (page, command, least) in [("docs/check.md", "check", 25), ("docs/history.md", "history", 15)] {
+        let manual = fs::read_to_string(root.join(page)).unwrap();
+        // Not in its examples, where they stand anyway.
+        let prose: String = manual.split("```").step_by(2).collect();
+        let code = prose.split('`').skip(1).step_by(2).flat_map(|code| code.split(|c: char| !c.is_alphanumeric()));
+        let named: std::collections::BTreeSet<&str> = code.collect();
+        let mut found = std::collections::BTreeSet::new();
+        for (_, case) in cases().iter().filter(|case| case.0 == command) {
+            let answer = fs::read_to_string(case.join("expected.json")).unwrap_or_default();
+            if let Ok(answer) = serde_json::from_str(&answer) {
+                keys(&answer, &mut found);
+            }
+        }
+        assert!(found.len() >= least, "{page}: {found:?}");
+        let unnamed: Vec<&String> = found.iter().filter(|key| !named.contains(key.as_str())).collect();
+        assert!(unnamed.is_empty(), "{page} does not name {unnamed:?}");
+    }
+}
+
 /// Every `$ upgrade-gate …` of the manuals is followed by what it prints.
 #[test]
 fn the_manuals_show_what_is_printed() {
