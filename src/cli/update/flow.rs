@@ -169,6 +169,7 @@ impl<'a> Flow<'a> {
                 Step::Ask => self.ask(&mut judged, &evidence).await?,
                 Step::Wait(wait) => self.wait(&wait, cluster_version, true).await,
                 Step::End(ending) => return Ok(self.end(ending, cluster_version)),
+                step if !judged.plan.covers(&step) => self.show_again(&mut judged, &evidence, &step).await?,
                 step => {
                     let answer = self.perform(&step, &evidence).await;
                     self.note(&step, answer).await?;
@@ -217,15 +218,7 @@ impl<'a> Flow<'a> {
 
     /// Writes the request if verdict and writes are as shown; otherwise shows them and asks again.
     async fn ask(&mut self, judged: &mut Judged, evidence: &Evidence) -> Result<(), Ended> {
-        let again = self.judge(evidence)?;
-        let is_as_shown = again.text == judged.text;
-        *judged = again;
-        if !is_as_shown {
-            self.display.line("\nThe cluster has changed meanwhile.");
-            self.display.line(&judged.text);
-            obstacle(self.args, &judged.plan, evidence, self.cluster.client()).await?;
-            self.confirm(&judged.plan).await?;
-        }
+        self.judge_again(judged, evidence).await?;
         let before = self.reached;
         self.reached = self.reached.max(Reached::Asked);
         let answer = self.cluster.ask(&judged.goal.request.value, &judged.resource_version).await;
@@ -237,6 +230,26 @@ impl<'a> Flow<'a> {
             self.display.say(&format!("Asked for {}.", self.name));
         }
         self.note(&Step::Ask, answer).await
+    }
+
+    /// Shows verdict and writes again, and asks again, if they are not as shown.
+    async fn judge_again(&mut self, judged: &mut Judged, evidence: &Evidence) -> Result<(), Ended> {
+        let again = self.judge(evidence)?;
+        let is_as_shown = again.text == judged.text;
+        *judged = again;
+        if !is_as_shown {
+            self.display.line("\nThe cluster has changed meanwhile.");
+            self.display.line(&judged.text);
+            obstacle(self.args, &judged.plan, evidence, self.cluster.client()).await?;
+            self.confirm(&judged.plan).await?;
+        }
+        Ok(())
+    }
+
+    /// Before a step that was not shown. The next look decides whether it is still due.
+    async fn show_again(&mut self, judged: &mut Judged, evidence: &Evidence, step: &Step) -> Result<(), Ended> {
+        self.judge_again(judged, evidence).await?;
+        if judged.plan.covers(step) { Ok(()) } else { Err(Ended::unknown(self.left())) }
     }
 
     async fn perform(&mut self, step: &Step, evidence: &Evidence) -> Result<(), Failure> {
@@ -341,7 +354,7 @@ impl<'a> Flow<'a> {
         self.display.update(&progress::of(wait, &self.name, cluster_version));
         let pause = self.timing.pause(wait, looked_at_all);
         tokio::time::sleep(pause).await;
-        if *wait == Wait::Record {
+        if wait.is_for_record() {
             // The next turn tries to write it again.
             self.memory.record_fails = false;
         }

@@ -16,9 +16,9 @@ use crate::{
             Ended,
             args::Args,
             policy::PolicyState,
-            request::{self, Allowed, Named, Refusal, Request},
+            request::{self, Allowed, Named, Refusal},
             rights,
-            steps::{Evidence, Goal},
+            steps::{self, Evidence, Goal, Memory, Step},
             text::{self, Plan},
         },
     },
@@ -84,9 +84,9 @@ pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> R
     for warning in of_flags.chain(of_busy) {
         render::paragraph(&mut text, "", &warning, terminal_width());
     }
-    let plan = plan(args, &request, &target_verdict, evidence);
     let wait = args.wait.unwrap_or_else(|| std::io::stdout().is_terminal());
     let goal = Goal { request, wait, without_policy: args.without_policy };
+    let plan = plan(args, &goal, &target_verdict, evidence);
     if !plan.is_empty() {
         text += &text::plan(&plan, &goal, server, terminal_width());
     }
@@ -127,7 +127,8 @@ fn report(args: &Args, snapshot: &Snapshot, verdict: &Verdict) -> String {
     render::table(&report, terminal_width())
 }
 
-fn plan(args: &Args, request: &Request, target_verdict: &TargetVerdict, evidence: &Evidence) -> Plan {
+fn plan(args: &Args, goal: &Goal, target_verdict: &TargetVerdict, evidence: &Evidence) -> Plan {
+    let request = &goal.request;
     let cluster_version = &evidence.snapshot.cluster_version;
     let is_begun = request.is_in_front(cluster_version) && request.is_current(cluster_version);
     let is_asked = request.is_asked(cluster_version);
@@ -141,7 +142,7 @@ fn plan(args: &Args, request: &Request, target_verdict: &TargetVerdict, evidence
     let is_missing = matches!(evidence.policy, PolicyState::Missing { .. });
     let is_in_force = matches!(evidence.policy, PolicyState::InForce { .. });
     Plan {
-        asks: !is_begun && !is_asked,
+        asks: steps::next(goal, &Memory::default(), cluster_version, None) == Step::Ask,
         may_force,
         is_forced: is_asked && owns_force(cluster_version),
         operator: evidence.operator,
@@ -188,5 +189,61 @@ pub async fn obstacle(args: &Args, plan: &Plan, evidence: &Evidence, client: &Cl
     match &evidence.policy {
         PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&evidence.policy))),
         PolicyState::InForce { .. } | PolicyState::Settling | PolicyState::Missing { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::ClusterVersion,
+        gate::testing::{cluster_version_from, snapshot},
+    };
+
+    const ONE: &str = "r.example/ocp@sha256:1111111111111111111111111111111111111111111111111111111111111111";
+    const TWO: &str = "r.example/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+    fn plan_for_two(cluster_version: ClusterVersion) -> Plan {
+        let command = Args::augment_args(clap::Command::new("update"));
+        let matches = command.try_get_matches_from(["update", "--to", "4.21.2"]).unwrap();
+        let args = Args::from_arg_matches(&matches).unwrap();
+        let evidence = Evidence {
+            snapshot: snapshot(cluster_version),
+            records: Source::NotServed,
+            endings: Vec::new(),
+            policy: PolicyState::InForce { created_here: false },
+            cvo: CvoLease::Fresh,
+            operator: false,
+        };
+        let named = request::named(Some("4.21.2"), None).unwrap();
+        judge(&args, &named, &evidence, "https://api:6443/").ok().unwrap().plan
+    }
+
+    /// Being updated to 4.21.2.
+    fn running(request: &Value) -> ClusterVersion {
+        cluster_version_from(json!({
+            "spec": {"desiredUpdate": request},
+            "status": {
+                "desired": {"version": "4.21.2", "image": TWO},
+                "history": [{"state": "Partial", "version": "4.21.2", "image": TWO},
+                            {"state": "Completed", "version": "4.21.1", "image": ONE}],
+            },
+        }))
+    }
+
+    #[rstest]
+    #[case::for_it(json!({"version": "4.21.2", "image": TWO}), false)]
+    #[case::for_its_version(json!({"version": "4.21.2"}), false)]
+    #[case::withdrawn(json!(null), false)]
+    #[case::for_another(json!({"version": "4.21.3"}), true)]
+    fn a_request_that_is_replaced_while_the_update_runs_is_said_and_asked_about(
+        #[case] request: Value,
+        #[case] asks: bool,
+    ) {
+        assert_eq!(plan_for_two(running(&request)).asks, asks);
     }
 }

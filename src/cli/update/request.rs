@@ -81,9 +81,18 @@ impl Request {
         }
     }
 
-    /// Whether `spec.desiredUpdate` asks for this release, and for nothing else.
+    /// Whether `spec.desiredUpdate` asks for this release, and for nothing else. A version alone doesn't: the CVO resolves
+    /// it by itself, perhaps to another image of that version, or not at all.
     #[must_use]
     pub fn is_asked(&self, cluster_version: &ClusterVersion) -> bool {
+        let asked = cluster_version.spec.desired_update.as_ref();
+        let is_named = asked.is_some_and(|asked| self.release.image.is_empty() || !asked.image.is_empty());
+        is_named && self.agrees(cluster_version)
+    }
+
+    /// Whether what `spec.desiredUpdate` asks for may be this release.
+    #[must_use]
+    pub fn agrees(&self, cluster_version: &ClusterVersion) -> bool {
         let Some(asked) = &cluster_version.spec.desired_update else { return false };
         let is_plain = asked.architecture.is_empty() && asked.mode.is_empty();
         is_plain && self.is_release(&asked.version, &asked.image)

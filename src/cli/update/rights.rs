@@ -35,8 +35,9 @@ const fn right(verb: &'static str, group: &'static str, resource: &'static str, 
 
 /// To ask for an update.
 pub const ASK: [Right; 1] = [right("patch", CONFIG_GROUP, "clusterversions", names::CLUSTER_VERSION)];
-/// To force it, and to take the force back.
-pub const FORCE: [Right; 2] = [
+/// To force it, and to take the force back; the first shows whether an operator runs, which does both.
+pub const FORCE: [Right; 3] = [
+    Right { namespace: names::NAMESPACE, ..right("get", "coordination.k8s.io", "leases", names::SELF) },
     Right { namespace: CVO_LEASE.0, ..right("get", "coordination.k8s.io", "leases", CVO_LEASE.1) },
     right("list", CONFIG_GROUP, "clusteroperators", ""),
 ];

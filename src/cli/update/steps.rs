@@ -140,6 +140,14 @@ pub enum Wait {
     Unforce(KeepReason),
 }
 
+impl Wait {
+    /// Whether it ends only once a record is written, so that this has to be tried again.
+    #[must_use]
+    pub fn is_for_record(&self) -> bool {
+        matches!(self, Self::Record | Self::Unforce(KeepReason::RecordOpen))
+    }
+}
+
 /// How it ends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
@@ -178,7 +186,9 @@ pub fn next(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evid
             let Some(evidence) = evidence else { return Step::Look };
             finish::finish(goal, memory, cluster_version, evidence, is_asked)
         }
-        Some(HistoryState::Partial) if is_current && (is_asked || !asks_for_any(cluster_version)) => {
+        Some(HistoryState::Partial)
+            if is_current && (goal.request.agrees(cluster_version) || !asks_for_any(cluster_version)) =>
+        {
             running(goal, memory, cluster_version, evidence)
         }
         _ if !is_asked && memory.asked => end(Ending::Overtaken, cluster_version, evidence),
@@ -205,7 +215,7 @@ fn end(ending: Ending, cluster_version: &ClusterVersion, evidence: Option<&Evide
 fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
     let is_forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
     if is_forced {
-        return if goal.wait { Step::Wait(Wait::Begin) } else { Step::End(Ending::Left { forced: true }) };
+        return forced(goal, memory, cluster_version, evidence);
     }
     let Some(word) = word(cluster_version) else { return unanswered(memory, cluster_version, evidence) };
     match standing(word) {
@@ -214,7 +224,7 @@ fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, eviden
             if goal.wait {
                 Step::Wait(Wait::Begin)
             } else {
-                Step::End(Ending::Left { forced: false })
+                end(Ending::Left { forced: false }, cluster_version, evidence)
             }
         }
         Standing::Refused(_) if memory.old_word.as_ref() == Some(word) && memory.waited < PATIENCE => {
@@ -239,6 +249,20 @@ fn unanswered(memory: &Memory, cluster_version: &ClusterVersion, evidence: Optio
             end(Ending::NoCvo, cluster_version, evidence)
         }
         Some(_) => Step::Wait(Wait::Answer),
+    }
+}
+
+/// The force is set. The refusal that it is about stays until the CVO has seen it; a release that can't be retrieved isn't
+/// forced.
+fn forced(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
+    if !goal.wait {
+        return Step::End(Ending::Left { forced: true });
+    }
+    match word(cluster_version).map(|word| (word, standing(word))) {
+        Some((word, Standing::Refused(_))) if memory.waited >= PATIENCE => {
+            end(Ending::Refused(word.clone()), cluster_version, evidence)
+        }
+        Some(_) | None => Step::Wait(Wait::Begin),
     }
 }
 
@@ -333,7 +357,7 @@ fn create(write: Option<RecordWrite>) -> Option<Step> {
 /// The update has begun.
 fn running(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
     if !goal.wait {
-        return Step::End(Ending::Left { forced: owns_force(cluster_version) });
+        return end(Ending::Left { forced: owns_force(cluster_version) }, cluster_version, evidence);
     }
     let failing = cluster_version.condition(condition::FAILING).filter(|found| found.status == ConditionStatus::True);
     match failing {

@@ -13,7 +13,7 @@ use crate::{
             args::Args,
             policy::PolicyState,
             rights::Right,
-            steps::{Goal, Wait},
+            steps::{Goal, Step, Wait},
         },
     },
     escape::escape,
@@ -60,6 +60,24 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.asks && !self.may_force && !self.is_forced && !self.removes_policy
+    }
+
+    /// Whether a person has seen that this step may be written.
+    #[must_use]
+    pub fn covers(&self, step: &Step) -> bool {
+        match step {
+            Step::InstallPolicy | Step::Force(_) => self.may_force,
+            // Asking compares what is shown by itself, and what comes after an update removes what it needed.
+            Step::Ask
+            | Step::Look
+            | Step::Record(_)
+            | Step::Show(_)
+            | Step::Close
+            | Step::Unforce(_)
+            | Step::RemovePolicy
+            | Step::Wait(_)
+            | Step::End(_) => true,
+        }
     }
 }
 
@@ -289,6 +307,13 @@ mod tests {
         assert_eq!(commands.again, expected);
         assert_eq!(commands.clear, "oc adm upgrade --clear --kubeconfig k --context 'prod cluster'");
         assert_eq!(commands.cleanup, "oc upgrade-gate cleanup --yes --kubeconfig k --context 'prod cluster'");
+    }
+
+    #[test]
+    fn a_policy_is_installed_only_where_that_was_shown() {
+        let asks = Plan { asks: true, ..Plan::default() };
+        assert!(!asks.covers(&Step::InstallPolicy));
+        assert!(Plan { may_force: true, ..asks }.covers(&Step::InstallPolicy));
     }
 
     #[test]

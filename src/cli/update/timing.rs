@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    api::{ClusterVersion, ConditionStatus, UpdateRecord, names::condition},
+    api::{ClusterVersion, Condition, ConditionStatus, UpdateRecord, names::condition},
     cli::update::steps::{Memory, Wait},
-    gate::Source,
+    gate::{Source, request::word},
     plan::newest_entry::NewestEntry,
 };
 
@@ -28,7 +28,10 @@ pub struct Timing {
     record_missing_since: Option<Instant>,
     /// The last write of a record has failed.
     record_failed: bool,
+    /// Since when a read or a write that is needed has failed.
     lost_since: Option<Instant>,
+    /// What the CVO said about the request. With another answer, what is waited for begins anew.
+    word: Option<Condition>,
     /// The last change of the ClusterVersion that was seen, and when.
     changed: (String, Instant),
 }
@@ -42,6 +45,7 @@ impl Timing {
             record_missing_since: None,
             record_failed: false,
             lost_since: None,
+            word: None,
             changed: (String::new(), Instant::now()),
         }
     }
@@ -53,7 +57,11 @@ impl Timing {
         cluster_version: &ClusterVersion,
         records: Option<&Source<Vec<UpdateRecord>>>,
     ) {
-        self.lost_since = None;
+        let word = word(cluster_version).cloned();
+        if self.word != word {
+            self.word = word;
+            self.waits = None;
+        }
         memory.began = self.newest.look(cluster_version, records.unwrap_or(&Source::NotGiven));
         let is_failing =
             cluster_version.condition(condition::FAILING).is_some_and(|found| found.status == ConditionStatus::True);
@@ -75,6 +83,7 @@ impl Timing {
 
     /// How long to pause for this wait, which may have begun already.
     pub fn pause(&mut self, wait: &Wait, looked_at_all: bool) -> Duration {
+        self.lost_since = None;
         let since = match self.waits.take() {
             Some((before, since)) if before == *wait => since,
             _ => Instant::now(),
@@ -105,8 +114,49 @@ impl Timing {
         }
     }
 
-    /// How long there has been no answer.
+    /// How long there has been no answer, or none that the next step could go on with: that one read succeeds says nothing
+    /// about the one that fails.
     pub fn lost_for(&mut self) -> Duration {
         self.lost_since.get_or_insert_with(Instant::now).elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gate::testing::cluster_version_from;
+
+    fn asked(status: &str) -> ClusterVersion {
+        cluster_version_from(json!({
+            "metadata": {"resourceVersion": "7", "generation": 1},
+            "spec": {"desiredUpdate": {"version": "4.21.2"}},
+            "status": {"observedGeneration": 1, "conditions": [
+                {"type": "ReleaseAccepted", "status": status, "reason": "R", "message": "version=\"4.21.2\""}]},
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_again_and_again_is_given_up_although_the_cluster_version_can_be_read() {
+        let (mut timing, mut memory) = (Timing::new(), Memory::default());
+        assert_eq!(timing.lost_for(), Duration::ZERO);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        timing.seen(&mut memory, &asked("False"), None);
+        assert_eq!(timing.lost_for(), Duration::from_secs(10));
+        timing.pause(&Wait::Complete, false);
+        assert_eq!(timing.lost_for(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_the_cvo_took_to_answer_does_not_count_for_what_follows() {
+        let (mut timing, mut memory) = (Timing::new(), Memory::default());
+        timing.seen(&mut memory, &asked("Unknown"), None);
+        timing.pause(&Wait::Answer, false);
+        tokio::time::advance(Duration::from_secs(300)).await;
+        timing.seen(&mut memory, &asked("Unknown"), None);
+        assert_eq!(memory.waited, Duration::from_secs(300));
+        timing.seen(&mut memory, &asked("False"), None);
+        assert_eq!(memory.waited, Duration::ZERO);
     }
 }

@@ -183,7 +183,7 @@ fn a_cluster_that_is_busy_or_broken_needs_a_flag(#[case] kind: &str, #[case] exp
 }
 
 #[rstest]
-#[case::version_alone(json!({"version": "4.21.2"}), true)]
+#[case::version_alone(json!({"version": "4.21.2"}), false)]
 #[case::image_alone(json!({"image": MIRROR}), true)]
 #[case::both(json!({"version": "4.21.2", "image": TWO}), true)]
 #[case::another_digest(json!({"version": "4.21.2", "image": NINE}), false)]

@@ -318,6 +318,38 @@ fn a_record_is_closed_before_the_force_goes() {
     assert_eq!(next_told(&goal(), &asked_before(0), &object, &evidence), "Close");
 }
 
+/// The release is named by its image, and the CVO would look the version up: another image of it, or none, is what it finds.
+#[test]
+fn a_request_for_the_version_alone_is_replaced_by_the_whole_one() {
+    let mut object = refused();
+    object["spec"]["desiredUpdate"] = json!({"version": "4.21.2"});
+    assert_eq!(next_told(&goal(), &Memory::default(), &object, &evidence(&object, GUARDED, pending())), "Ask");
+    let object = begun(object, "Partial");
+    assert_eq!(told(&next(&goal(), &Memory::default(), &cluster(&object), None)), "Wait(Complete)");
+}
+
+#[test]
+fn a_forced_release_that_the_cvo_cannot_retrieve_is_given_up() {
+    let object = with_word(asked(true, "upgrade-gate"), "False", "RetrievePayload", "failed version=\"4.21.2\"");
+    let evidence = evidence(&object, CREATED, pending());
+    assert_eq!(next_told(&goal(), &asked_before(44), &object, &evidence), "Wait(Begin)");
+    assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), "End Refused RetrievePayload");
+}
+
+#[test]
+fn a_record_that_could_not_be_closed_is_tried_again_as_long_as_the_force_waits_for_it() {
+    let object = begun(asked(true, "upgrade-gate"), "Completed");
+    let endings = vec![("a".to_owned(), json!({}))];
+    let evidence = Evidence { endings, ..evidence(&object, CREATED, pending()) };
+    let failed = Memory { record_fails: true, record_missing_for: PATIENCE, ..asked_before(0) };
+    let step = next(&goal(), &failed, &cluster(&object), Some(&evidence));
+    assert_eq!(step, Step::Wait(Wait::Unforce(KeepReason::RecordOpen)));
+    let Step::Wait(wait) = step else { panic!("{step:?}") };
+    assert!(wait.is_for_record());
+    let again = Memory { record_fails: false, ..failed };
+    assert_eq!(next_told(&goal(), &again, &object, &evidence), "Close");
+}
+
 #[test]
 fn a_printed_record_is_printed_once() {
     let object = begun(asked(true, "upgrade-gate"), "Completed");
@@ -361,8 +393,13 @@ fn a_force_of_a_person_is_watched_and_stays() {
 #[case::accepted_and_running(begun(asked(false, "oc"), "Partial"), false)]
 fn without_wait_it_ends_once_the_update_goes_ahead(#[case] object: Value, #[case] forced: bool) {
     let goal = Goal { wait: false, ..goal() };
-    let step = next(&goal, &asked_before(0), &cluster(&object), None);
-    assert_eq!(step, Step::End(Ending::Left { forced }));
+    let step = |policy| {
+        let evidence = evidence(&object, policy, pending());
+        next(&goal, &asked_before(0), &cluster(&object), Some(&evidence))
+    };
+    assert_eq!(step(GUARDED), Step::End(Ending::Left { forced }));
+    let expected = if forced { Step::End(Ending::Left { forced }) } else { Step::RemovePolicy };
+    assert_eq!(step(CREATED), expected, "the policy stays for the force alone");
 }
 
 #[test]
