@@ -169,6 +169,12 @@ impl<'a> Flow<'a> {
                 Step::Ask => self.ask(&mut judged, &evidence).await?,
                 Step::Wait(wait) => self.wait(&wait, cluster_version, true).await,
                 Step::End(ending) => return Ok(self.end(ending, cluster_version)),
+                // Who has only watched has confirmed no write.
+                Step::Record(_) | Step::Show(_) | Step::Close
+                    if judged.plan.is_empty() && judged.goal.request.is_current(cluster_version) =>
+                {
+                    return Ok(self.end(Ending::Completed, cluster_version));
+                }
                 step if !judged.plan.covers(&step) => self.show_again(&mut judged, &evidence, &step).await?,
                 step => {
                     let answer = self.perform(&step, &evidence).await;
@@ -372,7 +378,7 @@ fn show(display: &Display, record: &UpdateRecord) {
 fn reached_before(goal: &Goal, evidence: &Evidence) -> Reached {
     let cluster_version = &evidence.snapshot.cluster_version;
     let is_asked = goal.request.is_asked(cluster_version);
-    if evidence.policy.is_created_here() || (is_asked && owns_force(cluster_version)) {
+    if is_asked && (evidence.policy.is_created_here() || owns_force(cluster_version)) {
         Reached::Forced
     } else if is_asked {
         Reached::Asked

@@ -23,6 +23,8 @@ const MANIFESTS: &str = include_str!("../../../deploy/base/policy/deny.yaml");
 /// The label of what this command creates.
 pub const LABEL: (&str, &str) = ("upgrade-gate.openshift.io/created-by", "update");
 
+const NOT_SERVED: &str = "the API server does not serve admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy";
+
 /// Whether the policy guards a force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyState {
@@ -68,13 +70,24 @@ fn bindings(client: &Client) -> Api<ValidatingAdmissionPolicyBinding> {
 async fn found(
     client: &Client,
 ) -> kube::Result<(Option<ValidatingAdmissionPolicy>, Option<ValidatingAdmissionPolicyBinding>)> {
-    let policy = policies(client).get_opt(names::POLICY).await?;
-    Ok((policy, bindings(client).get_opt(names::POLICY).await?))
+    Ok((get(&policies(client)).await?, get(&bindings(client)).await?))
+}
+
+/// `None` where the API server says that there is none; an API that isn't served is an error.
+async fn get<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>) -> kube::Result<Option<K>> {
+    match api.get(names::POLICY).await {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if status.code == 404 && status.reason == "NotFound" => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads it.
 pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyState {
-    let unreadable = |error: &kube::Error| PolicyState::Unreadable(crate::client::problem(error));
+    let unreadable = |error: &kube::Error| match error {
+        kube::Error::Api(status) if status.code == 404 => PolicyState::Unreadable(NOT_SERVED.to_owned()),
+        error => PolicyState::Unreadable(crate::client::problem(error)),
+    };
     let (policy, binding) = match found(client).await {
         Ok(found) => found,
         Err(error) => return unreadable(&error),
@@ -214,6 +227,24 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": "upgrade-gate", "managedFields": fields,
             "labels": {"upgrade-gate.openshift.io/created-by": label}}, "spec": {}}))
         .unwrap()
+    }
+
+    /// A cluster that answers every request with this.
+    fn answers(code: u16, body: &'static str) -> Client {
+        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| async move {
+            let body = kube::client::Body::from(body.as_bytes().to_vec());
+            http::Response::builder().status(code).body(body)
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn an_api_server_without_these_policies_is_none_on_which_one_can_be_created() {
+        let cluster_version = crate::gate::testing::cluster_version_from(json!({}));
+        let not_served = answers(404, "404 page not found\n");
+        assert_eq!(state(&not_served, &cluster_version).await, PolicyState::Unreadable(NOT_SERVED.to_owned()));
+        let none = answers(404, r#"{"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}"#);
+        assert_eq!(state(&none, &cluster_version).await, PolicyState::Missing { leftover: false });
     }
 
     #[test]

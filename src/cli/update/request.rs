@@ -248,7 +248,8 @@ fn release(
             )));
         }
         warnings.push(format!("--allow-not-recommended: {version} is not recommended for this cluster: {why}"));
-        return Ok(as_named(release));
+        // As `oc` does, which keeps the name of an image that was asked for among the available updates alone.
+        return Ok(release.clone());
     }
     explicit(cluster_version, named, allowed, warnings)
 }

@@ -67,12 +67,11 @@ impl Plan {
     pub fn covers(&self, step: &Step) -> bool {
         match step {
             Step::InstallPolicy | Step::Force(_) => self.may_force,
+            Step::Record(_) | Step::Close => !self.is_empty(),
             // Asking compares what is shown by itself, and what comes after an update removes what it needed.
             Step::Ask
             | Step::Look
-            | Step::Record(_)
             | Step::Show(_)
-            | Step::Close
             | Step::Unforce(_)
             | Step::RemovePolicy
             | Step::Wait(_)

@@ -63,6 +63,14 @@ fn asked_on(
     0
 )]
 #[case::conditional(Some("4.21.5"), None, ALL, "4.21.5", FIVE, 1)]
+#[case::conditional_by_a_mirrors_name(
+    None,
+    Some("mirror.lan/ocp@sha256:5555555555555555555555555555555555555555555555555555555555555555"),
+    ALL,
+    "4.21.5",
+    FIVE,
+    1
+)]
 #[case::explicit_image(None, Some(NINE), ALL, "", NINE, 1)]
 #[case::explicit_image_with_its_version(Some("4.21.9"), Some(NINE), ALL, "4.21.9", NINE, 1)]
 #[case::explicit_digest_in_the_repository_of_the_current_release(

@@ -21,11 +21,14 @@ pub fn finish(
     evidence: &Evidence,
     is_asked: bool,
 ) -> Step {
-    let is_ours = is_asked && owns_force(cluster_version);
+    let is_ours = owns_force(cluster_version);
     if !evidence.operator
         && let Some(step) = accounted(memory, cluster_version, evidence)
     {
         return step;
+    }
+    if is_ours && !is_asked {
+        return Step::End(Ending::Kept(KeepReason::RequestChanged));
     }
     if is_ours {
         let operators = others(&evidence.snapshot.cluster_operators);

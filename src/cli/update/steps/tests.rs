@@ -403,6 +403,14 @@ fn without_wait_it_ends_once_the_update_goes_ahead(#[case] object: Value, #[case
 }
 
 #[test]
+fn a_force_that_stays_under_a_changed_request_is_told() {
+    let mut object = begun(asked(true, "upgrade-gate"), "Completed");
+    object["spec"]["desiredUpdate"]["version"] = json!("4.21.3");
+    let seen = evidence(&object, GUARDED, completed());
+    assert_eq!(next_told(&goal(), &asked_before(0), &object, &seen), "End(Kept(RequestChanged))");
+}
+
+#[test]
 fn a_failing_update_is_given_ten_minutes() {
     let mut object = begun(asked(true, "upgrade-gate"), "Partial");
     let failing = json!({"type": "Failing", "status": "True", "reason": "A", "message": "etcd is down"});
