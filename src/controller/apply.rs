@@ -131,7 +131,7 @@ impl Writer {
         }
     }
 
-    /// Reads the ClusterVersion anew; `None` where there is none.
+    /// Reads the ClusterVersion again; `None` where there is none.
     ///
     /// # Errors
     /// The server refuses or doesn't answer.

@@ -133,19 +133,15 @@ impl Metrics {
             metrics.bridge_unverified.clone(),
         );
         registry.register("leader", "Whether this replica writes", metrics.leader.clone());
-        registry.register(
-            "contention",
-            "Times that another writer took back what this one wrote",
-            metrics.contention.clone(),
-        );
+        registry.register("contention", "Writes that another writer reverted", metrics.contention.clone());
         registry.register(
             "reconcile_duration_seconds",
-            "From an event to the last write that it called for",
+            "From an event to the last write that it caused",
             metrics.reconcile_duration.clone(),
         );
         registry.register(
             "last_evaluation_timestamp_seconds",
-            "When the cluster was last judged, in Unix time",
+            "When the cluster was last evaluated, in Unix time",
             metrics.last_evaluation.clone(),
         );
         Self { registry, ..metrics }

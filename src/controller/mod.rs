@@ -60,7 +60,7 @@ pub enum RunError {
     #[error("cannot listen for SIGTERM: {0}")]
     Signal(#[source] std::io::Error),
     /// The watches have ended.
-    #[error("the watches have ended; the log says more")]
+    #[error("the watches have ended; the log has the reason")]
     Watches,
 }
 

@@ -132,7 +132,7 @@ async fn what_is_not_confirmed_or_not_allowed_is_not_written() {
     assert!(shown.ends_with("Nothing was written (--dry-run).\n"), "{shown}");
     let flags = ["--allow-not-recommended", "--allow-explicit-upgrade", "--allow-upgrade-with-warnings", "--yes"];
     let minor = [["--to", "4.22.0"].as_slice(), &flags].concat();
-    let shown = no(&minor, 1, "4.22.0 is blocked, as said above");
+    let shown = no(&minor, 1, "4.22.0 is blocked, for the reasons above");
     assert!(shown.contains("4.22.0   minor  blocked"), "{shown}");
     no(&["--to", "4.21.9", "--yes"], 1, "4.21.9 is not among the updates that the cluster offers");
     let unknown = fixtures::image("4.21.9");

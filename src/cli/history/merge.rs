@@ -32,9 +32,9 @@ pub struct Update {
     pub update_type: String,
     /// The release's image.
     pub image: Option<String>,
-    /// Who let it through; only a record tells.
+    /// Who let it through; only a record has it.
     pub by: Option<AcceptedBy>,
-    /// When; only a record tells.
+    /// When; only a record has it.
     pub accepted_time: Option<String>,
     /// When it began.
     pub started_time: Option<String>,
@@ -46,7 +46,7 @@ pub struct Update {
     pub verified: Option<bool>,
     /// What was accepted.
     pub accepted_risks: String,
-    /// The unmanaged overrides of that moment; only a record tells.
+    /// The unmanaged overrides of that moment; only a record has them.
     pub overrides: Vec<RecordedOverride>,
     /// The UpdateRecord's name.
     pub record: Option<String>,
@@ -82,7 +82,7 @@ pub fn merge(past: &Past) -> History {
 }
 
 impl Update {
-    /// When it was let through, as far as anything tells.
+    /// When it was let through, if known.
     #[must_use]
     pub fn when(&self) -> Option<&str> {
         self.accepted_time.as_deref().or(self.started_time.as_deref())

@@ -10,7 +10,7 @@ const EXCERPT: usize = 40;
 /// A field that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where it stands.
+    /// Its line.
     pub line: Option<usize>,
     /// Its place in the object, outermost first.
     path: Vec<String>,

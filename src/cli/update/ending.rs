@@ -52,7 +52,7 @@ impl Run<'_> {
             Ending::Left { forced } => (text::left_running(name, forced, self.commands), Ended::done()),
             Ending::Refused(found) => (
                 format!("\n{}", text::condition(&found, width).trim_end()),
-                Ended::no(format!("the cluster-version operator refuses {name}, as said above. {stays}")),
+                Ended::no(format!("the cluster-version operator refuses {name}, for the reason above. {stays}")),
             ),
             Ending::NotForced(reason) => no(format!(
                 "the cluster-version operator refuses {name}, and it is not forced: {} {stays}",
@@ -60,7 +60,7 @@ impl Run<'_> {
             )),
             Ending::OperatorIdle => {
                 let why = format!(
-                    "the upgrade-gate operator is running, and has not let {name} through within {}; its log says why \
+                    "the upgrade-gate operator is running, and has not let {name} through within {}; its log has the reason \
                      (oc -n openshift-upgrade-gate logs deployment/upgrade-gate). {stays}",
                     text::span(steps::OPERATOR)
                 );

@@ -75,8 +75,10 @@ pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> R
     let target_verdict = verdict.targets.swap_remove(0);
     let name = name(&target_verdict);
     if target_verdict.decision() == Decision::Blocked {
-        let ended =
-            Ended::no(format!("{name} is blocked, as said above{}; nothing was written", hint(&target_verdict)));
+        let ended = Ended::no(format!(
+            "{name} is blocked, for the reasons above{}; nothing was written",
+            hint(&target_verdict)
+        ));
         return Err(Stop { text: text.trim_end().to_owned(), ended });
     }
     let of_flags = request.warnings.iter().map(|warning| format!("\nWarning: {warning}."));
