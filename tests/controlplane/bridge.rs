@@ -170,7 +170,12 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
     let message = available["message"].as_str().unwrap();
-    assert!(message.contains("is not let through: This is a minor update, and overrides prevent those: remove them, or set unmanaged: false."), "{message}");
+    assert!(
+        message.contains(
+            "is not forced: This is a minor update, and overrides prevent those: remove them, or set unmanaged: false."
+        ),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -282,7 +287,7 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
     let degraded = cluster.own_condition("Degraded", "True", "PolicyMissing").await;
     assert!(degraded["message"].as_str().unwrap().contains("Apply deploy/ again."), "{degraded}");
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
-    assert!(available["message"].as_str().unwrap().contains("is not let through: The ValidatingAdmissionPolicy"));
+    assert!(available["message"].as_str().unwrap().contains("is not forced: The ValidatingAdmissionPolicy"));
     cvo.settled().await;
     cluster.operator_settles().await;
     // Bound on trial, then bound to a policy that isn't there: that is no more than nothing.

@@ -117,10 +117,10 @@ async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
     let available = eventually("the reason", async || {
         let operator = cluster.own_operator().await;
         let message = condition(&operator, "Available")["message"].as_str().unwrap_or_default().to_owned();
-        if message.contains("is not let through") { Ok(message) } else { Err(message) }
+        if message.contains("is not forced") { Ok(message) } else { Err(message) }
     })
     .await;
-    assert!(available.contains("is not let through: The release is older than the current one."), "{available}");
+    assert!(available.contains("is not forced: The release is older than the current one."), "{available}");
 
     let back = json!({"architecture": "", "version": "4.21.1", "image": fixtures::image("4.21.1"), "force": false});
     ask(&cluster, back).await;

@@ -83,7 +83,7 @@ async fn a_minor_by_its_image_is_reported_as_what_it_turned_out_to_be() {
     let blocked = ("UpdateBlocked", "Update from 4.21.1 to 4.22.9 (minor) is blocked: ClusterVersionOverrides: ");
     decided(&cluster, &[blocked]).await;
     assert_eq!(counted(&operator, "minor", "blocked"), Some(1.0));
-    let message = available(&cluster, &["is not let through: ", "ClusterVersionOverrides: "]).await;
+    let message = available(&cluster, &["is not forced: ", "ClusterVersionOverrides: "]).await;
     assert!(!message.contains("whatever else"), "{message}");
     // The CVO tries it again and again, and is of the same mind.
     cluster.operator_settles().await;
