@@ -1,5 +1,5 @@
 //! `check` on several clusters: a row for each, whatever the others come to, and the worst exit code. Each API server
-//! here is one of canned answers; tests/controlplane/check_clusters.rs asks a real one.
+//! here is one of canned answers; `tests/controlplane/check_clusters.rs` asks a real one.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// A kubeconfig with a context for each server, called as it is, and the servers behind it.
 struct Fleet {
     folder: tempfile::TempDir,
-    _clusters: Vec<Cluster>,
+    clusters: Vec<Cluster>,
 }
 
 impl Fleet {
@@ -25,7 +25,7 @@ impl Fleet {
         let servers: Vec<(&str, String)> = clusters.iter().map(|(name, cluster)| (*name, cluster.server())).collect();
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("kubeconfig"), kubeconfig(&servers)).unwrap();
-        Self { folder, _clusters: clusters.into_iter().map(|(_, cluster)| cluster).collect() }
+        Self { folder, clusters: clusters.into_iter().map(|(_, cluster)| cluster).collect() }
     }
 
     fn check(&self, arguments: &[&str]) -> Output {
@@ -144,7 +144,7 @@ fn the_table_has_a_row_for_each_cluster_and_each_target() {
     let text = |arguments: &[&str]| {
         let output = fleet.check(&[&["--all-contexts"], arguments].concat());
         let port = |text: String, cluster: &Cluster| text.replace(&cluster.server(), "http://127.0.0.1:12345");
-        port(String::from_utf8(output.stdout).unwrap(), &fleet._clusters[2])
+        port(String::from_utf8(output.stdout).unwrap(), &fleet.clusters[2])
     };
     let expected = "\
 CONTEXT  VERSION  UPGRADEABLE  ASKED FOR  DECISION

@@ -317,8 +317,7 @@ async fn where_records_are_not_served_the_record_is_printed() {
     control_plane.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", crd]);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     let (_, record) = stdout.split_once("Keep this record of what was accepted for 4.21.2:\n").unwrap();
-    let record: String =
-        record.lines().take_while(|line| !line.starts_with("Removed ")).map(|line| format!("{line}\n")).collect();
+    let record: String = record.split_inclusive('\n').take_while(|line| !line.starts_with("Removed ")).collect();
     let record: Value = serde_saphyr::from_str(&record).unwrap();
     assert_eq!((&record["kind"], &record["spec"]["by"]), (&json!("UpdateRecord"), &json!("Bridge")));
     assert_eq!((&record["spec"]["from"], &record["spec"]["to"]), (&json!("4.21.1"), &json!("4.21.2")));

@@ -113,7 +113,7 @@ async fn cleanup_finishes_what_was_killed_after_the_force(#[values(5, 6, 7, 8)] 
         assert_eq!((code, stderr.as_str()), (0, ""), "after {writes}: {stdout}");
         stdout
     };
-    cluster.wait_for("the update", |cv| is_over(cv)).await;
+    cluster.wait_for("the update", is_over).await;
     let stdout = cleanup();
     assert!(!stdout.contains("Stays:\n  spec.desiredUpdate"), "{stdout}");
     assert_finished(&cluster, versions.so_far().await).await;

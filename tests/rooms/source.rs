@@ -95,7 +95,7 @@ impl SourceFile {
         let token = |at: usize| self.tokens.get(at).map_or("", String::as_str);
         loop {
             if is_name(token(at)) {
-                if !(token(at) == "self" && !path.is_empty()) {
+                if token(at) != "self" || path.is_empty() {
                     path.push(token(at).to_owned());
                 }
                 at += 1;

@@ -20,7 +20,7 @@ use crate::{
             request::Named,
             steps::{self, Ending, Evidence, Goal, Memory, Step, Wait},
             text::{self, Commands, Plan, Reached},
-            timing::{AFTER_ALL, Timing},
+            timing::{AFTER_ALL, Repeats, Timing},
         },
     },
     controller::Signals,
@@ -46,6 +46,7 @@ pub struct Flow<'a> {
     name: String,
     timing: Timing,
     conflicts: u32,
+    repeats: Repeats,
 }
 
 impl<'a> Flow<'a> {
@@ -62,6 +63,7 @@ impl<'a> Flow<'a> {
             reached: Reached::Nothing,
             timing: Timing::new(),
             conflicts: 0,
+            repeats: Repeats::default(),
         }
     }
 
@@ -309,6 +311,10 @@ impl<'a> Flow<'a> {
             Ok(()) => {
                 self.conflicts = 0;
                 self.timing.done();
+                if self.repeats.is_reverted(step) {
+                    let problem = "was done three times, and is reverted each time by another writer or the API server";
+                    return Err(self.run_so_far().failed(step, problem));
+                }
                 Ok(())
             }
             Err(Failure::Conflict(problem)) => {

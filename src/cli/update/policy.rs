@@ -230,6 +230,7 @@ mod tests {
     }
 
     /// A cluster that answers every request with this.
+    #[expect(clippy::disallowed_methods, reason = "a client on no connection")]
     fn answers(code: u16, body: &'static str) -> Client {
         let service = tower::service_fn(move |_: http::Request<kube::client::Body>| async move {
             let body = kube::client::Body::from(body.as_bytes().to_vec());

@@ -1,12 +1,16 @@
 //! How long each wait has lasted, by the clock of this process. The pure steps get these durations.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    mem::{self, Discriminant},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, UpdateRecord, names::condition},
-    cli::update::steps::{Memory, Wait},
+    cli::update::steps::{Memory, Step, Wait},
     gate::{Source, request::word},
     plan::newest_entry::NewestEntry,
 };
@@ -121,6 +125,19 @@ impl Timing {
     }
 }
 
+/// How often each kind of step was done in this run. Each is needed once, or twice if the cluster changes meanwhile.
+#[derive(Debug, Default)]
+pub struct Repeats(HashMap<Discriminant<Step>, u32>);
+
+impl Repeats {
+    /// Counts a step that was done, and returns whether something reverts it each time. Going on would be a loop of writes.
+    pub fn is_reverted(&mut self, step: &Step) -> bool {
+        let done = self.0.entry(mem::discriminant(step)).or_default();
+        *done += 1;
+        *done >= 3
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -153,10 +170,18 @@ mod tests {
         let (mut timing, mut memory) = (Timing::new(), Memory::default());
         timing.seen(&mut memory, &asked("Unknown"), None);
         timing.pause(&Wait::Answer, false);
-        tokio::time::advance(Duration::from_secs(300)).await;
+        tokio::time::advance(Duration::from_mins(5)).await;
         timing.seen(&mut memory, &asked("Unknown"), None);
-        assert_eq!(memory.waited, Duration::from_secs(300));
+        assert_eq!(memory.waited, Duration::from_mins(5));
         timing.seen(&mut memory, &asked("False"), None);
         assert_eq!(memory.waited, Duration::ZERO);
+    }
+    #[test]
+    fn a_step_that_is_reverted_each_time_is_given_up() {
+        let mut repeats = Repeats::default();
+        assert!(!repeats.is_reverted(&Step::Close));
+        assert!(!repeats.is_reverted(&Step::Close));
+        assert!(!repeats.is_reverted(&Step::RemovePolicy));
+        assert!(repeats.is_reverted(&Step::Close));
     }
 }

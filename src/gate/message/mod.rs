@@ -86,7 +86,7 @@ fn list(names: impl Iterator<Item = String>) -> String {
     listed
 }
 
-/// Items on lines of their own, within this many bytes. Each keeps at least [`SHARE`]; the first ones get what the others do
+/// Items on lines of their own, within this many bytes. Each keeps at least `SHARE`; the first ones get what the others do
 /// not need, and items without room are counted.
 #[must_use]
 pub fn lines(items: impl ExactSizeIterator<Item = String>, limit: usize) -> String {
