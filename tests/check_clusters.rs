@@ -152,8 +152,8 @@ prod     4.21.1   False        -          -
 default/api-staging-example-com:6443/admin
          4.21.1   True         -          -
 lab      no answer: http://127.0.0.1:12345/ refuses to get
-         clusterversions.config.openshift.io \"version\": no; ask for a role that
-         may get it, such as cluster-reader, or give files with --from
+         clusterversions.config.openshift.io \"version\": no; use a role that may
+         get it, such as cluster-reader, or give files with --from
 
 For the reasons, name one cluster:
 `upgrade-gate check --context NAME --kubeconfig kubeconfig`
