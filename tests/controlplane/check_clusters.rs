@@ -46,7 +46,7 @@ async fn each_cluster_gets_its_answer_whatever_the_others_come_to() {
     assert_eq!((&answers[1]["context"], &answers[2]["context"]), (&json!("elsewhere"), &json!("dead")));
     let error = |number: usize| answers[number]["error"].as_str().unwrap();
     assert!(error(1).contains("name the context of an OpenShift cluster"), "{}", error(1));
-    assert!(error(2).contains("https://127.0.0.1:1/ can't be reached"), "{}", error(2));
+    assert!(error(2).contains("https://127.0.0.1:1/ cannot be reached"), "{}", error(2));
 
     let (code, table) = check(&["--context", &here, "--context", "dead", "--to", "4.22.0"]);
     assert_eq!(code, 2, "{table}");
