@@ -1,4 +1,4 @@
-//! Whoever mistypes a command is told what was probably meant, under the name by which they called the program.
+//! A mistyped command gets a tip with the command that was probably meant, under the name by which the program was called.
 
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 

@@ -21,6 +21,29 @@ pub fn cluster_version(current: &str, before: &[&str]) -> ClusterVersion {
     }))
 }
 
+/// The image of 4.21.2 in [`asked`].
+pub const TWO: &str = "r.example.com/release@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+/// A cluster under an override that came from 4.21.0 to 4.21.1, with this request and these conditions.
+pub fn asked(request: &Value, conditions: &Value) -> Value {
+    json!({
+        "metadata": {"uid": "u", "resourceVersion": "7", "generation": 3},
+        "spec": {
+            "channel": "stable-4.21",
+            "desiredUpdate": request,
+            "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}],
+        },
+        "status": {
+            "observedGeneration": 2,
+            "desired": {"version": "4.21.1", "image": "one"},
+            "history": [{"state": "Completed", "version": "4.21.1", "image": "one", "startedTime": "s1"},
+                        {"state": "Completed", "version": "4.21.0", "image": "zero", "startedTime": "s0"}],
+            "availableUpdates": [{"version": "4.21.2", "image": TWO}],
+            "conditions": conditions,
+        },
+    })
+}
+
 /// A Snapshot in which every source was read, and all but the ClusterVersion are empty.
 pub fn snapshot(cluster_version: ClusterVersion) -> Snapshot {
     Snapshot {

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     api::UpdateRecord,
-    gate::{Source, evaluate, testing::requested},
+    gate::{
+        Source, evaluate,
+        testing::{self, TWO, requested},
+    },
     plan::{
         bridge::{self, ClusterChecks, skip_reason::SkipReason, testing::CONFIRMED},
         decisions::{Decided, Reported, Subject, of_cvo},
@@ -13,7 +16,6 @@ use crate::{
     },
 };
 
-const TWO: &str = "r.example.com/release@sha256:2222222222222222222222222222222222222222222222222222222222222222";
 const MINOR: &str = "r.example.com/release@sha256:3333333333333333333333333333333333333333333333333333333333333333";
 const OVERRIDES: &str =
     "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
@@ -33,24 +35,8 @@ fn invalid() -> Value {
            "message": "spec.desiredUpdate.version: Invalid value: \"4.21.9\": when image is empty the update must be available"})
 }
 
-/// A cluster under an override that came from 4.21.0 to 4.21.1, with this request and condition.
 fn asked(request: &Value, condition: &Value) -> Value {
-    json!({
-        "metadata": {"uid": "u", "resourceVersion": "7", "generation": 3},
-        "spec": {
-            "channel": "stable-4.21",
-            "desiredUpdate": request,
-            "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}],
-        },
-        "status": {
-            "observedGeneration": 2,
-            "desired": {"version": "4.21.1", "image": "one"},
-            "history": [{"state": "Completed", "version": "4.21.1", "image": "one", "startedTime": "s1"},
-                        {"state": "Completed", "version": "4.21.0", "image": "zero", "startedTime": "s0"}],
-            "availableUpdates": [{"version": "4.21.2", "image": TWO}],
-            "conditions": [condition],
-        },
-    })
+    testing::asked(request, &json!([condition]))
 }
 
 /// What is decided there, with the admission policy installed or not.

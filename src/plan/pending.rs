@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        Condition, ConditionStatus,
+        ConditionStatus,
         names::{CVO_LEASE, condition},
     },
     gate::{
@@ -82,12 +82,12 @@ fn not_taken_up(input: &PlanInput<'_>) -> Option<String> {
     let word = request::word(&input.snapshot.cluster_version);
     match word.map(|word| (request::standing(word), word)) {
         Some((Standing::Undecided, word)) => {
-            Some(format!("The requested update is not accepted yet: {}", told(word)))
+            Some(format!("The requested update is not accepted yet: {}", message::reason_and_message(word)))
         }
         // The force has been set, or the override is gone, and the CVO tries again by itself.
         Some((Standing::RefusedForOverrides | Standing::Refused(_), word)) => Some(format!(
             "The cluster-version operator still refuses the requested update, and retries it: {}",
-            told(word)
+            message::reason_and_message(word)
         )),
         // Its last message is about another release.
         Some((Standing::Accepted, _)) | None => Some(
@@ -96,10 +96,6 @@ fn not_taken_up(input: &PlanInput<'_>) -> Option<String> {
                 .to_owned(),
         ),
     }
-}
-
-fn told(word: &Condition) -> String {
-    message::reason_and_message(word)
 }
 
 fn runs_no_cvo(input: &PlanInput<'_>) -> bool {
@@ -129,30 +125,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        gate::{Snapshot, Source, evaluate, testing},
+        gate::{
+            Snapshot, Source, evaluate,
+            testing::{self, TWO, asked},
+        },
         plan::{bridge, newest_entry::EntryStart},
     };
-
-    const TWO: &str = "r.example.com/release@sha256:2222222222222222222222222222222222222222222222222222222222222222";
-
-    /// A cluster of 4.21.1 under an override, with this request and these conditions.
-    fn asked(request: &Value, conditions: &Value) -> Value {
-        json!({
-            "metadata": {"uid": "u", "resourceVersion": "7", "generation": 3},
-            "spec": {
-                "channel": "stable-4.21",
-                "desiredUpdate": request,
-                "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}],
-            },
-            "status": {
-                "observedGeneration": 2,
-                "desired": {"version": "4.21.1", "image": "one"},
-                "history": [{"state": "Completed", "version": "4.21.1", "image": "one"}],
-                "availableUpdates": [{"version": "4.21.2", "image": TWO}],
-                "conditions": conditions,
-            },
-        })
-    }
 
     fn said(object: &Value, role: Role, cvo: CvoLease) -> String {
         let snapshot = Snapshot { authority: role.authority(), ..testing::requested(object) };

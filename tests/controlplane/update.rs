@@ -33,13 +33,13 @@ pub fn command(kubeconfig: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Exit code, standard output and standard error.
-pub fn told(output: &Output) -> (i32, String, String) {
+pub fn outcome(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 fn update(cluster: &Cluster, arguments: &[&str]) -> (i32, String, String) {
-    told(&command(&cluster.control_plane.kubeconfig(), arguments).output().unwrap())
+    outcome(&command(&cluster.control_plane.kubeconfig(), arguments).output().unwrap())
 }
 
 const GO: [&str; 4] = ["--to", "4.21.2", "--yes", "--wait"];
@@ -235,7 +235,7 @@ async fn who_may_not_create_the_policy_is_told_before_anything_is_written() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let before = cluster.cluster_version().await;
     let kubeconfig = cluster.control_plane.operator_kubeconfig();
-    let (code, _, stderr) = told(&command(&kubeconfig, &GO).output().unwrap());
+    let (code, _, stderr) = outcome(&command(&kubeconfig, &GO).output().unwrap());
     assert_eq!(code, 2, "{stderr}");
     let lacking = "create validatingadmissionpolicybindings.admissionregistration.k8s.io";
     assert!(stderr.contains(lacking), "{stderr}");
@@ -243,7 +243,7 @@ async fn who_may_not_create_the_policy_is_told_before_anything_is_written() {
     assert_eq!(cluster.cluster_version().await, before);
 
     let unguarded = [GO.as_slice(), &["--without-policy"]].concat();
-    let (code, stdout, stderr) = told(&command(&kubeconfig, &unguarded).output().unwrap());
+    let (code, stdout, stderr) = outcome(&command(&kubeconfig, &unguarded).output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(stdout.contains("Without the policy, nothing denies another target"), "{stdout}");
     assert_nothing_is_left(&cluster.cluster_version().await);
@@ -255,7 +255,7 @@ async fn who_may_not_patch_is_told_before_anything_is_written() {
     let access =
         json!({"group": "config.openshift.io", "resource": "clusterversions", "name": "version", "verb": "patch"});
     let withheld = cluster.withhold(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
-    let (code, _, stderr) = told(&command(&cluster.control_plane.operator_kubeconfig(), &GO).output().unwrap());
+    let (code, _, stderr) = outcome(&command(&cluster.control_plane.operator_kubeconfig(), &GO).output().unwrap());
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("you lack these rights: patch clusterversions.config.openshift.io."), "{stderr}");
     withheld.give_back().await;
@@ -295,7 +295,7 @@ async fn without_wait_a_later_run_or_cleanup_removes_the_force() {
         } else {
             let mut command = Command::new(binary());
             command.args(["cleanup", "--yes", "--kubeconfig"]).arg(cluster.control_plane.kubeconfig()).env_clear();
-            let (code, stdout, stderr) = told(&command.output().unwrap());
+            let (code, stdout, stderr) = outcome(&command.output().unwrap());
             assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
             assert!(stdout.contains("which `upgrade-gate update` created"), "{stdout}");
         }

@@ -9,7 +9,7 @@ use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::update::{command, locked_out, told};
+use super::update::{command, locked_out, outcome};
 use crate::support::{
     Cluster, binary, condition,
     cvo::Profile,
@@ -94,7 +94,7 @@ async fn a_second_run_finishes_what_was_killed_after_any_write(#[values(1, 2, 3,
     let _no_policy = NoPolicy::new(&cluster);
     let versions = cluster.record().await;
     killed_after(&cluster, writes).await;
-    let (code, stdout, stderr) = told(&command(&cluster.control_plane.kubeconfig(), &GO).output().unwrap());
+    let (code, stdout, stderr) = outcome(&command(&cluster.control_plane.kubeconfig(), &GO).output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "after {writes}: {stdout}");
     assert_finished(&cluster, versions.so_far().await).await;
 }
@@ -109,7 +109,7 @@ async fn cleanup_finishes_what_was_killed_after_the_force(#[values(5, 6, 7, 8)] 
     let cleanup = || {
         let mut command = Command::new(binary());
         command.args(["cleanup", "--yes", "--kubeconfig"]).arg(cluster.control_plane.kubeconfig()).env_clear();
-        let (code, stdout, stderr) = told(&command.output().unwrap());
+        let (code, stdout, stderr) = outcome(&command.output().unwrap());
         assert_eq!((code, stderr.as_str()), (0, ""), "after {writes}: {stdout}");
         stdout
     };
@@ -139,7 +139,7 @@ async fn what_only_fails_now_and_then_is_tried_again() {
     proxy.inject(Fault::DropAfter, Kind::write("validatingadmissionpolicybindings"), 1);
     proxy.inject(Fault::DropAfter, Kind::write("updaterecords"), 1);
     proxy.inject(Fault::Answer(503), Kind::write("updaterecords/status"), 1);
-    let (code, stdout, stderr) = told(&command(&proxy.path(), &GO).output().unwrap());
+    let (code, stdout, stderr) = outcome(&command(&proxy.path(), &GO).output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(proxy.is_spent());
     assert_finished(&cluster, versions.so_far().await).await;
@@ -152,12 +152,12 @@ async fn a_connection_that_is_lost_for_long_ends_it_with_what_goes_on() {
     proxy.inject(Fault::Delay(Duration::ZERO), Kind::write("clusterversions"), 1);
     proxy.inject(Fault::DropAfter, Kind::write("clusterversions"), 1);
     let arguments = [GO.as_slice(), &["--retry-for=0s"]].concat();
-    let (code, _, stderr) = told(&command(&proxy.path(), &arguments).output().unwrap());
+    let (code, _, stderr) = outcome(&command(&proxy.path(), &arguments).output().unwrap());
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("no answer for 0 seconds"), "{stderr}");
     assert!(stderr.contains("`upgrade-gate update --to 4.21.2"), "{stderr}");
     assert!(stderr.contains("cleanup --yes"), "{stderr}");
-    let (code, stdout, stderr) = told(&command(&cluster.control_plane.kubeconfig(), &GO).output().unwrap());
+    let (code, stdout, stderr) = outcome(&command(&cluster.control_plane.kubeconfig(), &GO).output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
 }
 
@@ -169,12 +169,12 @@ async fn control_c_says_in_what_state_the_cluster_is_left() {
     cluster.wait_for("the update", |cv| cv["status"]["history"][0]["version"] == "4.21.2").await;
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::INT).unwrap();
-    let (code, _, stderr) = told(&child.wait_with_output().unwrap());
+    let (code, _, stderr) = outcome(&child.wait_with_output().unwrap());
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.starts_with("error: interrupted: "), "{stderr}");
     assert!(stderr.contains("`upgrade-gate update --to 4.21.2"), "{stderr}");
     assert_eq!(condition(&cluster.cluster_version().await, "Invalid"), &Value::Null);
     cluster.delete_cluster_operator("etcd").await;
-    let (code, stdout, stderr) = told(&command(&cluster.control_plane.kubeconfig(), &GO).output().unwrap());
+    let (code, stdout, stderr) = outcome(&command(&cluster.control_plane.kubeconfig(), &GO).output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
 }

@@ -98,7 +98,7 @@ impl GateReport {
     }
 }
 
-/// The role that mode `auto` begins with. Whoever may not read the CVO's Lease still knows it where the Lease doesn't
+/// The role that mode `auto` begins with. Without the right to read the CVO's Lease it is known where the Lease doesn't
 /// matter.
 fn first_role(snapshot: &Snapshot, lease: CvoLease) -> (Role, &'static str) {
     let with = |lease| {
@@ -126,7 +126,7 @@ impl BridgeReport {
     fn new(snapshot: &Snapshot, seen: Surroundings) -> Self {
         let policy = seen.policy;
         let asked = asked_for(snapshot);
-        let told = |decision, reason: Option<SkipReason>, message| Self {
+        let report = |decision, reason: Option<SkipReason>, message| Self {
             decision,
             reason: reason.map(SkipReason::as_str),
             message,
@@ -150,11 +150,11 @@ impl BridgeReport {
                     let message = format!(
                         "{blocks}; it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`."
                     );
-                    return told("onceDeployed", None, message);
+                    return report("onceDeployed", None, message);
                 }
                 Err(skip_reason @ SkipReason::NoRequest) => {
                     let message = format!("{} {ONCE_DEPLOYED}", skip_reason.message());
-                    return told("nothingToDo", Some(skip_reason), message);
+                    return report("nothingToDo", Some(skip_reason), message);
                 }
                 // The reason applies with upgrade-gate as well, and is reported below.
                 Err(_) => {}
@@ -166,30 +166,30 @@ impl BridgeReport {
             (Ok(force_patch), Some(_)) if seen.cvo == CvoLease::Unknown => {
                 let blocks = blocks(&name(&force_patch));
                 let message = format!("{blocks}; the bridge would let it through if a cluster-version operator runs.");
-                told("unknown", Some(SkipReason::NoCvo), message)
+                report("unknown", Some(SkipReason::NoCvo), message)
             }
             (Ok(force_patch), Some(_)) => {
                 let message = format!("{}; the bridge would let it through.", blocks(&name(&force_patch)));
-                told("letsThrough", None, message)
+                report("letsThrough", None, message)
             }
             (Ok(force_patch), None) => {
                 let blocks = blocks(&name(&force_patch));
                 let message = format!("{blocks}; the bridge would let it through if the policy is installed.");
-                told("unknown", Some(SkipReason::NoPolicy), message)
+                report("unknown", Some(SkipReason::NoPolicy), message)
             }
             (Err(skip_reason @ SkipReason::NoRequest), Some(false)) => {
                 let message =
                     format!("{} It would let none through: {}", skip_reason.message(), SkipReason::NoPolicy.message());
-                told("nothingToDo", Some(skip_reason), message)
+                report("nothingToDo", Some(skip_reason), message)
             }
             (Err(skip_reason @ SkipReason::NoRequest), _) => {
                 let message = format!(
                     "{} It would let through what is blocked for overrides alone and stays within the minor.",
                     skip_reason.message()
                 );
-                told("nothingToDo", Some(skip_reason), message)
+                report("nothingToDo", Some(skip_reason), message)
             }
-            (Err(skip_reason), _) if !skip_reason.holds_back() => told(
+            (Err(skip_reason), _) if !skip_reason.holds_back() => report(
                 "nothingToDo",
                 Some(skip_reason),
                 format!("It would leave {asked} alone: {}", skip_reason.message()),
@@ -200,7 +200,7 @@ impl BridgeReport {
                 } else {
                     format!("It would not let {asked} through: {}", skip_reason.message())
                 };
-                told("leavesBlocked", Some(skip_reason), message)
+                report("leavesBlocked", Some(skip_reason), message)
             }
         }
     }

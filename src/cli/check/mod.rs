@@ -118,7 +118,7 @@ fn judge(
         cluster_operators: inputs.cluster_operators,
         admin_gates: inputs.admin_gates,
         admin_acks: inputs.admin_acks,
-        // What the cluster reports is part of the answer, whoever decides about updates.
+        // What the cluster reports is part of the answer, in every mode.
         authority: Authority::Shared,
         targets,
     };

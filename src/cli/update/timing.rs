@@ -34,7 +34,7 @@ pub struct Timing {
     record_failed: bool,
     /// Since when a read or a write that is needed has failed.
     lost_since: Option<Instant>,
-    /// What the CVO said about the request. With another answer, what is waited for begins anew.
+    /// What the CVO said about the request. Another answer starts the wait again.
     word: Option<Condition>,
     /// The last change of the ClusterVersion that was seen, and when.
     changed: (String, Instant),

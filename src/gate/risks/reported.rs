@@ -277,7 +277,7 @@ mod tests {
         #[case] expected: &[&str],
     ) {
         assert_eq!(risk_names(&evaluate(&alone(reason, message, true, &json!([]))).risks), expected);
-        // Whoever removes the overrides is still blocked.
+        // Without the overrides the update is still blocked.
         assert!(!evaluate(&alone(reason, message, false, &json!([]))).risks.is_empty());
     }
 

@@ -70,7 +70,7 @@ fn skip_reason(changes: &[(&str, Value)]) -> Option<SkipReason> {
 const REQUEST: &str = "/spec/desiredUpdate";
 const ACCEPTED: &str = "/status/conditions/1";
 
-fn told(version: &str, image: &str, items: &[&str]) -> (&'static str, Value) {
+fn refusing(version: &str, image: &str, items: &[&str]) -> (&'static str, Value) {
     ("/status/conditions/1/message", json!(message(version, image, items)))
 }
 
@@ -96,14 +96,14 @@ fn item(name: &str, reason: &str) -> String {
 #[case::version_only(&[(REQUEST, json!({"version": "4.21.2"}))])]
 #[case::image_only(&[(REQUEST, json!({"image": TWO}))])]
 #[case::image_only_without_an_update_graph(&[(REQUEST, json!({"image": TWO})), ("/status/availableUpdates", json!(null))])]
-#[case::a_mirrors_name(&[(REQUEST, json!({"image": MIRROR})), told("4.21.2", MIRROR, &[OVERRIDES])])]
+#[case::a_mirrors_name(&[(REQUEST, json!({"image": MIRROR})), refusing("4.21.2", MIRROR, &[OVERRIDES])])]
 #[case::another_name_of_the_digest(&[(REQUEST, json!({"image": MIRROR}))])]
-#[case::not_recommended_as_well(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRecommendedUpdate", "SomeIssue")])])]
+#[case::not_recommended_as_well(&[refusing("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRecommendedUpdate", "SomeIssue")])])]
 #[case::accepted_risks(&[(REQUEST, json!({"version": "4.21.2", "acceptRisks": [{"name": "A"}]}))])]
-#[case::a_prerelease(&[(REQUEST, json!({"version": "4.21.2-rc.1"})), told("4.21.2-rc.1", THREE, &[OVERRIDES])])]
-#[case::a_rollback_to_the_previous_version(&[before(), (REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])])]
-#[case::a_rollback_by_image(&[before(), (REQUEST, json!({"image": THREE})), told("4.21.0", THREE, &[OVERRIDES])])]
-#[case::a_rollback_of_an_update_that_did_not_complete(&[unfinished(), (REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])])]
+#[case::a_prerelease(&[(REQUEST, json!({"version": "4.21.2-rc.1"})), refusing("4.21.2-rc.1", THREE, &[OVERRIDES])])]
+#[case::a_rollback_to_the_previous_version(&[before(), (REQUEST, json!({"version": "4.21.0"})), refusing("4.21.0", THREE, &[OVERRIDES])])]
+#[case::a_rollback_by_image(&[before(), (REQUEST, json!({"image": THREE})), refusing("4.21.0", THREE, &[OVERRIDES])])]
+#[case::a_rollback_of_an_update_that_did_not_complete(&[unfinished(), (REQUEST, json!({"version": "4.21.0"})), refusing("4.21.0", THREE, &[OVERRIDES])])]
 #[case::nulls(&[(REQUEST, json!({"version": "4.21.2", "image": null, "force": null, "new": null, "newer": ""}))])]
 fn a_patch_refused_for_overrides_alone_is_forced(#[case] changes: &[(&str, Value)]) {
     assert_eq!(skip_reason(changes), None);
@@ -122,17 +122,17 @@ fn a_patch_refused_for_overrides_alone_is_forced(#[case] changes: &[(&str, Value
 #[case::unverifiable(&[("/status/conditions/1/reason", json!("RetrievePayload"))], SkipReason::NotRefused)]
 #[case::no_condition(&[("/status/conditions", json!([]))], SkipReason::NotRefused)]
 #[case::unreadable(&[("/status/conditions/1/message", json!("no"))], SkipReason::MessageUnreadable)]
-#[case::previous_version(&[told("4.21.3", TWO, &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::previous_image(&[told("4.21.2", THREE, &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::a_tag_in_the_message(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r:tag", &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::a_tag_in_both(&[(REQUEST, json!({"image": "r:tag"})), told("4.21.2", "r:tag", &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::upper_case(&[(REQUEST, json!({"image": TWO.replace("sha256:2", "sha256:A")})), told("4.21.2", &TWO.replace("sha256:2", "sha256:A"), &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::short_digest(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", "r@sha256:22", &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::no_name_before_the_digest(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", &TWO[TWO.find('@').unwrap()..], &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::no_reference(&[(REQUEST, json!({"version": "4.21.2"})), told("4.21.2", &format!(": of `a` {TWO}"), &[OVERRIDES])], SkipReason::MessageOfAnother)]
-#[case::another_blocks_too(&[told("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRollback", "LowDesiredVersion")])], SkipReason::OtherPrecondition)]
-#[case::another_reason(&[told("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], SkipReason::OtherPrecondition)]
-#[case::recommendation_alone(&[told("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], SkipReason::OtherPrecondition)]
+#[case::previous_version(&[refusing("4.21.3", TWO, &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::previous_image(&[refusing("4.21.2", THREE, &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::a_tag_in_the_message(&[(REQUEST, json!({"version": "4.21.2"})), refusing("4.21.2", "r:tag", &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::a_tag_in_both(&[(REQUEST, json!({"image": "r:tag"})), refusing("4.21.2", "r:tag", &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::upper_case(&[(REQUEST, json!({"image": TWO.replace("sha256:2", "sha256:A")})), refusing("4.21.2", &TWO.replace("sha256:2", "sha256:A"), &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::short_digest(&[(REQUEST, json!({"version": "4.21.2"})), refusing("4.21.2", "r@sha256:22", &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::no_name_before_the_digest(&[(REQUEST, json!({"version": "4.21.2"})), refusing("4.21.2", &TWO[TWO.find('@').unwrap()..], &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::no_reference(&[(REQUEST, json!({"version": "4.21.2"})), refusing("4.21.2", &format!(": of `a` {TWO}"), &[OVERRIDES])], SkipReason::MessageOfAnother)]
+#[case::another_blocks_too(&[refusing("4.21.2", TWO, &[OVERRIDES, &item("ClusterVersionRollback", "LowDesiredVersion")])], SkipReason::OtherPrecondition)]
+#[case::another_reason(&[refusing("4.21.2", TWO, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], SkipReason::OtherPrecondition)]
+#[case::recommendation_alone(&[refusing("4.21.2", TWO, &[&item("ClusterVersionRecommendedUpdate", "SomeIssue")])], SkipReason::OtherPrecondition)]
 #[case::overrides_gone(&[("/spec/overrides", json!([]))], SkipReason::NoOverrides)]
 #[case::known_as_another_patch(&[("/status/availableUpdates", json!([{"version": "4.21.9", "image": MIRROR}]))], SkipReason::Blocked)]
 #[case::unfinished_minor(&[("/status/history", json!([{"state": "Partial", "version": "4.21.1"}, {"state": "Completed", "version": "4.20.9"}]))], SkipReason::Unfinished)]
@@ -142,17 +142,17 @@ fn each_condition_holds_the_force_back(#[case] changes: &[(&str, Value)], #[case
 }
 
 #[rstest]
-#[case::minor_for_several_reasons(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], "This is a minor update, and")]
-#[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), told("4.22.0", THREE, &[OVERRIDES])], "This is a minor update, and")]
-#[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), told("4.22.0", THREE, &[OVERRIDES])], "This is a minor update, and")]
-#[case::major(&[(REQUEST, json!({"version": "5.0.0"})), told("5.0.0", THREE, &[OVERRIDES])], "This is a major update, and")]
-#[case::older(&[(REQUEST, json!({"version": "4.21.0"})), told("4.21.0", THREE, &[OVERRIDES])], "The release is older than the current one.")]
-#[case::same(&[(REQUEST, json!({"version": "4.21.1"})), told("4.21.1", THREE, &[OVERRIDES])], "The release has the version that the cluster runs already.")]
-#[case::not_semver(&[(REQUEST, json!({"version": "4.2"})), told("4.2", THREE, &[OVERRIDES])], "The current or the requested version is not a semantic version,")]
+#[case::minor_for_several_reasons(&[(REQUEST, json!({"version": "4.22.0"})), refusing("4.22.0", THREE, &[&item("ClusterVersionUpgradeable", "MultipleReasons")])], "This is a minor update, and")]
+#[case::minor(&[(REQUEST, json!({"version": "4.22.0"})), refusing("4.22.0", THREE, &[OVERRIDES])], "This is a minor update, and")]
+#[case::minor_by_image(&[(REQUEST, json!({"image": THREE})), refusing("4.22.0", THREE, &[OVERRIDES])], "This is a minor update, and")]
+#[case::major(&[(REQUEST, json!({"version": "5.0.0"})), refusing("5.0.0", THREE, &[OVERRIDES])], "This is a major update, and")]
+#[case::older(&[(REQUEST, json!({"version": "4.21.0"})), refusing("4.21.0", THREE, &[OVERRIDES])], "The release is older than the current one.")]
+#[case::same(&[(REQUEST, json!({"version": "4.21.1"})), refusing("4.21.1", THREE, &[OVERRIDES])], "The release has the version that the cluster runs already.")]
+#[case::not_semver(&[(REQUEST, json!({"version": "4.2"})), refusing("4.2", THREE, &[OVERRIDES])], "The current or the requested version is not a semantic version,")]
 #[case::current_not_semver(&[("/status/desired/version", json!("latest"))], "The current or the requested version is not a semantic version,")]
 #[case::known_as_a_minor(&[("/status/availableUpdates", json!([{"version": "4.22.0", "image": MIRROR}]))], "This is a minor update, and")]
-#[case::not_the_previous_version(&[before(), ("/status/availableUpdates", json!(null)), (REQUEST, json!({"version": "4.20.9"})), told("4.20.9", TWO, &[OVERRIDES])], "The release is older than the current one.")]
-#[case::the_version_before_the_previous_one(&[before(), ("/status/availableUpdates", json!(null)), (REQUEST, json!({"version": "4.21.0-rc.1"})), told("4.21.0-rc.1", TWO, &[OVERRIDES])], "The release is older than the current one.")]
+#[case::not_the_previous_version(&[before(), ("/status/availableUpdates", json!(null)), (REQUEST, json!({"version": "4.20.9"})), refusing("4.20.9", TWO, &[OVERRIDES])], "The release is older than the current one.")]
+#[case::the_version_before_the_previous_one(&[before(), ("/status/availableUpdates", json!(null)), (REQUEST, json!({"version": "4.21.0-rc.1"})), refusing("4.21.0-rc.1", TWO, &[OVERRIDES])], "The release is older than the current one.")]
 fn what_is_neither_patch_nor_rollback_is_called_what_it_is(#[case] changes: &[(&str, Value)], #[case] expected: &str) {
     let Some(skip_reason @ SkipReason::NotPatch(why)) = skip_reason(changes) else { panic!("{changes:?}") };
     assert!(why.starts_with(expected), "{why}");

@@ -27,7 +27,7 @@ use crate::{
 /// What becomes of an update within the minor that is asked for while overrides are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnderOverrides {
-    /// Whoever gates the cluster lets it through.
+    /// The gate of the cluster lets it through.
     Accepted,
     /// The cluster-version operator refuses it, or may; the operator of upgrade-gate runs, and lets it through.
     Bridged,

@@ -188,7 +188,7 @@ fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a s
             }
         }
     }
-    let told = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
+    let described = |(names, verb, finding): (Vec<&str>, &str, &'a FindingReport)| {
         let message = if finding.message == report.upgradeable.message {
             AS_ABOVE
         } else if repeats_the_refusal(report, finding) {
@@ -200,7 +200,7 @@ fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a s
         let title = format!("{} {verb}{ending}", names.join(", "));
         (if names == [finding.reason.as_str()] { title } else { format!("{title}: {}", finding.reason) }, message)
     };
-    merged.into_iter().map(told).collect()
+    merged.into_iter().map(described).collect()
 }
 
 /// What becomes of a target that was asked for, in a few words.
@@ -216,7 +216,7 @@ fn name(target: &TargetReport) -> &str {
     target.version.as_deref().or(target.image.as_deref()).unwrap_or("unknown")
 }
 
-/// Targets that are shown and have the same findings, but for their own version in the texts. The findings are then told
+/// Targets that are shown and have the same findings, but for their own version in the texts. The findings are then shown
 /// once, of the first of them; targets without any are left out.
 fn groups(targets: &[TargetReport]) -> Vec<(Vec<&str>, &TargetReport)> {
     let mut groups: Vec<(Vec<String>, Vec<&str>, &TargetReport)> = Vec::new();

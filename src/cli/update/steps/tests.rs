@@ -128,7 +128,7 @@ fn asked_before(waited: u64) -> Memory {
 }
 
 /// The step by its name, and what it is about.
-fn told(step: &Step) -> String {
+fn shown(step: &Step) -> String {
     match step {
         Step::Force(force) => format!("Force {:?} {}", force.target_verdict.update_type, force.image == TWO),
         Step::Unforce(removal) => format!("Unforce, image {}", removal.removes_image),
@@ -139,8 +139,8 @@ fn told(step: &Step) -> String {
     }
 }
 
-fn next_told(goal: &Goal, memory: &Memory, object: &Value, evidence: &Evidence) -> String {
-    told(&next(goal, memory, &cluster(object), Some(evidence)))
+fn next_shown(goal: &Goal, memory: &Memory, object: &Value, evidence: &Evidence) -> String {
+    shown(&next(goal, memory, &cluster(object), Some(evidence)))
 }
 
 #[rstest]
@@ -164,7 +164,7 @@ fn next_told(goal: &Goal, memory: &Memory, object: &Value, evidence: &Evidence) 
 #[case::runs(begun(asked(true, "upgrade-gate"), "Partial"), "Wait(Complete)")]
 #[case::has_completed(begun(asked(true, "upgrade-gate"), "Completed"), "Look")]
 fn the_cluster_version_alone_says_what_comes_next(#[case] object: Value, #[case] expected: &str) {
-    assert_eq!(told(&next(&goal(), &Memory::default(), &cluster(&object), None)), expected);
+    assert_eq!(shown(&next(&goal(), &Memory::default(), &cluster(&object), None)), expected);
 }
 
 #[rstest]
@@ -184,14 +184,17 @@ fn a_patch_refused_for_overrides_alone_is_forced_once_it_is_guarded_and_recorded
     #[case] expected: &str,
 ) {
     let object = refused();
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &evidence(&object, policy, records)), expected);
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence(&object, policy, records)), expected);
 }
 
 #[test]
 fn without_policy_is_said_on_purpose() {
     let object = refused();
     let goal = Goal { without_policy: true, ..goal() };
-    assert_eq!(next_told(&goal, &asked_before(0), &object, &evidence(&object, MISSING, pending())), "Force Patch true");
+    assert_eq!(
+        next_shown(&goal, &asked_before(0), &object, &evidence(&object, MISSING, pending())),
+        "Force Patch true"
+    );
 }
 
 #[rstest]
@@ -206,7 +209,7 @@ fn a_record_that_cannot_be_written_holds_the_update_back_for_a_minute(
     let object = refused();
     let memory = Memory { record_fails, record_missing_for: Duration::from_secs(seconds), ..asked_before(0) };
     let evidence = evidence(&object, GUARDED, Source::Read(Vec::new()));
-    assert_eq!(next_told(&goal(), &memory, &object, &evidence), expected);
+    assert_eq!(next_shown(&goal(), &memory, &object, &evidence), expected);
 }
 
 #[rstest]
@@ -216,8 +219,8 @@ fn a_record_that_cannot_be_written_holds_the_update_back_for_a_minute(
 fn nothing_is_forced_without_a_cvo(#[case] cvo: CvoLease) {
     let object = refused();
     let evidence = Evidence { cvo, ..evidence(&object, GUARDED, pending()) };
-    assert_eq!(next_told(&goal(), &asked_before(44), &object, &evidence), "Wait(Cvo)");
-    assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoCvo))");
+    assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), "Wait(Cvo)");
+    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoCvo))");
 }
 
 #[rstest]
@@ -228,20 +231,20 @@ fn nothing_is_forced_without_a_cvo(#[case] cvo: CvoLease) {
 fn a_cvo_that_has_stopped_never_answers(#[case] cvo: CvoLease, #[case] operator: bool, #[case] expected: &str) {
     let object = asked(false, "oc");
     let evidence = Evidence { cvo, operator, ..evidence(&object, GUARDED, pending()) };
-    assert_eq!(next_told(&goal(), &asked_before(44), &object, &evidence), "Wait(Answer)");
-    assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), expected);
-    assert_eq!(told(&next(&goal(), &asked_before(45), &cluster(&object), None)), "Look");
+    assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), "Wait(Answer)");
+    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), expected);
+    assert_eq!(shown(&next(&goal(), &asked_before(45), &cluster(&object), None)), "Look");
 }
 
 #[test]
 fn what_blocks_beside_overrides_is_the_answer() {
     let overrides = ("ClusterVersionUpgradeable", "ClusterVersionOverridesSet");
     let object = refused_for(&[overrides, ("ClusterVersionRollback", "LowDesiredVersion")]);
-    let told = next_told(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, pending()));
-    assert_eq!(told, "End Refused PreconditionChecks");
+    let shown = next_shown(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, pending()));
+    assert_eq!(shown, "End Refused PreconditionChecks");
     let object = refused_for(&[overrides, ("ClusterVersionRecommendedUpdate", "NoChannel")]);
-    let told = next_told(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, pending()));
-    assert_eq!(told, "Force Patch true", "what only warns doesn't block");
+    let shown = next_shown(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, pending()));
+    assert_eq!(shown, "Force Patch true", "what only warns doesn't block");
 }
 
 #[test]
@@ -249,8 +252,8 @@ fn without_an_override_the_cvo_decides_again_by_itself() {
     let mut object = refused();
     object["spec"]["overrides"] = json!([]);
     let evidence = evidence(&object, GUARDED, pending());
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &evidence), "Wait(Answer)");
-    assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoOverrides))");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence), "Wait(Answer)");
+    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoOverrides))");
 }
 
 #[test]
@@ -258,23 +261,23 @@ fn an_old_refusal_is_given_time_to_change() {
     let object = with_word(asked(false, "oc"), "False", "RetrievePayload", "Retrieving failed version=\"4.21.2\"");
     let evidence = evidence(&object, GUARDED, pending());
     let memory = |waited| Memory { old_word: word(&cluster(&object)).cloned(), ..asked_before(waited) };
-    assert_eq!(next_told(&goal(), &memory(44), &object, &evidence), "Wait(Answer)");
-    assert_eq!(next_told(&goal(), &memory(45), &object, &evidence), "End Refused RetrievePayload");
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &evidence), "End Refused RetrievePayload");
+    assert_eq!(next_shown(&goal(), &memory(44), &object, &evidence), "Wait(Answer)");
+    assert_eq!(next_shown(&goal(), &memory(45), &object, &evidence), "End Refused RetrievePayload");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence), "End Refused RetrievePayload");
 }
 
 #[test]
 fn a_running_operator_does_the_forcing() {
     let object = refused();
     let with = |policy| Evidence { operator: true, ..evidence(&object, policy, pending()) };
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &with(GUARDED)), "Wait(Operator)");
-    assert_eq!(next_told(&goal(), &asked_before(119), &object, &with(MISSING)), "Wait(Operator)");
-    assert_eq!(next_told(&goal(), &asked_before(120), &object, &with(MISSING)), "End(NotForced(NoPolicy))");
-    assert_eq!(next_told(&goal(), &asked_before(120), &object, &with(GUARDED)), "End(OperatorIdle)");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &with(GUARDED)), "Wait(Operator)");
+    assert_eq!(next_shown(&goal(), &asked_before(119), &object, &with(MISSING)), "Wait(Operator)");
+    assert_eq!(next_shown(&goal(), &asked_before(120), &object, &with(MISSING)), "End(NotForced(NoPolicy))");
+    assert_eq!(next_shown(&goal(), &asked_before(120), &object, &with(GUARDED)), "End(OperatorIdle)");
     let object = begun(asked(true, "upgrade-gate"), "Completed");
     let evidence = Evidence { operator: true, ..evidence(&object, GUARDED, completed()) };
     assert_eq!(
-        next_told(&goal(), &asked_before(0), &object, &evidence),
+        next_shown(&goal(), &asked_before(0), &object, &evidence),
         "Wait(Operator)",
         "it removes the force as well"
     );
@@ -287,9 +290,9 @@ fn who_asks_for_something_else_meanwhile_has_the_last_word(#[case] desired_updat
     let mut object = refused();
     object["spec"]["desiredUpdate"] = desired_update;
     let seen = |policy| evidence(&object, policy, pending());
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &seen(GUARDED)), "End(Overtaken)");
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &seen(CREATED)), "RemovePolicy", "first what it created");
-    assert_eq!(next_told(&goal(), &Memory::default(), &object, &seen(GUARDED)), "Ask");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(GUARDED)), "End(Overtaken)");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(CREATED)), "RemovePolicy", "first what it created");
+    assert_eq!(next_shown(&goal(), &Memory::default(), &object, &seen(GUARDED)), "Ask");
 }
 
 #[rstest]
@@ -307,7 +310,7 @@ fn once_completed_the_force_goes_first_and_then_the_policy(
     #[case] expected: &str,
 ) {
     let object = begun(asked(forced, if forced { "upgrade-gate" } else { "oc" }), "Completed");
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &evidence(&object, policy, records)), expected);
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence(&object, policy, records)), expected);
 }
 
 #[test]
@@ -315,7 +318,7 @@ fn a_record_is_closed_before_the_force_goes() {
     let object = begun(asked(true, "upgrade-gate"), "Completed");
     let endings = vec![("a".to_owned(), json!({}))];
     let evidence = Evidence { endings, ..evidence(&object, CREATED, completed()) };
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &evidence), "Close");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence), "Close");
 }
 
 /// The release is named by its image, and the CVO would look the version up: another image of it, or none, is what it finds.
@@ -323,17 +326,17 @@ fn a_record_is_closed_before_the_force_goes() {
 fn a_request_for_the_version_alone_is_replaced_by_the_whole_one() {
     let mut object = refused();
     object["spec"]["desiredUpdate"] = json!({"version": "4.21.2"});
-    assert_eq!(next_told(&goal(), &Memory::default(), &object, &evidence(&object, GUARDED, pending())), "Ask");
+    assert_eq!(next_shown(&goal(), &Memory::default(), &object, &evidence(&object, GUARDED, pending())), "Ask");
     let object = begun(object, "Partial");
-    assert_eq!(told(&next(&goal(), &Memory::default(), &cluster(&object), None)), "Wait(Complete)");
+    assert_eq!(shown(&next(&goal(), &Memory::default(), &cluster(&object), None)), "Wait(Complete)");
 }
 
 #[test]
 fn a_forced_release_that_the_cvo_cannot_retrieve_is_given_up() {
     let object = with_word(asked(true, "upgrade-gate"), "False", "RetrievePayload", "failed version=\"4.21.2\"");
     let evidence = evidence(&object, CREATED, pending());
-    assert_eq!(next_told(&goal(), &asked_before(44), &object, &evidence), "Wait(Begin)");
-    assert_eq!(next_told(&goal(), &asked_before(45), &object, &evidence), "End Refused RetrievePayload");
+    assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), "Wait(Begin)");
+    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End Refused RetrievePayload");
 }
 
 #[test]
@@ -347,15 +350,15 @@ fn a_record_that_could_not_be_closed_is_tried_again_as_long_as_the_force_waits_f
     let Step::Wait(wait) = step else { panic!("{step:?}") };
     assert!(wait.is_for_record());
     let again = Memory { record_fails: false, ..failed };
-    assert_eq!(next_told(&goal(), &again, &object, &evidence), "Close");
+    assert_eq!(next_shown(&goal(), &again, &object, &evidence), "Close");
 }
 
 #[test]
 fn a_printed_record_is_printed_once() {
     let object = begun(asked(true, "upgrade-gate"), "Completed");
     let memory = Memory { shown: true, ..asked_before(0) };
-    let told = next_told(&goal(), &memory, &object, &evidence(&object, MISSING, Source::NotServed));
-    assert_eq!(told, "Unforce, image false");
+    let shown = next_shown(&goal(), &memory, &object, &evidence(&object, MISSING, Source::NotServed));
+    assert_eq!(shown, "Unforce, image false");
 }
 
 #[test]
@@ -365,25 +368,25 @@ fn a_force_that_has_to_stay_is_waited_for_or_told() {
     let unhealthy =
         |name: &str| ClusterOperator { name: name.to_owned(), upgradeable: Ok(None), health: Health::Degraded };
     seen.snapshot.cluster_operators = Source::Read(vec![unhealthy("upgrade-gate")]);
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &seen), "Unforce, image false");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen), "Unforce, image false");
     seen.snapshot.cluster_operators = Source::Read(vec![unhealthy("etcd")]);
-    let told = next_told(&goal(), &asked_before(0), &object, &seen);
-    assert_eq!(told, "Wait(Unforce(OperatorUnhealthy(\"etcd\")))");
+    let shown = next_shown(&goal(), &asked_before(0), &object, &seen);
+    assert_eq!(shown, "Wait(Unforce(OperatorUnhealthy(\"etcd\")))");
     let hasty = Goal { wait: false, ..goal() };
-    assert_eq!(next_told(&hasty, &asked_before(0), &object, &seen), "End(Left { forced: true })");
+    assert_eq!(next_shown(&hasty, &asked_before(0), &object, &seen), "End(Left { forced: true })");
 
     let mut object = object;
     object["metadata"]["managedFields"] = json!([owner("upgrade-gate"), owner("argocd")]);
     let seen = evidence(&object, GUARDED, completed());
-    let told = next_told(&goal(), &asked_before(0), &object, &seen);
-    assert_eq!(told, "End(Kept(SharedForce(\"argocd\")))");
+    let shown = next_shown(&goal(), &asked_before(0), &object, &seen);
+    assert_eq!(shown, "End(Kept(SharedForce(\"argocd\")))");
 }
 
 #[test]
 fn a_force_of_a_person_is_watched_and_stays() {
     let object = begun(asked(true, "oc"), "Completed");
-    let told = next_told(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, completed()));
-    assert_eq!(told, "End(Completed)");
+    let shown = next_shown(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, completed()));
+    assert_eq!(shown, "End(Completed)");
 }
 
 #[rstest]
@@ -407,7 +410,7 @@ fn a_force_that_stays_under_a_changed_request_is_told() {
     let mut object = begun(asked(true, "upgrade-gate"), "Completed");
     object["spec"]["desiredUpdate"]["version"] = json!("4.21.3");
     let seen = evidence(&object, GUARDED, completed());
-    assert_eq!(next_told(&goal(), &asked_before(0), &object, &seen), "End(Kept(RequestChanged))");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen), "End(Kept(RequestChanged))");
 }
 
 #[test]
@@ -417,9 +420,9 @@ fn a_failing_update_is_given_ten_minutes() {
     object["status"]["conditions"].as_array_mut().unwrap().push(failing);
     let seen = evidence(&object, CREATED, pending());
     let memory = |seconds| Memory { failing_for: Duration::from_secs(seconds), ..asked_before(0) };
-    assert_eq!(next_told(&goal(), &memory(599), &object, &seen), "Wait(Complete)");
-    let told = next_told(&goal(), &memory(600), &object, &seen);
-    assert_eq!(told, "End(Failing(\"etcd is down\"))", "the force and its policy stay");
+    assert_eq!(next_shown(&goal(), &memory(599), &object, &seen), "Wait(Complete)");
+    let shown = next_shown(&goal(), &memory(600), &object, &seen);
+    assert_eq!(shown, "End(Failing(\"etcd is down\"))", "the force and its policy stay");
 }
 
 #[test]
