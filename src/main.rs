@@ -11,7 +11,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use upgrade_gate::{
-    cli::{check, cleanup, crd, examples, history, plugin, tips, update},
+    cli::{check, cleanup, crd, examples, history, now, plugin, tips, update},
     client,
     controller::{self, config, telemetry},
     escape,
@@ -188,11 +188,6 @@ fn apply_update(args: &update::Args) -> ExitCode {
         let ended = update::run(args, client, server).await;
         ended.error.map_or(ExitCode::from(ended.code), |error| fail(ended.code, &error))
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }
 
 /// Calls `work` with a connection to the cluster that the arguments name, and with its address.

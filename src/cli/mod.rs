@@ -12,3 +12,10 @@ pub mod plugin;
 mod records;
 pub mod tips;
 pub mod update;
+
+/// The time, which everything else gets as an argument.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

@@ -30,6 +30,7 @@ pub use report::Report;
 
 use crate::{
     api::ClusterVersion,
+    cli::now,
     client::ClusterArgs,
     gate::{Authority, Snapshot, Target, evaluate, suggest},
     plan::role::Role,
@@ -157,9 +158,4 @@ fn named(cluster_version: &ClusterVersion, argument: &str) -> Target {
 pub(crate) fn terminal_width() -> usize {
     let width = terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| usize::from(width.0));
     width.clamp(40, 120)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the edge reads the clock, and hands the time on")]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }

@@ -1,5 +1,8 @@
 //! What the command does next in each state that a run, or one that was killed, may find.
 
+mod completed;
+mod refused;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -168,62 +171,6 @@ fn the_cluster_version_alone_says_what_comes_next(#[case] object: Value, #[case]
 }
 
 #[rstest]
-#[case::no_policy(MISSING, pending(), "InstallPolicy")]
-#[case::a_part_of_the_policy(PolicyState::Missing { leftover: true }, pending(), "InstallPolicy")]
-#[case::not_enforced_yet(PolicyState::Settling, pending(), "Wait(Policy)")]
-#[case::of_somebody_else(PolicyState::Foreign, pending(), "End(NotForced(NoPolicy))")]
-#[case::not_readable(PolicyState::Unreadable("no".to_owned()), pending(), "End(NotForced(NoPolicy))")]
-#[case::no_record(GUARDED, Source::Read(Vec::new()), "Record Bridge 4.21.2")]
-#[case::records_not_readable(GUARDED, Source::Unreadable("no".to_owned()), "Wait(Record)")]
-#[case::records_not_served(GUARDED, Source::NotServed, "Force Patch true")]
-#[case::all_there(GUARDED, pending(), "Force Patch true")]
-#[case::policy_of_this_command(CREATED, pending(), "Force Patch true")]
-fn a_patch_refused_for_overrides_alone_is_forced_once_it_is_guarded_and_recorded(
-    #[case] policy: PolicyState,
-    #[case] records: Source<Vec<UpdateRecord>>,
-    #[case] expected: &str,
-) {
-    let object = refused();
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence(&object, policy, records)), expected);
-}
-
-#[test]
-fn without_policy_is_said_on_purpose() {
-    let object = refused();
-    let goal = Goal { without_policy: true, ..goal() };
-    assert_eq!(
-        next_shown(&goal, &asked_before(0), &object, &evidence(&object, MISSING, pending())),
-        "Force Patch true"
-    );
-}
-
-#[rstest]
-#[case::fails(true, 59, "Wait(Record)")]
-#[case::is_tried_again(false, 59, "Record Bridge 4.21.2")]
-#[case::fails_for_a_minute(true, 60, "Force Patch true")]
-fn a_record_that_cannot_be_written_holds_the_update_back_for_a_minute(
-    #[case] record_fails: bool,
-    #[case] seconds: u64,
-    #[case] expected: &str,
-) {
-    let object = refused();
-    let memory = Memory { record_fails, record_missing_for: Duration::from_secs(seconds), ..asked_before(0) };
-    let evidence = evidence(&object, GUARDED, Source::Read(Vec::new()));
-    assert_eq!(next_shown(&goal(), &memory, &object, &evidence), expected);
-}
-
-#[rstest]
-#[case::a_cvo_that_is_gone(CvoLease::Stale)]
-#[case::no_cvo(CvoLease::Absent)]
-#[case::no_right_to_look(CvoLease::Unknown)]
-fn nothing_is_forced_without_a_cvo(#[case] cvo: CvoLease) {
-    let object = refused();
-    let evidence = Evidence { cvo, ..evidence(&object, GUARDED, pending()) };
-    assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), "Wait(Cvo)");
-    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoCvo))");
-}
-
-#[rstest]
 #[case::is_pulling(CvoLease::Fresh, false, "Wait(Answer)")]
 #[case::may_be_running(CvoLease::Unknown, false, "Wait(Answer)")]
 #[case::has_stopped(CvoLease::Stale, false, "End(NoCvo)")]
@@ -237,26 +184,6 @@ fn a_cvo_that_has_stopped_never_answers(#[case] cvo: CvoLease, #[case] operator:
 }
 
 #[test]
-fn what_blocks_beside_overrides_is_the_answer() {
-    let overrides = ("ClusterVersionUpgradeable", "ClusterVersionOverridesSet");
-    let object = refused_for(&[overrides, ("ClusterVersionRollback", "LowDesiredVersion")]);
-    let shown = next_shown(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, pending()));
-    assert_eq!(shown, "End Refused PreconditionChecks");
-    let object = refused_for(&[overrides, ("ClusterVersionRecommendedUpdate", "NoChannel")]);
-    let shown = next_shown(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, pending()));
-    assert_eq!(shown, "Force Patch true", "what only warns doesn't block");
-}
-
-#[test]
-fn without_an_override_the_cvo_decides_again_by_itself() {
-    let mut object = refused();
-    object["spec"]["overrides"] = json!([]);
-    let evidence = evidence(&object, GUARDED, pending());
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence), "Wait(Answer)");
-    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoOverrides))");
-}
-
-#[test]
 fn an_old_refusal_is_given_time_to_change() {
     let object = with_word(asked(false, "oc"), "False", "RetrievePayload", "Retrieving failed version=\"4.21.2\"");
     let evidence = evidence(&object, GUARDED, pending());
@@ -264,23 +191,6 @@ fn an_old_refusal_is_given_time_to_change() {
     assert_eq!(next_shown(&goal(), &memory(44), &object, &evidence), "Wait(Answer)");
     assert_eq!(next_shown(&goal(), &memory(45), &object, &evidence), "End Refused RetrievePayload");
     assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence), "End Refused RetrievePayload");
-}
-
-#[test]
-fn a_running_operator_does_the_forcing() {
-    let object = refused();
-    let with = |policy| Evidence { operator: true, ..evidence(&object, policy, pending()) };
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &with(GUARDED)), "Wait(Operator)");
-    assert_eq!(next_shown(&goal(), &asked_before(119), &object, &with(MISSING)), "Wait(Operator)");
-    assert_eq!(next_shown(&goal(), &asked_before(120), &object, &with(MISSING)), "End(NotForced(NoPolicy))");
-    assert_eq!(next_shown(&goal(), &asked_before(120), &object, &with(GUARDED)), "End(OperatorIdle)");
-    let object = begun(asked(true, "upgrade-gate"), "Completed");
-    let evidence = Evidence { operator: true, ..evidence(&object, GUARDED, completed()) };
-    assert_eq!(
-        next_shown(&goal(), &asked_before(0), &object, &evidence),
-        "Wait(Operator)",
-        "it removes the force as well"
-    );
 }
 
 #[rstest]
@@ -293,32 +203,6 @@ fn who_asks_for_something_else_meanwhile_has_the_last_word(#[case] desired_updat
     assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(GUARDED)), "End(Overtaken)");
     assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(CREATED)), "RemovePolicy", "first what it created");
     assert_eq!(next_shown(&goal(), &Memory::default(), &object, &seen(GUARDED)), "Ask");
-}
-
-#[rstest]
-#[case::no_record(Source::Read(Vec::new()), MISSING, true, "Unforce, image false")]
-#[case::force(completed(), CREATED, true, "Unforce, image false")]
-#[case::policy(completed(), CREATED, false, "RemovePolicy")]
-#[case::a_part_of_the_policy(completed(), PolicyState::Missing { leftover: true }, false, "RemovePolicy")]
-#[case::policy_of_somebody_else(completed(), GUARDED, false, "End(Completed)")]
-#[case::nothing(completed(), MISSING, false, "End(Completed)")]
-#[case::records_not_served(Source::NotServed, MISSING, true, "Show Some(Completed)")]
-fn once_completed_the_force_goes_first_and_then_the_policy(
-    #[case] records: Source<Vec<UpdateRecord>>,
-    #[case] policy: PolicyState,
-    #[case] forced: bool,
-    #[case] expected: &str,
-) {
-    let object = begun(asked(forced, if forced { "upgrade-gate" } else { "oc" }), "Completed");
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence(&object, policy, records)), expected);
-}
-
-#[test]
-fn a_record_is_closed_before_the_force_goes() {
-    let object = begun(asked(true, "upgrade-gate"), "Completed");
-    let endings = vec![("a".to_owned(), json!({}))];
-    let evidence = Evidence { endings, ..evidence(&object, CREATED, completed()) };
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &evidence), "Close");
 }
 
 /// The release is named by its image, and the CVO would look the version up: another image of it, or none, is what it finds.
@@ -339,56 +223,6 @@ fn a_forced_release_that_the_cvo_cannot_retrieve_is_given_up() {
     assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End Refused RetrievePayload");
 }
 
-#[test]
-fn a_record_that_could_not_be_closed_is_tried_again_as_long_as_the_force_waits_for_it() {
-    let object = begun(asked(true, "upgrade-gate"), "Completed");
-    let endings = vec![("a".to_owned(), json!({}))];
-    let evidence = Evidence { endings, ..evidence(&object, CREATED, pending()) };
-    let failed = Memory { record_fails: true, record_missing_for: PATIENCE, ..asked_before(0) };
-    let step = next(&goal(), &failed, &cluster(&object), Some(&evidence));
-    assert_eq!(step, Step::Wait(Wait::Unforce(KeepReason::RecordOpen)));
-    let Step::Wait(wait) = step else { panic!("{step:?}") };
-    assert!(wait.is_for_record());
-    let again = Memory { record_fails: false, ..failed };
-    assert_eq!(next_shown(&goal(), &again, &object, &evidence), "Close");
-}
-
-#[test]
-fn a_printed_record_is_printed_once() {
-    let object = begun(asked(true, "upgrade-gate"), "Completed");
-    let memory = Memory { shown: true, ..asked_before(0) };
-    let shown = next_shown(&goal(), &memory, &object, &evidence(&object, MISSING, Source::NotServed));
-    assert_eq!(shown, "Unforce, image false");
-}
-
-#[test]
-fn a_force_that_has_to_stay_is_waited_for_or_told() {
-    let object = begun(asked(true, "upgrade-gate"), "Completed");
-    let mut seen = evidence(&object, GUARDED, completed());
-    let unhealthy =
-        |name: &str| ClusterOperator { name: name.to_owned(), upgradeable: Ok(None), health: Health::Degraded };
-    seen.snapshot.cluster_operators = Source::Read(vec![unhealthy("upgrade-gate")]);
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen), "Unforce, image false");
-    seen.snapshot.cluster_operators = Source::Read(vec![unhealthy("etcd")]);
-    let shown = next_shown(&goal(), &asked_before(0), &object, &seen);
-    assert_eq!(shown, "Wait(Unforce(OperatorUnhealthy(\"etcd\")))");
-    let hasty = Goal { wait: false, ..goal() };
-    assert_eq!(next_shown(&hasty, &asked_before(0), &object, &seen), "End(Left { forced: true })");
-
-    let mut object = object;
-    object["metadata"]["managedFields"] = json!([owner("upgrade-gate"), owner("argocd")]);
-    let seen = evidence(&object, GUARDED, completed());
-    let shown = next_shown(&goal(), &asked_before(0), &object, &seen);
-    assert_eq!(shown, "End(Kept(SharedForce(\"argocd\")))");
-}
-
-#[test]
-fn a_force_of_a_person_is_watched_and_stays() {
-    let object = begun(asked(true, "oc"), "Completed");
-    let shown = next_shown(&goal(), &asked_before(0), &object, &evidence(&object, GUARDED, completed()));
-    assert_eq!(shown, "End(Completed)");
-}
-
 #[rstest]
 #[case::accepted(with_word(asked(false, "oc"), "True", "PayloadLoaded", "Payload loaded version=\"4.21.2\""), false)]
 #[case::forced(asked(true, "upgrade-gate"), true)]
@@ -406,14 +240,6 @@ fn without_wait_it_ends_once_the_update_goes_ahead(#[case] object: Value, #[case
 }
 
 #[test]
-fn a_force_that_stays_under_a_changed_request_is_told() {
-    let mut object = begun(asked(true, "upgrade-gate"), "Completed");
-    object["spec"]["desiredUpdate"]["version"] = json!("4.21.3");
-    let seen = evidence(&object, GUARDED, completed());
-    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen), "End(Kept(RequestChanged))");
-}
-
-#[test]
 fn a_failing_update_is_given_ten_minutes() {
     let mut object = begun(asked(true, "upgrade-gate"), "Partial");
     let failing = json!({"type": "Failing", "status": "True", "reason": "A", "message": "etcd is down"});
@@ -423,19 +249,4 @@ fn a_failing_update_is_given_ten_minutes() {
     assert_eq!(next_shown(&goal(), &memory(599), &object, &seen), "Wait(Complete)");
     let shown = next_shown(&goal(), &memory(600), &object, &seen);
     assert_eq!(shown, "End(Failing(\"etcd is down\"))", "the force and its policy stay");
-}
-
-#[test]
-fn what_is_forced_is_never_a_minor() {
-    let minor = "r.example/ocp@sha256:3333333333333333333333333333333333333333333333333333333333333333";
-    let mut object = refused();
-    object["status"]["availableUpdates"] = json!([{"version": "4.22.0", "image": minor}]);
-    object["spec"]["desiredUpdate"] = json!({"version": "4.22.0", "image": minor, "force": false});
-    let message = object["status"]["conditions"][2]["message"].as_str().unwrap();
-    object["status"]["conditions"][2]["message"] = json!(message.replace("4.21.2", "4.22.0").replace(TWO, minor));
-    let allowed = Allowed { explicit: true, not_recommended: true, warnings: true };
-    let request = request(&cluster(&object), &named(Some("4.22.0"), None).unwrap(), allowed).unwrap();
-    let goal = Goal { request, wait: true, without_policy: true };
-    let step = next(&goal, &asked_before(0), &cluster(&object), Some(&evidence(&object, GUARDED, pending())));
-    assert!(matches!(step, Step::End(Ending::NotForced(SkipReason::NotPatch(_)))), "{step:?}");
 }

@@ -1,0 +1,131 @@
+//! Does one step, and handles the answer of the API server.
+
+use std::time::Duration;
+
+use crate::{
+    api::UpdateRecord,
+    cli::{
+        check::render,
+        update::{
+            Ended,
+            cluster::Failure,
+            flow::Flow,
+            progress::{Display, Progress},
+            steps::{Evidence, Step},
+            text::{self, Reached},
+            timing::AFTER_ALL,
+        },
+    },
+    gate::message,
+};
+
+/// How long a refusal is retried, because an API server that is just starting may refuse wrongly.
+const STARTING: Duration = Duration::from_mins(1);
+/// How often in a row a write may fail because the object has changed.
+const CONFLICTS: u32 = 20;
+
+impl Flow<'_> {
+    pub(super) async fn perform(&mut self, step: &Step, evidence: &Evidence) -> Result<(), Failure> {
+        let done = |text: &str| self.display.say(text);
+        match step {
+            Step::InstallPolicy => {
+                self.reached = self.reached.max(Reached::Forced);
+                self.cluster.install_policy().await?;
+                done("Created ValidatingAdmissionPolicy upgrade-gate and its binding, until the update is over.");
+            }
+            Step::Record(record) => {
+                self.cluster.record(record).await?;
+                let name = record.metadata.name.as_deref().unwrap_or_default();
+                done(&format!("Created UpdateRecord {name}."));
+            }
+            Step::Show(record) => {
+                self.memory.shown = true;
+                show(&self.display, record);
+            }
+            Step::Close => {
+                self.cluster.close(&evidence.endings).await?;
+                done("Wrote the outcome into the UpdateRecord.");
+            }
+            Step::Force(force) => {
+                self.reached = self.reached.max(Reached::Forced);
+                self.cluster.force(force.patch()).await?;
+                done(&format!(
+                    "The cluster-version operator refuses {} for overrides alone: set spec.desiredUpdate.force.",
+                    self.name
+                ));
+            }
+            Step::Unforce(removal) => {
+                self.cluster.force(removal.patch()).await?;
+                done("Removed spec.desiredUpdate.force. The cluster-version operator applies the release once more.");
+            }
+            Step::RemovePolicy => {
+                self.cluster.remove_policy().await?;
+                done("Removed ValidatingAdmissionPolicy upgrade-gate and its binding.");
+            }
+            Step::Ask | Step::Look | Step::Wait(_) | Step::End(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Handles the answer to a write. The next read of the cluster shows its result.
+    pub(super) async fn note(&mut self, step: &Step, answer: Result<(), Failure>) -> Result<(), Ended> {
+        if matches!(step, Step::Record(_) | Step::Close) {
+            self.timing.recorded(&mut self.memory, answer.is_ok());
+        }
+        match answer {
+            Ok(()) => {
+                self.conflicts = 0;
+                self.timing.done();
+                if self.repeats.is_reverted(step) {
+                    let problem = "was done three times, and is reverted each time by another writer or the API server";
+                    return Err(self.run_so_far().failed(step, problem));
+                }
+                Ok(())
+            }
+            Err(Failure::Conflict(problem)) => {
+                self.conflicts += 1;
+                if self.conflicts > CONFLICTS {
+                    return Err(self.run_so_far().failed(step, &problem));
+                }
+                tokio::time::sleep(AFTER_ALL).await;
+                Ok(())
+            }
+            // The update waits for a record that cannot be written for at most a minute.
+            Err(Failure::Refused { .. } | Failure::Lost(_)) if matches!(step, Step::Record(_) | Step::Close) => {
+                tokio::time::sleep(AFTER_ALL).await;
+                Ok(())
+            }
+            Err(Failure::Refused { problem, .. }) => Err(self.run_so_far().failed(step, &problem)),
+            Err(failure @ Failure::Lost(_)) => self.lost(failure).await,
+        }
+    }
+
+    /// Tries again for as long as `--retry-for` allows: while a cluster updates, its API servers restart.
+    pub(super) async fn lost(&mut self, failure: Failure) -> Result<(), Ended> {
+        let (problem, limit) = match failure {
+            Failure::Lost(problem) | Failure::Conflict(problem) => (problem, self.args.retry_for),
+            Failure::Refused { problem, .. } => (problem, self.args.retry_for.min(STARTING)),
+        };
+        let lost_for = self.timing.lost_for();
+        if lost_for >= limit {
+            return Err(Ended::unknown(format!(
+                "{}: no answer for {}: {}; {}",
+                self.cluster.server(),
+                text::span(lost_for),
+                message::quote(&problem),
+                self.left()
+            )));
+        }
+        let message = format!("The API server does not answer, trying again: {}", message::quote_name(&problem));
+        self.display.update(&Progress { percent: None, message });
+        tokio::time::sleep(AFTER_ALL).await;
+        Ok(())
+    }
+}
+
+fn show(display: &Display, record: &UpdateRecord) {
+    match render::yaml(record) {
+        Ok(yaml) => display.line(text::record(&yaml, record).trim_end()),
+        Err(error) => display.line(&format!("Warning: the UpdateRecord cannot be printed: {error}")),
+    }
+}
