@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{
     self, Cluster, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
-    eventually, fixtures, says,
+    eventually, fixtures, has_condition,
 };
 
 /// The Deployment's own arguments, and a vacancy that doesn't take minutes.
@@ -20,14 +20,14 @@ fn auto() -> Options {
 async fn acts_as(cluster: &Cluster, operator: &mut Operator, mode: &str) {
     operator.ready().await;
     cluster
-        .poking_until(&format!("mode {mode}"), async || {
+        .touch_until(&format!("mode {mode}"), async || {
             let metrics = operator.metrics();
             let series = format!("upgrade_gate_mode{{mode=\"{mode}\"}} 1");
             if metrics.contains(&series) { Ok(()) } else { Err(operator.log()) }
         })
         .await;
     // The metric changes before the writes that follow from it.
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
 }
 
 /// The modes that it has reported, oldest first.
@@ -93,7 +93,7 @@ async fn without_a_cvo_it_is_the_gate_from_the_start_and_after_a_restart() {
     operator.kill();
     let mut operator = Operator::start(&cluster, auto()).await;
     acts_as(&cluster, &mut operator, "replace").await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.cluster_version().await["status"], before["status"]);
     modes_are(&cluster, &["replace", "replace"]).await;
 }
@@ -115,13 +115,13 @@ async fn the_lease_alone_tells_that_there_is_a_cvo_or_was_one() {
 async fn while_the_lease_cannot_be_read_nothing_is_decided_and_nothing_written() {
     let access = json!({"group": "coordination.k8s.io", "resource": "leases", "name": "version", "verb": "get"});
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
-    let withheld = cluster.withhold_role(cvo::NAMESPACE, access).await;
+    let revoked = cluster.revoke_role(cvo::NAMESPACE, access).await;
     let mut operator = Operator::start(&cluster, auto()).await;
     acts_as(&cluster, &mut operator, "undecided").await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.all_operator_writes().await.len(), 0);
     assert_eq!(operator.metric("upgrade_gate_upgradeable"), Some(0.0), "it judges all the same");
-    withheld.give_back().await;
+    revoked.restore_access().await;
     acts_as(&cluster, &mut operator, "replace").await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
 }
@@ -137,7 +137,7 @@ async fn a_vacant_gate_is_guarded_after_its_wait_and_the_cvo_finds_its_history_a
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
 
     // Nothing to gate, nothing to do; from the first risk on the wait counts.
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
     acts_as(&cluster, &mut operator, "guard").await;
     let guarded = cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -150,7 +150,7 @@ async fn a_vacant_gate_is_guarded_after_its_wait_and_the_cvo_finds_its_history_a
     operator.kill();
     let mut operator = Operator::start(&cluster, auto()).await;
     acts_as(&cluster, &mut operator, "guard").await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     let seen = cluster.cluster_version().await;
     assert_eq!(seen["status"]["history"], left["status"]["history"]);
     assert_eq!(condition(&seen, "ReleaseAccepted"), condition(&left, "ReleaseAccepted"));
@@ -173,7 +173,7 @@ async fn a_cvo_that_comes_back_has_the_gate_for_good() {
         let cvo = Cvo::start(&cluster, profile, Params::default()).await;
         acts_as(&cluster, &mut operator, "bridge").await;
         cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
-        cvo.settled().await;
+        cvo.wait_until_idle().await;
         let back = cluster
             .wait_for("nothing of upgrade-gate's is left", |cv| {
                 owners(cv, "Upgradeable") == [cvo::MANAGER] && owners(cv, "ReleaseAccepted") == [cvo::MANAGER]
@@ -193,7 +193,7 @@ async fn a_cvo_that_comes_back_has_the_gate_for_good() {
                 status["conditions"].as_array_mut().unwrap().retain(|condition| condition["type"] != "Upgradeable");
             })
             .await;
-        cluster.operator_rests_for(Duration::from_secs(3)).await;
+        cluster.assert_operator_writes_nothing_for(Duration::from_secs(3)).await;
         modes_are(&cluster, &["bridge", "guard", "bridge"]).await;
     }
 }
@@ -216,9 +216,12 @@ async fn whoever_takes_the_gate_back_has_it_and_what_was_written_is_withdrawn() 
     let seen = cluster.wait_for("a withdrawal", |cv| owners(cv, "ReleaseAccepted").is_empty()).await;
     assert_eq!(condition(&seen, "ReleaseAccepted"), &Value::Null);
     let left = condition(&seen, "Upgradeable");
-    assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverrides"), "it is whole, and somebody's now: {left}");
+    assert!(
+        has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverrides"),
+        "it is whole, and somebody's now: {left}"
+    );
     assert_eq!(owners(&seen, "Upgradeable"), ["somebody"]);
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     modes_are(&cluster, &["replace", "bridge"]).await;
 }
 
@@ -256,12 +259,12 @@ async fn entering_a_mode_withdraws_what_only_another_one_writes() {
 async fn mode_observe_writes_nothing_beside_a_cvo_that_refuses_a_patch() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let _cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let operator = Operator::start(&cluster, Options::mode("observe")).await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cluster.refused("4.21.2", "PreconditionChecks", &[]).await;
     cluster.events_are(&["UpgradeableChanged", "UpdateAccepted"]).await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.all_operator_writes().await.len(), 0);
     assert_eq!(operator.metric("upgrade_gate_mode{mode=\"observe\"}"), Some(1.0));
     assert_eq!(operator.metric("upgrade_gate_decisions_total{type=\"patch\",decision=\"allowed\"}"), Some(1.0));

@@ -26,8 +26,8 @@ async fn holds_back(operator: &Operator, reason: &str) {
 
 #[tokio::test]
 async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_recorded() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
-    cluster.guard_the_door().await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
+    cluster.install_policy().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
 
@@ -66,8 +66,8 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
     // The force is removed, and nothing else is left to do.
     cluster.wait_for("no force", |cv| !is_forced(cv)).await;
     cvo.complete().await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     let left = json!({"architecture": "", "version": version, "image": fixtures::image(version)});
     assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], left);
     // One that the CVO was faster than is no write.
@@ -102,8 +102,8 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
     };
     cluster_version["status"]["conditionalUpdates"] =
         json!([issue("4.21.3", "it may hurt:\n* here\n* Preconditions are no items")]);
-    let (cluster, cvo) = support::beside_4_21(cluster_version).await;
-    cluster.guard_the_door().await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(cluster_version).await;
+    cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let mirror =
         |version: &str| fixtures::image(version).replace("registry.example.com/openshift", "mirror.lan:5000/ocp");
@@ -150,7 +150,7 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cvo.publish(&fixtures::image("4.22.1"), "4.22.1");
@@ -162,9 +162,9 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
         holds_back(&operator, "NotPatch").await;
     }
     // In front of our own word the refusal read like a patch's, and with it it says MultipleReasons: neither helps it.
-    cvo.settled().await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cvo.wait_until_idle().await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(cluster.records().await, Vec::<Value>::new());
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
@@ -180,15 +180,15 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
 
 #[tokio::test]
 async fn an_image_that_cannot_be_verified_waits_until_it_can() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
-    cluster.guard_the_door().await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
+    cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let image = fixtures::image("4.21.2");
     cvo.set_verifiable(&image, false);
     cluster.request("4.21.2", &image).await;
     cluster.refused("4.21.2", "RetrievePayload", &[]).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     cvo.set_verifiable(&image, true);
     assert!(is_forced(&cluster.begun("4.21.2").await));
@@ -196,7 +196,7 @@ async fn an_image_that_cannot_be_verified_waits_until_it_can() {
 
 #[tokio::test]
 async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -204,9 +204,9 @@ async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
     holds_back(&operator, "NoPolicy").await;
     cvo.pause().await;
     cluster.set_overrides(json!([])).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     cluster.own_condition("Upgradeable", "True", "AsExpected").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     cvo.resume().await;
     let seen = cluster.begun("4.21.2").await;
     assert_eq!(seen["spec"]["desiredUpdate"]["force"], false);
@@ -216,7 +216,7 @@ async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
 
 #[tokio::test]
 async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     let image = fixtures::image("4.21.2");
@@ -230,14 +230,14 @@ async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
     assert_eq!([&spec["by"], &spec["from"], &spec["to"], &spec["type"]], ["Force", "4.21.1", "4.21.2", "patch"]);
     assert_eq!(spec["overrides"][0]["kind"], "ClusterImagePolicy");
     assert_eq!(spec["acceptedRisks"], entries(&cluster.cluster_version().await, "4.21.2")[0]["acceptedRisks"]);
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
 }
 
 #[tokio::test]
 async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -245,9 +245,9 @@ async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
     holds_back(&operator, "NoPolicy").await;
     cvo.pause().await;
     cvo.set_verifiable(&fixtures::image("4.21.2"), false);
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     cluster
-        .poking_until(
+        .touch_until(
             "force",
             async || {
                 if is_forced(&cluster.cluster_version().await) { Ok(()) } else { Err(operator.log()) }
@@ -278,7 +278,7 @@ async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
 
 #[tokio::test]
 async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -288,8 +288,8 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
     assert!(degraded["message"].as_str().unwrap().contains("Apply deploy/ again."), "{degraded}");
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
     assert!(available["message"].as_str().unwrap().contains("is not forced: The ValidatingAdmissionPolicy"));
-    cvo.settled().await;
-    cluster.operator_settles().await;
+    cvo.wait_until_idle().await;
+    cluster.wait_until_operator_is_idle().await;
     // Bound on trial, then bound to a policy that isn't there: that is no more than nothing.
     let mut binding = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
@@ -297,15 +297,15 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
         "spec": {"policyName": "upgrade-gate", "validationActions": ["Warn", "Audit"]},
     });
     cluster.control_plane.apply_object(&binding);
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     binding["spec"]["validationActions"] = json!(["Deny"]);
     cluster.control_plane.kubectl(&["delete", "validatingadmissionpolicy", "upgrade-gate"]);
     cluster.control_plane.apply_object(&binding);
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(cluster.records().await, Vec::<Value>::new());
 
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     assert!(is_forced(&cluster.begun("4.21.2").await));
     cluster.own_condition("Degraded", "False", "AsExpected").await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
@@ -313,15 +313,15 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
 
 #[tokio::test]
 async fn while_the_cvo_is_down_nothing_is_written() {
-    let (cluster, cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     cvo.scale_to_zero();
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     operator.kill();
 
@@ -334,7 +334,7 @@ async fn while_the_cvo_is_down_nothing_is_written() {
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     holds_back(&operator, "NoCvo").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert_eq!(cluster.operator_writes().await.len(), 0);
     assert_eq!(cluster.records().await, Vec::<Value>::new());
     let _cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
@@ -355,15 +355,15 @@ async fn beside_a_fixed_cvo_nothing_is_written_on_cluster_version() {
         let spec = &record["spec"];
         assert_eq!([&spec["by"], &spec["from"], &spec["to"], &spec["type"]], ["Gate", "4.21.1", "4.21.2", "patch"]);
         assert_eq!(record["status"]["verified"], true);
-        cluster.operator_settles().await;
-        cluster.operator_rests_for(Duration::from_secs(1)).await;
+        cluster.wait_until_operator_is_idle().await;
+        cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
         assert_eq!(cluster.operator_writes().await.len(), 0, "{profile:?}");
     }
 }
 
 #[tokio::test]
 async fn our_cluster_operator_says_what_overrides_prevent() {
-    let (cluster, _cvo) = support::beside_4_21(fixtures::cluster_with_override()).await;
+    let (cluster, _cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let seen = cluster
         .wait_for("the CVO hears our ClusterOperator", |cv| {

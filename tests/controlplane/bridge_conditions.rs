@@ -110,7 +110,7 @@ fn by_image(image: &str) -> Value {
     json!({"version": "", "image": image, "architecture": "", "force": false})
 }
 
-fn says(version: &str, image: &str, items: &[&str]) -> impl Fn(&mut Value) + use<> {
+fn reports(version: &str, image: &str, items: &[&str]) -> impl Fn(&mut Value) + use<> {
     let condition = refusal(version, image, items);
     move |status| set_condition(status, condition.clone())
 }
@@ -122,7 +122,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     let anything = "/properties/spec/properties/desiredUpdate";
     let loosened =
         cluster.loosen("clusterversions", &[Loosen::UnknownFields(anything), Loosen::Field(anything, "mode")]).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
     let mut operator = Operator::start(&cluster, Options::mode("bridge")).await;
     operator.ready().await;
@@ -145,10 +145,10 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     stage.is_held_back("preflight", with("mode", json!("Preflight")), nothing, Some("UnknownFields")).await;
     stage.is_held_back("an unknown field", with("later", json!(true)), nothing, Some("UnknownFields")).await;
     let tag = "registry.example.com/openshift/release:4.21.2";
-    stage.is_held_back("a tag", by_image(tag), says("4.21.2", tag, &[OVERRIDES]), Some("MessageOfAnother")).await;
+    stage.is_held_back("a tag", by_image(tag), reports("4.21.2", tag, &[OVERRIDES]), Some("MessageOfAnother")).await;
     let upper = image.replace("342e32", "342E32");
     assert_ne!(upper, image);
-    let reported = says("4.21.2", &upper, &[OVERRIDES]);
+    let reported = reports("4.21.2", &upper, &[OVERRIDES]);
     stage.is_held_back("a digest in upper case", by_image(&upper), reported, Some("MessageOfAnother")).await;
 
     // The CVO's word.
@@ -165,18 +165,18 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     }
     let other = fixtures::image("4.21.3");
     for (case, reported, reason) in [
-        ("a message about the previous version", says("4.21.3", &image, &[OVERRIDES]), "MessageOfAnother"),
-        ("a message about the previous image", says("4.21.2", &other, &[OVERRIDES]), "MessageOfAnother"),
-        ("a message that names a tag", says("4.21.2", tag, &[OVERRIDES]), "MessageOfAnother"),
-        ("no message", says("4.21.2", &image, &[""]), "MessageUnreadable"),
-        ("a broken item", says("4.21.2", &image, &[OVERRIDES, "Precondition \"A\" failed: B"]), "MessageUnreadable"),
-        ("another that blocks", says("4.21.2", &image, &[OVERRIDES, ROLLBACK]), "OtherPrecondition"),
-        ("another that blocks, first", says("4.21.2", &image, &[ROLLBACK, OVERRIDES]), "OtherPrecondition"),
-        ("more than overrides", says("4.21.2", &image, &[SEVERAL]), "OtherPrecondition"),
-        ("a recommendation alone", says("4.21.2", &image, &[RECOMMENDED]), "OtherPrecondition"),
+        ("a message about the previous version", reports("4.21.3", &image, &[OVERRIDES]), "MessageOfAnother"),
+        ("a message about the previous image", reports("4.21.2", &other, &[OVERRIDES]), "MessageOfAnother"),
+        ("a message that names a tag", reports("4.21.2", tag, &[OVERRIDES]), "MessageOfAnother"),
+        ("no message", reports("4.21.2", &image, &[""]), "MessageUnreadable"),
+        ("a broken item", reports("4.21.2", &image, &[OVERRIDES, "Precondition \"A\" failed: B"]), "MessageUnreadable"),
+        ("another that blocks", reports("4.21.2", &image, &[OVERRIDES, ROLLBACK]), "OtherPrecondition"),
+        ("another that blocks, first", reports("4.21.2", &image, &[ROLLBACK, OVERRIDES]), "OtherPrecondition"),
+        ("more than overrides", reports("4.21.2", &image, &[SEVERAL]), "OtherPrecondition"),
+        ("a recommendation alone", reports("4.21.2", &image, &[RECOMMENDED]), "OtherPrecondition"),
         (
             "a text that holds what looks like an item",
-            says("4.21.2", &image, &[OVERRIDES, &format!("{RECOMMENDED}\n* {ROLLBACK}")]),
+            reports("4.21.2", &image, &[OVERRIDES, &format!("{RECOMMENDED}\n* {ROLLBACK}")]),
             "OtherPrecondition",
         ),
     ] {
@@ -188,7 +188,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     for (case, version) in
         [("a minor", "4.22.0"), ("a major", "5.0.0"), ("a downgrade", "4.20.9"), ("the same", "4.21.1")]
     {
-        let reported = says(version, &fixtures::image(version), &[OVERRIDES]);
+        let reported = reports(version, &fixtures::image(version), &[OVERRIDES]);
         stage.is_held_back(case, by_version(version), reported, Some("NotPatch")).await;
     }
     let no_graph = |status: &mut Value| {
@@ -196,7 +196,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
         set_condition(status, refusal("4.22.0", &fixtures::image("4.22.0"), &[OVERRIDES]));
     };
     stage.is_held_back("a minor by its image, without a graph", by_image(&three), no_graph, Some("NotPatch")).await;
-    let reported = says("4.21.2", &three, &[OVERRIDES]);
+    let reported = reports("4.21.2", &three, &[OVERRIDES]);
     stage.is_held_back("an image known as a minor", by_image(&three), reported, Some("NotPatch")).await;
     let known = |status: &mut Value| {
         status["availableUpdates"] = json!([{"version": "4.21.9", "image": fixtures::image("4.21.2")}]);
@@ -213,10 +213,10 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     stage.overrides = json!([]);
     stage.is_held_back("without overrides", two.clone(), nothing, None).await;
     stage.overrides = overrides;
-    cluster.open_the_door().await;
+    cluster.remove_policy().await;
     stage.is_held_back("without the policy", two.clone(), nothing, Some("NoPolicy")).await;
     stage.show(Value::Null, nothing).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
     stage.is_held_back("without a CVO that runs", two.clone(), nothing, Some("NoCvo")).await;
     let leases: kube::Api<k8s_openapi::api::coordination::v1::Lease> =
@@ -227,13 +227,13 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
 
     // A last request that is refused, so that what came before it is done with; then the one that is forced.
-    stage.show(by_version("4.22.0"), says("4.22.0", &three, &[OVERRIDES])).await;
+    stage.show(by_version("4.22.0"), reports("4.22.0", &three, &[OVERRIDES])).await;
     let writes = cluster.operator_writes().await;
     assert!(writes.is_empty(), "{writes:#?}");
     stage.show(two.clone(), nothing).await;
     let seen = cluster.wait_for("force", |cv| cv["spec"]["desiredUpdate"]["force"] == true).await;
     assert_eq!(seen["spec"]["desiredUpdate"], with("force", json!(true)));
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert_eq!(cluster.operator_writes().await.len(), 1);
     loosened.restore().await;
 }
@@ -241,20 +241,20 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
 #[tokio::test]
 async fn a_force_is_set_once_for_each_generation() {
     let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
     let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
     // A CVO that doesn't hear of it: the refusal stands, and so does the force, at rest.
     let forced = |cv: &Value| cv["spec"]["desiredUpdate"]["force"] == true;
     cluster.wait_for("force", forced).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 1);
     // Asked for again, without it.
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cluster.wait_for("force", forced).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 2);
 }
 

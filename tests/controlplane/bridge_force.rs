@@ -9,14 +9,14 @@ use upgrade_gate::gate::Source;
 use upgrade_gate::plan::{bridge::unforce::decide as decide_unforce, newest_entry::EntryStart};
 
 use crate::bridge_conditions::refused;
-use crate::support::{self, Cluster, Operator, Options, condition, cvo, entries, eventually, fixtures, says};
+use crate::support::{self, Cluster, Operator, Options, condition, cvo, entries, eventually, fixtures, has_condition};
 
 fn request(cluster_version: &Value) -> &Value {
     &cluster_version["spec"]["desiredUpdate"]
 }
 
 async fn unforced(cluster: &Cluster) -> Value {
-    cluster.poked_until("no force", |cv| request(cv)["force"] != true).await
+    cluster.touch_until_seen("no force", |cv| request(cv)["force"] != true).await
 }
 
 /// Asks as `oc` and `kubectl` do, the whole value by a merge patch.
@@ -72,18 +72,18 @@ async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_h
         let front = &seen["status"]["history"][0];
         assert_eq!((&front["state"], &front["version"]), (&json!("Completed"), &json!(version)));
         // One pass right afterwards, and a restart finds nothing to do.
-        cvo.settled().await;
+        cvo.wait_until_idle().await;
         let seen = cluster.cluster_version().await;
-        assert!(says(&seen, "Progressing", "True", ""), "{version}: {seen:#}");
+        assert!(has_condition(&seen, "Progressing", "True", ""), "{version}: {seen:#}");
         cvo.complete().await;
         cvo.restart().await;
         let seen = cluster.cluster_version().await;
-        assert!(says(&seen, "Progressing", "False", ""), "{version}: {seen:#}");
-        assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"), "{version}: {seen:#}");
+        assert!(has_condition(&seen, "Progressing", "False", ""), "{version}: {seen:#}");
+        assert!(has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"), "{version}: {seen:#}");
         assert_eq!(entries(&seen, version).len(), 1, "{version}");
     }
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
     let mut writes = cluster.operator_writes().await;
     writes.retain(|write| write.code == 200);
@@ -161,8 +161,8 @@ async fn a_force_or_an_image_of_a_persons_stays() {
     kept(&cluster, &operator, "SharedForce").await;
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
     assert!(available["message"].as_str().unwrap().contains("manager argocd owns the field as well"), "{available}");
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     let seen = cluster.cluster_version().await;
     assert_eq!(request(&seen), &json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true}));
     // Given up by that manager, which owns the image no less: the force goes, the image stays.
@@ -175,15 +175,15 @@ async fn a_force_or_an_image_of_a_persons_stays() {
     let forced = json!({"version": "4.21.3", "image": fixtures::image("4.21.3"), "force": true});
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
-    cluster.poked_until("the update", |cv| cv["status"]["history"][0]["version"] == "4.21.3").await;
+    cluster.touch_until_seen("the update", |cv| cv["status"]["history"][0]["version"] == "4.21.3").await;
     cvo.complete().await;
     cluster
         .records_are("its record", |records| {
             records.iter().any(|record| record["spec"]["to"] == "4.21.3" && record["status"]["outcome"] == "Completed")
         })
         .await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(request(&cluster.cluster_version().await), &forced);
     assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
 }
@@ -192,7 +192,7 @@ async fn a_force_or_an_image_of_a_persons_stays() {
 async fn kept(cluster: &Cluster, operator: &Operator, reason: &str) {
     let series = format!("upgrade_gate_bridge_force_kept{{reason=\"{reason}\"}}");
     cluster
-        .poking_until(&format!("the force to be kept for {reason}"), async || {
+        .touch_until(&format!("the force to be kept for {reason}"), async || {
             operator.metric(&series).ok_or_else(|| operator.metrics())
         })
         .await;
@@ -207,7 +207,7 @@ fn healthy() -> Value {
 async fn each_condition_keeps_the_force_and_is_named() {
     let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let mut operator = Operator::start(&cluster, Options::mode("bridge")).await;
     operator.ready().await;
     cluster.forced().await;
@@ -259,7 +259,7 @@ async fn each_condition_keeps_the_force_and_is_named() {
     let still_set = "spec.desiredUpdate.force is still set by upgrade-gate.";
     let last_reason = "stays for now: ReleaseAccepted is not True.";
     cluster
-        .poking_until("our ClusterOperator to name the last reason", async || {
+        .touch_until("our ClusterOperator to name the last reason", async || {
             let available = cluster.own_condition("Available", "True", "AsExpected").await;
             let message = available["message"].as_str().unwrap();
             if message.contains(still_set) && message.contains(last_reason) { Ok(()) } else { Err(message.to_owned()) }
@@ -274,7 +274,7 @@ async fn each_condition_keeps_the_force_and_is_named() {
         cluster.put_cluster_operator("etcd", conditions).await;
         cluster.put_status(cvo::MANAGER, |status| *status = completed()).await;
         kept(&cluster, &operator, "OperatorUnhealthy").await;
-        cluster.operator_settles().await;
+        cluster.wait_until_operator_is_idle().await;
         assert_eq!(request(&cluster.cluster_version().await)["force"], true);
     }
     let available = cluster.own_condition("Available", "True", "AsExpected").await;
@@ -299,7 +299,7 @@ async fn stopped_before_or_after_the_removal_it_ends_the_same() {
     cluster.forced().await;
     let access =
         json!({"group": "config.openshift.io", "resource": "clusterversions", "name": "version", "verb": "patch"});
-    let withheld = cluster.withhold(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
+    let revoked = cluster.revoke_rules(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
     cvo.complete().await;
     let degraded = cluster.own_condition("Degraded", "True", "ForceNotRemoved").await;
     assert!(degraded["message"].as_str().unwrap().contains("compare the permissions with deploy/base"), "{degraded}");
@@ -308,7 +308,7 @@ async fn stopped_before_or_after_the_removal_it_ends_the_same() {
 
     // Degraded before anybody looks again: it waits for that.
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
-    withheld.give_back().await;
+    revoked.restore_access().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     kept(&cluster, &operator, "OperatorUnhealthy").await;
@@ -321,8 +321,8 @@ async fn stopped_before_or_after_the_removal_it_ends_the_same() {
 
     let before = cluster.operator_writes().await.len();
     let _operator = Operator::start(&cluster, Options::default()).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), before, "nothing is left to do");
 }
 
@@ -334,7 +334,7 @@ async fn a_removal_of_what_has_changed_since_it_was_read_is_refused() {
     cluster.forced().await;
     operator.kill();
     cvo.complete().await;
-    cluster.open_the_door().await;
+    cluster.remove_policy().await;
     let api: kube::Api<kube::api::DynamicObject> = kube::Api::all_with(
         cluster.control_plane.operator_client().await,
         &upgrade_gate::controller::cluster_versions(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     self, Cluster, Operator, Options, Write,
     cvo::{self, Cvo},
-    fixtures, says,
+    fixtures, has_condition,
 };
 
 /// How often the operator has put something into the history. A write that came too late (409) put nothing there.
@@ -33,30 +33,30 @@ async fn updated() -> (Cluster, Cvo, Operator) {
 #[tokio::test]
 async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_stays_lost() {
     let (cluster, cvo, operator) = updated().await;
-    cluster.open_the_door().await;
+    cluster.remove_policy().await;
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
     cluster.refused("4.22.0", "PreconditionChecks", &[]).await;
     cluster.wait_for("the CVO erases it", |cv| recorded(cv).is_none()).await;
     cluster.record_is("the record says so", |record| record["status"]["inHistory"] == false).await;
     // While it is pending, over several retries of the CVO: not once.
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(put_back(&cluster).await, 0);
 
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     cluster
-        .poking_until("it is put back", async || {
+        .touch_until("it is put back", async || {
             let writes = put_back(&cluster).await;
             if writes == 1 { Ok(()) } else { Err(operator.log()) }
         })
         .await;
     // This CVO has tried another target, and erases it at every sync: it stays lost.
-    cvo.settled().await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cvo.wait_until_idle().await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(put_back(&cluster).await, 1);
     let seen = cluster.cluster_version().await;
-    assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
+    assert!(has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
     assert_eq!(recorded(&seen), None);
     let record = cluster.record_is("the record says so", |record| record["status"]["inHistory"] == false).await;
     assert!(record["spec"]["acceptedRisks"].as_str().unwrap().contains("ClusterVersionOverridesSet"));
@@ -68,8 +68,8 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
     let seen = cluster.wait_for("it is put back", |cv| recorded(cv).is_some()).await;
     assert_eq!(recorded(&seen), record["spec"]["acceptedRisks"].as_str());
     cluster.record_is("the record says so", |record| record["status"]["inHistory"] == true).await;
-    cvo.settled().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cvo.wait_until_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(put_back(&cluster).await, 2);
     assert_eq!(cluster.cluster_version().await["status"]["history"], seen["status"]["history"]);
 }
@@ -96,9 +96,13 @@ async fn a_text_that_is_put_back_does_not_make_the_history_ours() {
         .await;
     let operator = Operator::start(&cluster, Options::default().arg("--vacant-after=1s")).await;
     cluster
-        .poking_until("the gate is taken", async || {
+        .touch_until("the gate is taken", async || {
             let seen = cluster.cluster_version().await;
-            if says(&seen, "Upgradeable", "False", "ClusterVersionOverrides") { Ok(()) } else { Err(operator.log()) }
+            if has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverrides") {
+                Ok(())
+            } else {
+                Err(operator.log())
+            }
         })
         .await;
     assert_eq!(operator.metric("upgrade_gate_mode{mode=\"guard\"}"), Some(1.0));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{self, Cluster, Operator, Options, Withheld, condition, eventually, fixtures, is_forced};
+use crate::support::{self, Cluster, Operator, Options, RevokedAccess, condition, eventually, fixtures, is_forced};
 
 /// Takes these verbs on UpdateRecords away from the operator.
-async fn without<'a>(cluster: &'a Cluster, verbs: &[&str]) -> Withheld<'a> {
+async fn without<'a>(cluster: &'a Cluster, verbs: &[&str]) -> RevokedAccess<'a> {
     let access = json!({"group": "upgrade-gate.openshift.io", "resource": "updaterecords", "verb": verbs[0]});
-    cluster.withhold(access, |resource, verb| resource != "updaterecords" || !verbs.contains(&verb)).await
+    cluster.revoke_rules(access, |resource, verb| resource != "updaterecords" || !verbs.contains(&verb)).await
 }
 
 async fn waits_for_its_record(operator: &Operator) {
@@ -32,7 +32,7 @@ async fn event_reasons(cluster: &Cluster) -> Vec<Value> {
 async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
     for verbs in [&["create"][..], &["list", "watch"]] {
         let (cluster, cvo) = support::locked_out().await;
-        let withheld = without(&cluster, verbs).await;
+        let revoked = without(&cluster, verbs).await;
         let mut operator = Operator::start(&cluster, Options::default()).await;
         operator.ready().await;
         cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -45,7 +45,7 @@ async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
         .await;
         assert!(!is_forced(&cluster.cluster_version().await));
         assert_eq!(cluster.operator_writes().await.len(), 0);
-        withheld.give_back().await;
+        revoked.restore_access().await;
         cluster.forced().await;
         cvo.complete().await;
         let record = cluster.record_is("a record", |record| record["status"]["outcome"] == "Completed").await;
@@ -57,7 +57,7 @@ async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
 #[tokio::test]
 async fn without_a_record_an_update_goes_ahead_after_a_minute_and_that_is_said() {
     let (cluster, cvo) = support::locked_out().await;
-    let withheld = without(&cluster, &["create"]).await;
+    let revoked = without(&cluster, &["create"]).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -87,7 +87,7 @@ async fn without_a_record_an_update_goes_ahead_after_a_minute_and_that_is_said()
     .await;
 
     // Once it can be written, it is, and the force doesn't go before it is complete.
-    withheld.give_back().await;
+    revoked.restore_access().await;
     cluster.record_is("a record", |record| record["spec"]["by"] == "Bridge").await;
     cvo.complete().await;
     cluster.record_is("its end", |record| record["status"]["outcome"] == "Completed").await;

@@ -71,7 +71,7 @@ async fn beside(profile: Profile) -> (Cluster, Cvo, Operator) {
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     (cluster, cvo, operator)
 }
 
@@ -86,8 +86,8 @@ async fn a_minor_by_its_image_is_reported_as_what_it_turned_out_to_be() {
     let message = available(&cluster, &["is not forced: ", "ClusterVersionOverrides: "]).await;
     assert!(!message.contains("whatever else"), "{message}");
     // The CVO tries it again and again, and is of the same mind.
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     decided(&cluster, &[blocked]).await;
     assert_eq!(counted(&operator, "minor", "blocked"), Some(1.0));
     // Asked for again, it is another request. For a patch there is one event: that it waits for the policy.
@@ -110,8 +110,8 @@ async fn what_a_fixed_cvo_accepts_by_itself_is_reported_once() {
     let accepted =
         ("UpdateAccepted", "Update from 4.21.1 to 4.21.2 (patch) goes ahead with accepted risks: Precondition ");
     decided(&cluster, &[accepted]).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     decided(&cluster, &[accepted]).await;
     assert_eq!(counted(&operator, "patch", "allowed"), Some(1.0));
     // Without overrides nothing is accepted, and it is reported all the same.
@@ -148,7 +148,7 @@ async fn what_a_person_forces_is_reported_as_forced_past_overrides() {
 #[tokio::test]
 async fn an_image_that_cannot_be_verified_is_said_to_wait_for_it() {
     let (cluster, cvo, operator) = beside(Profile::V4_21).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let image = fixtures::image("4.21.2");
     cvo.set_verifiable(&image, false);
     cluster.request("4.21.2", &image).await;
@@ -192,7 +192,7 @@ async fn our_cluster_operator_says_what_an_update_waits_for() {
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cluster
-        .poking_until("the CVO to be missed", async || {
+        .touch_until("the CVO to be missed", async || {
             let own = cluster.own_operator().await;
             let message = condition(&own, "Available")["message"].as_str().unwrap_or_default().to_owned();
             if message.contains("No cluster-version operator is running: ") { Ok(()) } else { Err(message) }
@@ -237,16 +237,16 @@ async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorde
     let after = cluster.record_is("it ended", |record| record["status"]["outcome"] == "Completed").await;
     assert_eq!((&after["metadata"]["uid"], &after["spec"]), (&record["metadata"]["uid"], spec));
     assert_eq!((&after["status"]["verified"], &after["status"]["inHistory"]), (&json!(true), &Value::Null));
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0, "{}", operator.log());
 
     // What is completed at the start was recorded by whoever saw it, or by nobody.
     assert!(operator.terminate().await.success());
     cluster.control_plane.kubectl(&["delete", "updaterecords", "--all"]);
     let _operator = Operator::start(&cluster, Options::default()).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.records().await, Vec::<Value>::new());
     decided(&cluster, &[("UpdateAccepted", note)]).await;
 }
@@ -267,8 +267,8 @@ async fn an_override_that_is_set_while_an_update_runs_is_none_that_it_began_with
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
     cvo.complete().await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.records().await, Vec::<Value>::new());
 }
 
@@ -276,14 +276,15 @@ async fn an_override_that_is_set_while_an_update_runs_is_none_that_it_began_with
 async fn a_record_that_could_not_be_written_while_its_update_ran_is_written_afterwards() {
     let (cluster, cvo, _operator) = unpublished().await;
     let access = json!({"group": "upgrade-gate.openshift.io", "resource": "updaterecords", "verb": "create"});
-    let withheld = cluster.withhold(access, |resource, verb| !(resource == "updaterecords" && verb == "create")).await;
+    let revoked =
+        cluster.revoke_rules(access, |resource, verb| !(resource == "updaterecords" && verb == "create")).await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     is_begun(&cluster, "4.21.2").await;
     cvo.complete().await;
     cluster.wait_for("it is completed", |cv| entries(cv, "4.21.2")[0]["state"] == "Completed").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert_eq!(cluster.records().await, Vec::<Value>::new());
-    withheld.give_back().await;
+    revoked.restore_access().await;
     let record = cluster.record_is("it is recorded", |record| record["status"]["outcome"] == "Completed").await;
     assert_eq!((&record["spec"]["by"], &record["spec"]["to"]), (&json!("Gate"), &json!("4.21.2")));
 }

@@ -19,9 +19,9 @@ fn access((resource, verb): (&str, &str)) -> Value {
     json!({"group": group, "resource": resource, "subresource": subresource, "name": name, "verb": verb})
 }
 
-async fn withhold<'a>(cluster: &'a Cluster, right: (&str, &str)) -> support::Withheld<'a> {
+async fn revoke_rules<'a>(cluster: &'a Cluster, right: (&str, &str)) -> support::RevokedAccess<'a> {
     let right_of = |resource: &str, verb: &str| (resource, verb) != right;
-    cluster.withhold(access(right), right_of).await
+    cluster.revoke_rules(access(right), right_of).await
 }
 
 /// Times have whole seconds: a force of one update and the beginning of the one before it must not fall into the same.
@@ -42,7 +42,7 @@ async fn the_record(cluster: &Cluster) -> Value {
 #[tokio::test]
 async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
     let (cluster, cvo) = support::locked_out().await;
-    let withheld = withhold(&cluster, FORCING).await;
+    let revoked = revoke_rules(&cluster, FORCING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
     let degraded = cluster.own_condition("Degraded", "True", "ForceNotWritten").await;
@@ -50,7 +50,7 @@ async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
     let before = cluster.record_is("a record that waits", |record| record["status"]["outcome"] == "Pending").await;
     operator.kill();
     assert!(!is_forced(&cluster.cluster_version().await));
-    withheld.give_back().await;
+    revoked.restore_access().await;
 
     let _operator = Operator::start(&cluster, Options::default()).await;
     cluster.forced().await;
@@ -63,13 +63,13 @@ async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
 #[tokio::test]
 async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_came_of_it() {
     let (cluster, _cvo) = support::locked_out().await;
-    let withheld = withhold(&cluster, FORCING).await;
+    let revoked = revoke_rules(&cluster, FORCING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
     cluster.record_is("a record", |_| true).await;
     operator.kill();
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
-    withheld.give_back().await;
+    revoked.restore_access().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let record = cluster.record_is("it is abandoned", |record| record["status"]["outcome"] == "Abandoned").await;
     assert_eq!(record["status"], json!({"outcome": "Abandoned"}));
@@ -84,14 +84,14 @@ async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_cam
 #[tokio::test]
 async fn stopped_after_the_force_it_follows_the_update_later() {
     let (cluster, cvo) = support::locked_out().await;
-    let withheld = withhold(&cluster, LINKING).await;
+    let revoked = revoke_rules(&cluster, LINKING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
     cluster.forced().await;
     operator.kill();
     let left = cluster.records().await;
     assert_eq!((left.len(), &left[0]["status"]), (1, &Value::Null));
-    withheld.give_back().await;
+    revoked.restore_access().await;
     cvo.complete().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     assert_eq!(the_record(&cluster).await["spec"]["by"], "Bridge");
@@ -101,12 +101,12 @@ async fn stopped_after_the_force_it_follows_the_update_later() {
 #[tokio::test]
 async fn stopped_after_the_force_for_so_long_that_another_update_came_it_still_finds_its_own() {
     let (cluster, cvo) = support::locked_out().await;
-    let withheld = withhold(&cluster, LINKING).await;
+    let revoked = revoke_rules(&cluster, LINKING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
     cluster.forced().await;
     operator.kill();
-    withheld.give_back().await;
+    revoked.restore_access().await;
     cvo.complete().await;
     cluster.patch(json!({"spec": {"overrides": []}})).await;
     ask(&cluster, "4.21.3").await;
@@ -125,7 +125,7 @@ async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
     operator.kill();
     cluster.control_plane.kubectl(&["delete", "updaterecords", "--all"]);
     let _operator = Operator::start(&cluster, Options::default()).await;
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     cluster.record_is("a record again", |record| record["spec"]["by"] == "Bridge").await;
     cvo.complete().await;
     assert_eq!(the_record(&cluster).await["spec"]["by"], "Bridge");
@@ -134,7 +134,7 @@ async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
 #[tokio::test]
 async fn where_somebody_else_was_quicker_the_record_says_so() {
     let (cluster, cvo) = support::locked_out().await;
-    let withheld = withhold(&cluster, FORCING).await;
+    let revoked = revoke_rules(&cluster, FORCING).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
     cluster.record_is("the bridge's", |record| record["spec"]["by"] == "Bridge").await;
@@ -143,7 +143,7 @@ async fn where_somebody_else_was_quicker_the_record_says_so() {
         .records_are("two records", |records| records.len() == 2 && records[0]["status"]["outcome"] == "Abandoned")
         .await;
     assert_eq!((&records[0]["spec"]["by"], &records[1]["spec"]["by"]), (&json!("Bridge"), &json!("Force")));
-    withheld.give_back().await;
+    revoked.restore_access().await;
     cvo.complete().await;
     cluster.records_are("its end", |records| records[1]["status"]["outcome"] == "Completed").await;
     assert_eq!(cluster.records().await[0]["status"]["outcome"], "Abandoned");

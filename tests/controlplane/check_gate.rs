@@ -47,7 +47,7 @@ async fn check_foretells_what_the_bridge_does() {
         (&Value::from("leavesBlocked"), &Value::from("NoPolicy"))
     );
 
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let reported = gate(&cluster);
     assert_eq!(reported["policyInstalled"], true, "{reported:#}");
     let message = "The cluster-version operator blocks 4.21.2; the bridge would let it through.";
@@ -72,7 +72,7 @@ async fn check_foretells_what_the_bridge_does() {
 #[tokio::test]
 async fn check_with_the_operator_s_rights_answers_as_the_operator_does() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::mode("auto")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
 

@@ -9,7 +9,7 @@ use upgrade_gate::cli::cleanup::{CleanupError, Report, clean_up};
 use crate::support::{
     self, Cluster, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
-    fixtures, says,
+    fixtures, has_condition,
 };
 
 async fn clean(cluster: &Cluster, confirmed: bool) -> Report {
@@ -35,8 +35,8 @@ async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
 
     // The overrides are gone, and still a minor is refused, for what nobody speaks any more.
     cluster.set_overrides(json!([])).await;
-    cvo.catch_up().await;
-    cluster.open_the_door().await;
+    cvo.recompute_upgradeable().await;
+    cluster.remove_policy().await;
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
     cluster.refused("4.22.0", "PreconditionChecks", &["not patch updates"]).await;
 
@@ -58,11 +58,11 @@ async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
 async fn a_force_is_left_while_the_update_runs_and_removed_afterwards() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cvo.hand_over().await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert!(operator.terminate().await.success());
     let before = cluster.cluster_version().await;
     let report = clean(&cluster, true).await;
@@ -88,7 +88,7 @@ async fn a_force_is_left_while_the_update_runs_and_removed_afterwards() {
     cluster.record_is("the record", |record| record["status"]["outcome"] == "Completed").await;
     cvo.complete().await;
     cvo.restart().await;
-    assert!(says(&cluster.cluster_version().await, "Progressing", "False", ""));
+    assert!(has_condition(&cluster.cluster_version().await, "Progressing", "False", ""));
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn where_it_was_the_gate_its_conditions_are_withdrawn() {
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     cluster.request_accepted("4.21.2").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert!(operator.terminate().await.success());
     let before = cluster.cluster_version().await;
     let looked = clean(&cluster, false).await;
@@ -111,7 +111,7 @@ async fn where_it_was_the_gate_its_conditions_are_withdrawn() {
     assert_eq!(condition(&after, "ReleaseAccepted"), &Value::Null);
     assert_eq!(ours(&after), Vec::<&Value>::new());
     assert_eq!(after["status"]["history"], before["status"]["history"], "the record stays");
-    assert!(says(&after, "Progressing", "False", ""));
+    assert!(has_condition(&after, "Progressing", "False", ""));
     assert_eq!(clean(&cluster, true).await.withdrawn, Vec::<String>::new());
 }
 
@@ -123,12 +123,16 @@ async fn a_gate_that_was_guarded_is_given_back_and_a_cvos_own_word_stays() {
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
     let operator = Operator::start(&cluster, Options::default().arg("--vacant-after=1s")).await;
     cluster
-        .poking_until("the gate is taken", async || {
+        .touch_until("the gate is taken", async || {
             let seen = cluster.cluster_version().await;
-            if says(&seen, "Upgradeable", "False", "ClusterVersionOverrides") { Ok(()) } else { Err(operator.log()) }
+            if has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverrides") {
+                Ok(())
+            } else {
+                Err(operator.log())
+            }
         })
         .await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     operator.kill();
     // Its Lease is as good as fresh for three times as long as it lasts.
     let refused = clean_up(&cluster.client, true, jiff::Timestamp::now()).await.unwrap_err();

@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, says};
+use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
 /// Changes the status all the time, until it is stopped.
 async fn hammer(cluster: &Cluster, mut stop: tokio::sync::oneshot::Receiver<()>) {
@@ -160,5 +160,5 @@ async fn a_failed_write_whose_object_is_gone_keeps_no_processor_busy() {
     cluster.create("fixture", fixtures::cluster_with_override()).await;
     denial.lift().await;
     let seen = cluster.upgradeable("False", "ClusterVersionOverrides").await;
-    assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
+    assert!(has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::interval;
 
-use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, says};
+use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
 /// Looks all the time, and puts the status right as it sees it. Never ends.
 async fn rival(cluster: &Cluster, is_wrong: impl Fn(&Value) -> bool, mend: impl Fn(&mut Value)) {
@@ -36,7 +36,7 @@ async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_ov
     let versions = cluster.record().await;
     let fight = rival(
         &cluster,
-        |cv| !says(cv, "Upgradeable", "True", "Rival"),
+        |cv| !has_condition(cv, "Upgradeable", "True", "Rival"),
         |status| {
             let conditions = status["conditions"].as_array_mut().unwrap();
             let upgradeable = conditions.iter_mut().find(|condition| condition["type"] == "Upgradeable").unwrap();
@@ -49,7 +49,7 @@ async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_ov
             if reported > 0 { Ok(()) } else { Err("not yet".to_owned()) }
         })
         .await;
-        cluster.wait_for("the rival to win", |cv| says(cv, "Upgradeable", "True", "Rival")).await;
+        cluster.wait_for("the rival to win", |cv| has_condition(cv, "Upgradeable", "True", "Rival")).await;
         // Longer than any back-off would take to try again, with a resync in it.
         tokio::time::sleep(Duration::from_secs(11)).await;
         assert_eq!(made(&cluster).await, 2, "once, and once more");
@@ -60,7 +60,7 @@ async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_ov
         cluster.set_overrides(json!([fixtures::policy_override(), second])).await;
         versions
             .until("the new override to be heard", |cv| {
-                says(cv, "Upgradeable", "False", "ClusterVersionOverrides")
+                has_condition(cv, "Upgradeable", "False", "ClusterVersionOverrides")
                     && condition(cv, "Upgradeable")["message"].as_str().unwrap().contains("second")
             })
             .await;
@@ -96,7 +96,7 @@ async fn a_record_that_is_taken_back_each_time_is_written_twice_and_holds_nothin
         cluster.wait_for("the rival to win", |cv| entries(cv, "4.21.2").is_empty()).await;
         cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
         let seen = cluster.upgradeable("False", "MultipleReasons").await;
-        assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"), "the update has gone ahead");
+        assert!(has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"), "the update has gone ahead");
         let records =
             cluster.operator_writes().await.iter().filter(|write| write.is_record() && write.code == 200).count();
         assert_eq!(records, 2);

@@ -128,7 +128,7 @@ impl Scene {
     async fn of(cluster: Cluster, options: Options) -> Self {
         let proxy = Proxy::start(&cluster).await;
         let versions = cluster.record().await;
-        let mut operator = Operator::start(&cluster, proxy.between(options)).await;
+        let mut operator = Operator::start(&cluster, proxy.route(options)).await;
         operator.ready().await;
         Self { cluster, proxy, versions, _operator: operator }
     }
@@ -142,12 +142,12 @@ impl Scene {
 
     /// Safe and bounded, up to now.
     async fn is_sound(&self, context: &str) {
-        invariants::hold(context, &self.versions.so_far().await, &self.cluster.writes().await);
+        invariants::assert_all(context, &self.versions.so_far().await, &self.cluster.writes().await);
         self.keeps_its_rate(context);
     }
 
     fn keeps_its_rate(&self, context: &str) {
-        let most = self.proxy.most_within(SPAN);
+        let most = self.proxy.most_requests_within(SPAN);
         assert!(most <= RATE, "{context}: {most} requests within {SPAN:?}");
     }
 
@@ -170,18 +170,18 @@ async fn holds(name: &str, steps: &[Step], trouble: Trouble) {
     let context = format!("{name}, {trouble:?}");
     let scene = Scene::set(fixtures::cluster()).await;
     let mut scenario = Scenario::default();
-    scenario.comes_right(&scene.cluster).await;
+    scenario.wait_for_expected_state(&scene.cluster).await;
     for step in steps {
         scene.trouble(trouble);
         scenario.take(&scene.cluster, *step).await;
         scene.end_of_stall(trouble);
-        scenario.comes_right(&scene.cluster).await;
+        scenario.wait_for_expected_state(&scene.cluster).await;
         scene.is_sound(&format!("{context}, {step:?}")).await;
     }
     scene.proxy.heal();
     let recorded = steps.contains(&Step::Ask("4.21.2"));
     scene.has_records(&context, usize::from(recorded)).await;
-    scenario.comes_right(&scene.cluster).await;
+    scenario.wait_for_expected_state(&scene.cluster).await;
     scene.is_sound(&context).await;
 }
 
@@ -229,14 +229,14 @@ async fn any_schedule_of_faults_and_steps_holds() {
             // Half of the time the next step comes while this one isn't through.
             if choices.one_in(2) {
                 scene.proxy.heal();
-                scenario.comes_right(&scene.cluster).await;
+                scenario.wait_for_expected_state(&scene.cluster).await;
             }
             scene.is_sound(&context).await;
         }
         scene.proxy.heal();
-        scenario.comes_right(&scene.cluster).await;
+        scenario.wait_for_expected_state(&scene.cluster).await;
         scene.is_sound(&format!("seed {seed}, at the end")).await;
-        scene.cluster.rests_for(Duration::from_secs(1)).await;
+        scene.cluster.assert_not_written_for(Duration::from_secs(1)).await;
     }
 }
 
@@ -248,8 +248,8 @@ async fn a_write_whose_answer_is_lost_has_landed_and_is_not_made_again() {
     let before = scene.cluster.operator_writes().await.len();
     scene.cluster.set_overrides(json!([fixtures::policy_override()])).await;
     scene.cluster.upgradeable("False", "ClusterVersionOverrides").await;
-    scene.cluster.rests_for(Duration::from_secs(2)).await;
-    assert!(scene.proxy.is_spent());
+    scene.cluster.assert_not_written_for(Duration::from_secs(2)).await;
+    assert!(scene.proxy.all_faults_were_met());
     assert_eq!(scene.cluster.operator_writes().await.len(), before + 1);
 }
 
@@ -277,7 +277,7 @@ async fn a_leader_without_its_api_server_writes_nothing_once_another_leads() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let proxy = Proxy::start(&cluster).await;
     let versions = cluster.record().await;
-    let mut alone = Operator::start(&cluster, proxy.between(replica("alone"))).await;
+    let mut alone = Operator::start(&cluster, proxy.route(replica("alone"))).await;
     alone.ready().await;
     cluster.upgradeable("True", "AsExpected").await;
     // It has an override to write about when the network goes.
@@ -300,7 +300,7 @@ async fn a_leader_without_its_api_server_writes_nothing_once_another_leads() {
     let before = cluster.operator_writes().await.len();
     proxy.heal();
     cluster.request_accepted("4.21.2").await;
-    cluster.rests_for(Duration::from_secs(2)).await;
+    cluster.assert_not_written_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.operator_writes().await.len(), before + 2, "the other's two, for the update");
-    invariants::hold("a partition", &versions.so_far().await, &cluster.writes().await);
+    invariants::assert_all("a partition", &versions.so_far().await, &cluster.writes().await);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{self, Cluster, Operator, Options, condition, fixtures, says};
+use crate::support::{self, Cluster, Operator, Options, condition, fixtures, has_condition};
 
 /// Sets a gate, then looks at a minor and a patch without and with overrides, and after the gate has gone.
 async fn is_gated(cluster: &Cluster, risk: &str, close: impl AsyncFn(bool)) {
@@ -30,7 +30,7 @@ async fn is_gated(cluster: &Cluster, risk: &str, close: impl AsyncFn(bool)) {
     cluster.refused("4.22.0", "PreconditionChecks", &["\"ClusterVersionOverrides\""]).await;
     cluster.set_overrides(json!([])).await;
     cluster.accepted("4.22.0").await;
-    assert!(says(&cluster.cluster_version().await, "Upgradeable", "True", "AsExpected"));
+    assert!(has_condition(&cluster.cluster_version().await, "Upgradeable", "True", "AsExpected"));
 }
 
 #[tokio::test]

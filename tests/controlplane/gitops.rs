@@ -45,7 +45,7 @@ async fn forces(cluster: &Cluster) -> usize {
 async fn git_that_names_no_force_leaves_the_bridges_alone() {
     for desired_update in [json!({"version": "4.21.2"}), json!({"image": fixtures::image("4.21.2")})] {
         let (cluster, cvo) = start(Duration::from_secs(1)).await;
-        cluster.guard_the_door().await;
+        cluster.install_policy().await;
         let _operator = Operator::start(&cluster, Options::default()).await;
         assert!(reconcile_git(&cluster, &desired_update).await, "it asks for the update");
         let seen = cluster.begun("4.21.2").await;
@@ -68,7 +68,7 @@ async fn git_that_names_no_force_leaves_the_bridges_alone() {
 #[tokio::test]
 async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand_over_feels_it() {
     let (cluster, cvo) = start(Duration::from_secs(1)).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let git = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
     reconcile_git(&cluster, &git).await;
@@ -76,8 +76,8 @@ async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand
 
     // Taken away while the update runs: the CVO goes on, so nothing is refused, and nothing is forced again.
     assert!(reconcile_git(&cluster, &git).await);
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     let seen = cluster.cluster_version().await;
     assert_eq!((&seen["spec"]["desiredUpdate"], &seen["status"]["desired"]["version"]), (&git, &json!("4.21.2")));
     assert_eq!(forces(&cluster).await, 1);
@@ -85,7 +85,7 @@ async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand
     // A CVO that restarts now doesn't know of the force, falls back, and refuses: that is forced once more.
     cvo.restart().await;
     cluster
-        .poking_until("the update begun again after a fallback", async || {
+        .touch_until("the update begun again after a fallback", async || {
             let seen = cluster.cluster_version().await;
             let again = versions_of_history(&seen).starts_with(&["4.21.2", "4.21.1", "4.21.2", "4.21.1"]);
             if again { Ok(()) } else { Err(format!("{seen:#}")) }
@@ -101,7 +101,7 @@ async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand
     let seen = cluster.wait_for("the end of the update", |cv| cv["status"]["history"][0]["state"] == "Completed").await;
     assert_eq!(versions_of_history(&seen)[..4], ["4.21.2", "4.21.1", "4.21.2", "4.21.1"]);
     assert_eq!(seen["spec"]["desiredUpdate"], git);
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert_eq!(forces(&cluster).await, 2);
 }
 
@@ -119,10 +119,10 @@ async fn a_controller_that_takes_the_force_away_at_once_is_not_fought() {
     })
     .await;
     cvo.pause().await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
 
     cluster
-        .poking_until("the operator to notice that it is fought", async || {
+        .touch_until("the operator to notice that it is fought", async || {
             reconcile_git(&cluster, &git).await;
             operator.metric("upgrade_gate_contention_total").filter(|count| *count > 0.0).ok_or_else(|| operator.log())
         })
@@ -130,7 +130,7 @@ async fn a_controller_that_takes_the_force_away_at_once_is_not_fought() {
     let since = tokio::time::Instant::now();
     while since.elapsed() < Duration::from_secs(3) {
         reconcile_git(&cluster, &git).await;
-        cluster.poke().await;
+        cluster.touch().await;
     }
     assert_eq!(forces(&cluster).await, 2, "the first, and the one that was taken for contention");
     assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], git);

@@ -96,7 +96,7 @@ async fn the_token_is_in_no_log_at_any_level_whatever_goes_wrong(#[case] format:
     let (claims, signature) = user["token"].as_str().unwrap().rsplit_once('.').unwrap();
     let proxy = Proxy::start(&cluster).await;
     let options = Options::mode("replace").arg("--log-level=trace").arg(&format!("--log-format={format}"));
-    let operator = Operator::start(&cluster, proxy.between(options)).await;
+    let operator = Operator::start(&cluster, proxy.route(options)).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     for fault in [Fault::Answer(401), Fault::Answer(403), Fault::Answer(500), Fault::DropBefore, Fault::DropAfter] {
         proxy.inject(fault, Kind::writes(), 2);

@@ -115,7 +115,7 @@ impl State {
         None
     }
 
-    async fn comes_right(&self, cluster: &Cluster) -> Result<Value, String> {
+    async fn wait_for_expected_state(&self, cluster: &Cluster) -> Result<Value, String> {
         let since = Instant::now();
         loop {
             let now = cluster.cluster_version().await;
@@ -139,10 +139,10 @@ async fn the_right_state_follows_from_any() {
         let state = any_state(&mut steps);
         cluster.delete().await;
         cluster.create("fixture", state.object.clone()).await;
-        if let Err(why) = state.comes_right(&cluster).await {
+        if let Err(why) = state.wait_for_expected_state(&cluster).await {
             panic!("state {number} of seed {seed}: {why}\nfrom {:#}", state.object);
         }
     }
     // The last one stands for all: at rest, nothing is written.
-    cluster.rests_for(Duration::from_secs(2)).await;
+    cluster.assert_not_written_for(Duration::from_secs(2)).await;
 }

@@ -1,13 +1,13 @@
 //! The main job: patch updates go ahead under overrides and leave their record, minor and major updates don't.
 
-use crate::support::{self, Operator, Options, condition, fixtures, says};
+use crate::support::{self, Operator, Options, condition, fixtures, has_condition};
 
 #[tokio::test]
 async fn the_three_rows_of_the_mission() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     let seen = cluster
-        .wait_for("Upgradeable is False", |cv| says(cv, "Upgradeable", "False", "ClusterVersionOverrides"))
+        .wait_for("Upgradeable is False", |cv| has_condition(cv, "Upgradeable", "False", "ClusterVersionOverrides"))
         .await;
     let message = condition(&seen, "Upgradeable")["message"].as_str().unwrap();
     assert!(message.contains("minor and major updates") && message.contains("patch updates"), "{message}");
@@ -16,7 +16,7 @@ async fn the_three_rows_of_the_mission() {
         cluster.request(version, &fixtures::image(version)).await;
         let seen = cluster
             .wait_for("the update is blocked", |cv| {
-                says(cv, "ReleaseAccepted", "False", "PreconditionChecks")
+                has_condition(cv, "ReleaseAccepted", "False", "PreconditionChecks")
                     && condition(cv, "ReleaseAccepted")["message"].as_str().unwrap().contains(version)
             })
             .await;
@@ -26,7 +26,7 @@ async fn the_three_rows_of_the_mission() {
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     let seen = cluster
         .wait_for("the patch is accepted", |cv| {
-            says(cv, "ReleaseAccepted", "True", "PayloadLoaded")
+            has_condition(cv, "ReleaseAccepted", "True", "PayloadLoaded")
                 && condition(cv, "ReleaseAccepted")["message"].as_str().unwrap().contains("4.21.2")
         })
         .await;
@@ -43,8 +43,8 @@ async fn the_three_rows_of_the_mission() {
 
     // The updater takes over, and completes.
     cluster.updater_completes("4.21.2").await;
-    cluster.rests_for(std::time::Duration::from_secs(2)).await;
+    cluster.assert_not_written_for(std::time::Duration::from_secs(2)).await;
     let seen = cluster.cluster_version().await;
     assert_eq!(seen["status"]["history"][0]["acceptedRisks"], record.as_str());
-    assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverrides"));
+    assert!(has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverrides"));
 }

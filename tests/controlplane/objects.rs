@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{self, Loosen, Operator, Options, entries, eventually, fixtures, says};
+use crate::support::{self, Loosen, Operator, Options, entries, eventually, fixtures, has_condition};
 
 #[tokio::test]
 async fn without_a_status_the_operator_waits_and_acts_when_there_is_one() {
@@ -21,7 +21,7 @@ async fn without_a_status_the_operator_waits_and_acts_when_there_is_one() {
 
     cluster.put_status("updater", |current| *current = status.clone()).await;
     let seen = cluster.accepted("4.21.2").await;
-    assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverrides"));
+    assert!(has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverrides"));
     assert_eq!(entries(&seen, "4.21.2").len(), 1);
     assert_eq!(cluster.operator_writes().await.len(), 2);
 }

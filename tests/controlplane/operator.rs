@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     self, NAME, Operator, Options, condition,
     cvo::{self, Cvo, Params, Profile},
-    eventually, fixtures, says,
+    eventually, fixtures, has_condition,
 };
 
 fn conditions(operator: &Value) -> Vec<(&str, &str, &str)> {
@@ -39,7 +39,7 @@ async fn it_is_there_in_each_mode_that_writes_and_says_how_the_operator_is() {
         let cluster = support::cluster(fixtures::cluster_with_override()).await;
         let _operator = Operator::start(&cluster, Options::mode(mode)).await;
         cluster.own_condition("Degraded", "False", "AsExpected").await;
-        cluster.operator_settles().await;
+        cluster.wait_until_operator_is_idle().await;
         let own = cluster.own_operator().await;
         let expected = [
             ("Available", "True", "AsExpected"),
@@ -72,9 +72,9 @@ async fn at_rest_it_is_not_written_and_its_times_move_with_its_status() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     let before = cluster.own_operator().await;
-    cluster.operator_rests_for(Duration::from_secs(2)).await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.own_operator().await, before);
 
     // Other words, the same status.
@@ -107,7 +107,7 @@ async fn it_is_no_risk_to_itself() {
     let operator = Operator::start(&cluster, Options::default()).await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
     cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     eventually("dns to be a risk", async || {
         operator.metric("upgrade_gate_risk{name=\"ClusterOperatorUpgradeable-dns\"}").ok_or_else(|| operator.metrics())
     })
@@ -137,7 +137,7 @@ async fn beside_a_cvo_that_lets_patch_updates_through_it_says_that_there_is_noth
     let cvo = Cvo::start(&cluster, Profile::V4_22, Params::default()).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     cluster.own_condition("Upgradeable", "True", "AsExpected").await;
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     let own = cluster.own_operator().await;
     let available = condition(&own, "Available")["message"].as_str().unwrap();
     assert!(
@@ -149,7 +149,11 @@ async fn beside_a_cvo_that_lets_patch_updates_through_it_says_that_there_is_noth
     );
     // The CVO says it in its own words, and once.
     let seen = cluster.cluster_version().await;
-    assert!(says(&seen, "Upgradeable", "False", "ClusterVersionOverridesSet"), "{}", condition(&seen, "Upgradeable"));
+    assert!(
+        has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverridesSet"),
+        "{}",
+        condition(&seen, "Upgradeable")
+    );
 
     // While the update from 4.21 isn't completed, 4.21's CVO may still be the one that runs.
     cvo.scale_to_zero();
@@ -163,7 +167,7 @@ async fn beside_a_cvo_that_lets_patch_updates_through_it_says_that_there_is_noth
 async fn it_is_degraded_while_a_source_may_not_be_read() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let access = json!({"resource": "configmaps", "name": "admin-acks", "verb": "list"});
-    let withheld = cluster.withhold_role("openshift-config", access).await;
+    let revoked = cluster.revoke_role("openshift-config", access).await;
     let operator = Operator::start(&cluster, Options::mode("replace").arg("--degraded-after=3s")).await;
     // It isn't at once.
     cluster.own_condition("Degraded", "False", "AsExpected").await;
@@ -178,9 +182,9 @@ async fn it_is_degraded_while_a_source_may_not_be_read() {
     let _operator = Operator::start(&cluster, Options::mode("replace").arg("--degraded-after=3600s")).await;
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
     cluster.upgradeable("False", "MultipleReasons").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     assert_eq!(condition(&cluster.own_operator().await, "Degraded"), &degraded);
-    withheld.give_back().await;
+    revoked.restore_access().await;
     let healthy = cluster.own_condition("Degraded", "False", "AsExpected").await;
     assert_eq!(healthy["message"], "No problem has lasted for 3600 seconds.");
 }
@@ -194,9 +198,9 @@ async fn it_is_degraded_while_somebody_takes_the_gate_back() {
     assert!(degraded["message"].as_str().unwrap().contains("--mode=bridge or --mode=auto"), "{degraded}");
     // Bounded, and the CVO isn't starved: a request is dealt with in the midst of it.
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
-    cvo.settled().await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(5)).await;
+    cvo.wait_until_idle().await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(5)).await;
     let writes = cluster.operator_writes().await;
     assert!(writes.len() <= 6, "{} writes on ClusterVersion: {writes:#?}", writes.len());
     assert_eq!(operator.metric("upgrade_gate_contention_total"), Some(1.0));
@@ -210,7 +214,7 @@ async fn where_its_api_is_not_served_nothing_is_missed() {
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     cluster.request_accepted("4.21.2").await;
     cluster.record_is("a record", |record| record["spec"]["by"] == "Gate").await;
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
     let writes = cluster.all_operator_writes().await;
     assert!(writes.iter().all(|write| !write.resource.starts_with("clusteroperators")), "{writes:#?}");
     assert_eq!(operator.metric("upgrade_gate_writes_total{kind=\"operator\",result=\"ok\"}"), None);

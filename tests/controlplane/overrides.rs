@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{self, Operator, Options, condition, entries, fixtures, says};
+use crate::support::{self, Operator, Options, condition, entries, fixtures, has_condition};
 
 #[tokio::test]
 async fn each_toggle_of_the_overrides_takes_one_write_and_reaches_its_state() {
@@ -63,7 +63,7 @@ async fn an_accepted_update_takes_two_writes_and_its_completion_none() {
     assert_eq!(cluster.operator_writes().await.len(), 4);
     assert_eq!(entries(&seen, "4.21.2").len(), 1);
     assert!(entries(&seen, "4.21.2")[0]["acceptedRisks"].as_str().unwrap().contains("ClusterVersionOverridesSet"));
-    assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
+    assert!(has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
 }
 
 #[tokio::test]
@@ -116,6 +116,6 @@ async fn only_an_override_that_says_unmanaged_counts() {
     managed["unmanaged"] = json!(false);
     cluster.set_overrides(json!([managed])).await;
     cluster.request_accepted("4.22.0").await;
-    assert!(says(&cluster.cluster_version().await, "Upgradeable", "True", "AsExpected"));
+    assert!(has_condition(&cluster.cluster_version().await, "Upgradeable", "True", "AsExpected"));
     assert_eq!(cluster.operator_writes().await.len(), 2, "the first, and the word on the request");
 }

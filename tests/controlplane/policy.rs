@@ -8,7 +8,7 @@ mod size;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Loosen, Reply, cluster_behind_policy, fixtures};
+use crate::support::{Cluster, Loosen, Reply, cluster_with_policy, fixtures};
 
 /// [`fixtures::cluster`] with this in the spec, and this as its `Upgradeable`.
 fn cluster_with(spec: &Value, upgradeable: Option<(&str, &str, &str)>) -> Value {
@@ -47,7 +47,7 @@ fn verdict(reply: &Reply) -> &'static str {
 
 #[tokio::test]
 async fn the_three_rows_of_the_mission() {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     for (version, expected) in [("4.21.2", "warned"), ("4.22.0", "denied"), ("5.0.0", "denied")] {
         let by_version = json!({"version": version});
         let by_image = json!({"image": fixtures::image(version)});
@@ -64,7 +64,7 @@ async fn the_three_rows_of_the_mission() {
 /// The digest counts. A version that isn't the digest's is denied, forced or not: a CVO would ignore such a request.
 #[tokio::test]
 async fn a_request_is_what_its_digest_is_known_to_be() {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let mirrored = |version: &str| fixtures::image(version).replace("registry.example.com", "mirror.example.com:5000");
     for (version, image, expected) in [
         ("", mirrored("4.22.0"), "denied"),
@@ -87,7 +87,7 @@ async fn a_request_is_what_its_digest_is_known_to_be() {
 /// As a site without an update service asks, on a CVO up to 4.22 that publishes Upgradeable minutes after the override.
 #[tokio::test]
 async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
-    let cluster = cluster_behind_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
+    let cluster = cluster_with_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
     let image = json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}});
     assert_eq!(verdict(&cluster.dry_run(&image).await), "warned", "without overrides it is the CVO's to decide");
     let mut both = image.clone();
@@ -119,7 +119,7 @@ async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
 /// Whatever the CRD of a newer release admits: no CVO acts on it.
 #[tokio::test]
 async fn a_mode_exempts_nothing() {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let mode = Loosen::Field("/properties/spec/properties/desiredUpdate", "mode");
     let newer = cluster.loosen("clusterversions", &[mode]).await;
     for (version, expected) in [("4.22.0", "denied"), ("latest", "denied"), ("4.21.2", "warned")] {
@@ -131,7 +131,7 @@ async fn a_mode_exempts_nothing() {
 
 #[tokio::test]
 async fn overrides_and_a_minor_in_one_request_are_refused() {
-    let cluster = cluster_behind_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
+    let cluster = cluster_with_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
     let mut both = asking("4.22.0");
     assert_eq!(verdict(&cluster.dry_run(&both).await), "passed");
     both["spec"]["overrides"] = json!([fixtures::policy_override()]);
@@ -148,7 +148,7 @@ async fn overrides_and_a_minor_in_one_request_are_refused() {
 #[tokio::test]
 async fn a_minor_is_refused_while_upgradeable_is_false(#[case] status: Option<&str>, #[case] expected: &str) {
     let upgradeable = status.map(|status| (status, "Reason", "message"));
-    let cluster = cluster_behind_policy(cluster_with(&json!({}), upgradeable)).await;
+    let cluster = cluster_with_policy(cluster_with(&json!({}), upgradeable)).await;
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), expected);
     assert_eq!(verdict(&cluster.dry_run(&asking("4.21.2")).await), "passed");
 }
@@ -169,15 +169,14 @@ async fn a_minor_is_refused_while_upgradeable_is_false(#[case] status: Option<&s
 async fn an_edit_that_asks_for_nothing_new_passes(#[case] edit: Value) {
     let mut spec = overrides();
     spec["desiredUpdate"] = json!({"version": "4.22.0"});
-    let cluster = cluster_behind_policy(cluster_with(&spec, Some(("False", "MultipleReasons", "no")))).await;
+    let cluster = cluster_with_policy(cluster_with(&spec, Some(("False", "MultipleReasons", "no")))).await;
     let reply = cluster.dry_run(&edit).await;
     assert_eq!(verdict(&reply), "passed", "{reply:?}");
 }
 
 #[tokio::test]
 async fn removing_the_overrides_takes_effect_once_upgradeable_follows() {
-    let cluster =
-        cluster_behind_policy(cluster_with(&overrides(), Some(("False", "ClusterVersionOverrides", "")))).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "ClusterVersionOverrides", "")))).await;
     let mut both = asking("4.22.0");
     both["spec"]["overrides"] = json!(null);
     assert_eq!(verdict(&cluster.dry_run(&both).await), "denied");
@@ -193,7 +192,7 @@ async fn removing_the_overrides_takes_effect_once_upgradeable_follows() {
 async fn the_status_is_nobodys_request() {
     let mut spec = overrides();
     spec["desiredUpdate"] = json!({"version": "4.22.0", "force": true});
-    let cluster = cluster_behind_policy(cluster_with(&spec, Some(("False", "Reason", "")))).await;
+    let cluster = cluster_with_policy(cluster_with(&spec, Some(("False", "Reason", "")))).await;
     cluster
         .put_status("cluster-version-operator", |status| {
             status["desired"] = fixtures::release("4.20.0");
@@ -216,7 +215,7 @@ async fn the_status_is_nobodys_request() {
 #[case::another_image(json!({"image": "registry.example.com/other@sha256:0123"}))]
 #[tokio::test]
 async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Value) {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "Reason", "")))).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "Reason", "")))).await;
     let mut forced = json!({"spec": {"desiredUpdate": target}});
     forced["spec"]["desiredUpdate"]["force"] = json!(true);
     assert!(!cluster.dry_run(&forced).await.is_denied());
@@ -239,7 +238,7 @@ async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Va
 #[tokio::test]
 async fn a_left_over_force_counts_although_the_gate_is_open() {
     let spec = json!({"desiredUpdate": {"version": "4.21.2", "force": true}});
-    let cluster = cluster_behind_policy(cluster_with(&spec, Some(("True", "AsExpected", "")))).await;
+    let cluster = cluster_with_policy(cluster_with(&spec, Some(("True", "AsExpected", "")))).await;
     for (version, expected) in [
         ("4.22.0", "denied"),
         ("5.0.0", "denied"),
@@ -263,7 +262,7 @@ async fn a_left_over_force_counts_although_the_gate_is_open() {
 #[tokio::test]
 async fn a_denial_is_one_line_and_says_what_to_do() {
     let message = "Two of them:\n* first\r\n* second\n";
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", message)))).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", message)))).await;
     let reply = cluster.dry_run(&asking("4.22.0")).await;
     assert_eq!(
         reply.message,
@@ -283,7 +282,7 @@ async fn a_denial_is_one_line_and_says_what_to_do() {
 #[tokio::test]
 async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
     let message = unit.repeat(100_000);
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", &message)))).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", &message)))).await;
     let reply = cluster.dry_run(&asking("4.22.0")).await;
     assert_eq!(verdict(&reply), "denied");
     assert!(
@@ -298,7 +297,7 @@ async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
 async fn null_is_no_error() {
     let mut object = cluster_with(&overrides(), None);
     object["status"]["availableUpdates"] = json!(null);
-    let cluster = cluster_behind_policy(object).await;
+    let cluster = cluster_with_policy(object).await;
     assert_eq!(
         verdict(
             &cluster.dry_run(&json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}})).await
@@ -314,7 +313,7 @@ async fn null_is_no_error() {
 async fn without_a_status_every_update_is_unknown() {
     let mut object = cluster_with(&overrides(), None);
     object.as_object_mut().unwrap().remove("status");
-    let cluster = cluster_behind_policy(object).await;
+    let cluster = cluster_with_policy(object).await;
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "denied");
     cluster.set_overrides(json!(null)).await;
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "warned");
@@ -322,7 +321,7 @@ async fn without_a_status_every_update_is_unknown() {
 
 #[tokio::test]
 async fn warnings_tell_what_was_let_through() {
-    let cluster: Cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster: Cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let patch = cluster.dry_run(&asking("4.21.2")).await.warnings;
     assert_eq!(
         patch,

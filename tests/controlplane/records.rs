@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, says};
+use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
 /// The updater carries out what the front entry of the history says.
 async fn carry_out(cluster: &Cluster, verified: bool) {
@@ -209,15 +209,19 @@ async fn without_the_crd_the_gate_works_degraded_and_records_once_it_is_there() 
 async fn without_access_to_records_the_gate_works_degraded() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let access = json!({"group": "upgrade-gate.openshift.io", "resource": "updaterecords", "verb": "list"});
-    let withheld = cluster.withhold(access, |resource, _| !resource.starts_with("updaterecords")).await;
+    let revoked = cluster.revoke_rules(access, |resource, _| !resource.starts_with("updaterecords")).await;
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
     operator.ready().await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     let degraded = cluster.own_condition("Degraded", "True", "UpdateRecordsUnreadable").await;
     assert!(degraded["message"].as_str().unwrap().contains("cannot list resource"), "{degraded}");
     let seen = cluster.request_accepted("4.21.2").await;
-    assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"), "{}", condition(&seen, "ReleaseAccepted"));
-    withheld.give_back().await;
+    assert!(
+        has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"),
+        "{}",
+        condition(&seen, "ReleaseAccepted")
+    );
+    revoked.restore_access().await;
     cluster.own_condition("Degraded", "False", "AsExpected").await;
     cluster.record_is("what had begun is recorded", |record| record["spec"]["by"] == "Gate").await;
 }

@@ -5,7 +5,7 @@ use futures::{StreamExt as _, stream};
 use kube::{Error, api::PostParams};
 use serde_json::{Value, json};
 
-use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, says};
+use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
 /// ClusterOperators, and the bytes of what each says; one says a megabyte.
 const OPERATORS: usize = 1000;
@@ -64,7 +64,7 @@ async fn a_thousand_reasons_are_cut_and_counted_and_the_verdict_holds() {
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
 
     let seen = cluster.wait_for("all reasons", |cv| text_of(cv).starts_with("1001 reasons ")).await;
-    assert!(says(&seen, "Upgradeable", "False", "MultipleReasons"));
+    assert!(has_condition(&seen, "Upgradeable", "False", "MultipleReasons"));
     let message = text(&seen, "Upgradeable");
     assert!(message.len() <= LIMITS.0, "{} bytes", message.len());
     assert_eq!(message.matches("\n* ").count() + left_out(&message), 1001, "{message}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{self, Loosen, Operator, Options, condition, fixtures, says};
+use crate::support::{self, Loosen, Operator, Options, condition, fixtures, has_condition};
 
 #[tokio::test]
 async fn a_config_map_that_vanishes_is_a_risk_until_it_comes_back() {
@@ -128,7 +128,7 @@ async fn the_stale_word_of_a_cvo_is_taken_over_and_mended() {
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     let seen = cluster.upgradeable("True", "AsExpected").await;
     assert_ne!(condition(&seen, "Upgradeable")["lastTransitionTime"], fixtures::LONG_AGO);
-    assert!(says(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
+    assert!(has_condition(&seen, "ReleaseAccepted", "True", "PayloadLoaded"));
     cluster.request_accepted("4.22.0").await;
 }
 

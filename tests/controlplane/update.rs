@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{
     self, Cluster, Operator, Options, binary, condition,
     cvo::{self, Cvo, Params, Profile},
-    fixtures, says,
+    fixtures, has_condition,
 };
 
 /// A 4.21 cluster under overrides with its CVO, which completes by itself what it has begun.
@@ -179,7 +179,7 @@ async fn a_site_without_an_update_graph_names_version_and_image() {
     cvo.publish(&fixtures::image("4.21.4"), "4.21.4");
     let image = fixtures::image("4.21.4");
     let arguments = ["--to", "4.21.3", "--to-image", &image, "--allow-explicit-upgrade", "--yes", "--wait"];
-    cluster.wait_for("rest", |cv| says(cv, "Progressing", "False", "")).await;
+    cluster.wait_for("rest", |cv| has_condition(cv, "Progressing", "False", "")).await;
     let (code, stdout, stderr) = update(&cluster, &arguments);
     assert_eq!(code, 1, "{stdout}{stderr}");
     assert!(stdout.contains("Reason: VerifyPayloadVersion"), "{stdout}");
@@ -216,7 +216,7 @@ async fn what_the_cvo_refuses_for_something_else_is_told_in_its_words() {
 #[tokio::test]
 async fn a_policy_that_was_there_before_stays() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let (code, stdout, stderr) = update(&cluster, &GO);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert_nothing_is_left(&cluster.cluster_version().await);
@@ -226,7 +226,7 @@ async fn a_policy_that_was_there_before_stays() {
         resource.starts_with("validating") && !manager.starts_with("kubectl")
     };
     assert!(!writes.iter().any(ours), "{writes:?}");
-    cluster.open_the_door().await;
+    cluster.remove_policy().await;
 }
 
 /// The operator's account may ask, force and record, and may not create policies.
@@ -254,17 +254,17 @@ async fn who_may_not_patch_is_told_before_anything_is_written() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let access =
         json!({"group": "config.openshift.io", "resource": "clusterversions", "name": "version", "verb": "patch"});
-    let withheld = cluster.withhold(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
+    let revoked = cluster.revoke_rules(access, |resource, verb| (resource, verb) != ("clusterversions", "patch")).await;
     let (code, _, stderr) = outcome(&command(&cluster.control_plane.operator_kubeconfig(), &GO).output().unwrap());
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("you lack these rights: patch clusterversions.config.openshift.io."), "{stderr}");
-    withheld.give_back().await;
+    revoked.restore_access().await;
 }
 
 #[tokio::test]
 async fn a_running_operator_does_the_forcing() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
-    cluster.guard_the_door().await;
+    cluster.install_policy().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
     let (code, stdout, stderr) = update(&cluster, &GO);
@@ -275,7 +275,7 @@ async fn a_running_operator_does_the_forcing() {
     let mut writes = administrators(&cluster).await;
     writes.retain(|(_, resource, manager)| resource == "clusterversions" && !manager.starts_with("kubectl"));
     assert_eq!(writes.len(), 1, "it only asked: {writes:?}");
-    cluster.open_the_door().await;
+    cluster.remove_policy().await;
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn without_wait_a_later_run_or_cleanup_removes_the_force() {
         assert!(stdout.contains("4.21.2 is forced."), "{stdout}");
         assert!(stdout.contains("upgrade-gate cleanup --yes"), "{stdout}");
         assert_ne!(binding(&cluster), "", "it guards the force");
-        cluster.wait_for("the update", |cv| says(cv, "Progressing", "False", "")).await;
+        cluster.wait_for("the update", |cv| has_condition(cv, "Progressing", "False", "")).await;
         assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"]["force"], true);
         if finish == "update" {
             let (code, stdout, stderr) = update(&cluster, &["--to", "4.21.2", "--yes"]);

@@ -15,7 +15,7 @@ use crate::support::{
     cvo::Profile,
     eventually,
     faults::{Fault, Kind, Proxy},
-    fixtures, says,
+    fixtures, has_condition,
 };
 
 const GO: [&str; 4] = ["--to", "4.21.2", "--yes", "--wait"];
@@ -120,7 +120,7 @@ async fn cleanup_finishes_what_was_killed_after_the_force(#[values(5, 6, 7, 8)] 
 }
 
 fn is_over(cluster_version: &Value) -> bool {
-    says(cluster_version, "Progressing", "False", "")
+    has_condition(cluster_version, "Progressing", "False", "")
         && cluster_version["status"]["history"][0]["version"] == "4.21.2"
         && cluster_version["status"]["history"][0]["state"] == "Completed"
 }
@@ -141,7 +141,7 @@ async fn what_only_fails_now_and_then_is_tried_again() {
     proxy.inject(Fault::Answer(503), Kind::write("updaterecords/status"), 1);
     let (code, stdout, stderr) = outcome(&command(&proxy.path(), &GO).output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
-    assert!(proxy.is_spent());
+    assert!(proxy.all_faults_were_met());
     assert_finished(&cluster, versions.so_far().await).await;
 }
 

@@ -53,7 +53,7 @@ pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
 }
 
 /// [`cluster`], behind the policy as `deploy/base` brings it.
-pub async fn cluster_behind_policy(cluster_version: Value) -> Cluster {
+pub async fn cluster_with_policy(cluster_version: Value) -> Cluster {
     clean_cluster(Policy::Bound, "fixture", cluster_version).await
 }
 
@@ -63,7 +63,7 @@ async fn clean_cluster(policy: Policy, manager: &str, cluster_version: Value) ->
     let client = control_plane.client().await;
     let mut cluster = Cluster { control_plane, client, audit_mark: 0, version_mark: None, _turn: turn };
     cluster.clean().await;
-    cluster.bring_about(policy).await;
+    cluster.set_policy(policy).await;
     cluster.create(manager, cluster_version).await;
     cluster.audit_mark = audit::mark(&cluster.client, &control_plane.audit_log()).await;
     cluster.version_mark = cluster.resource_version().await;
@@ -96,7 +96,7 @@ impl Cluster {
 
     /// Deletes the ClusterVersion.
     pub async fn delete(&self) {
-        missing_is_fine(self.cluster_versions().delete("version", &DeleteParams::default()).await);
+        deleted_or_absent(self.cluster_versions().delete("version", &DeleteParams::default()).await);
     }
 
     /// The ClusterVersion as it is now.
@@ -179,7 +179,7 @@ impl Cluster {
 
     /// Deletes a ClusterOperator.
     pub async fn delete_cluster_operator(&self, name: &str) {
-        missing_is_fine(self.cluster_operators().delete(name, &DeleteParams::default()).await);
+        deleted_or_absent(self.cluster_operators().delete(name, &DeleteParams::default()).await);
     }
 
     /// Makes ConfigMap `openshift-config-managed/admin-gates` hold exactly this; null deletes it.
@@ -254,7 +254,7 @@ impl Cluster {
     }
 
     /// Asserts that for so long nobody writes to the ClusterVersion, not even in vain.
-    pub async fn rests_for(&self, duration: Duration) {
+    pub async fn assert_not_written_for(&self, duration: Duration) {
         let before = self.cluster_version().await;
         let attempts = self.operator_writes().await.len();
         let since = Instant::now();
@@ -270,7 +270,7 @@ impl Cluster {
 
     async fn set_config_map(&self, (namespace, name): (&str, &str), data: Value) {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), namespace);
-        missing_is_fine(api.delete(name, &DeleteParams::default()).await);
+        deleted_or_absent(api.delete(name, &DeleteParams::default()).await);
         if !data.is_null() {
             let object = json!({"metadata": {"name": name}, "data": data});
             let object = serde_json::from_value(object).expect("a ConfigMap");
@@ -285,11 +285,11 @@ impl Cluster {
         let records = GroupVersionKind::gvk("upgrade-gate.openshift.io", "v1alpha1", "UpdateRecord");
         let records = ApiResource::from_gvk_with_plural(&records, "updaterecords");
         let records = Api::<DynamicObject>::all_with(self.client.clone(), &records);
-        missing_is_fine(records.delete_collection(&delete, &all).await);
+        deleted_or_absent(records.delete_collection(&delete, &all).await);
         let events = Api::<Event>::namespaced(self.client.clone(), "default");
         events.delete_collection(&delete, &all).await.expect("delete the events");
         for (namespace, name) in [(NAMESPACE, NAME), (cvo::NAMESPACE, "version")] {
-            missing_is_fine(Api::<Lease>::namespaced(self.client.clone(), namespace).delete(name, &delete).await);
+            deleted_or_absent(Api::<Lease>::namespaced(self.client.clone(), namespace).delete(name, &delete).await);
         }
         self.set_admin_gates(json!({})).await;
         self.set_admin_acks(json!({})).await;
@@ -301,7 +301,7 @@ impl Cluster {
     }
 }
 
-pub(super) fn missing_is_fine<T>(result: Result<T, Error>) {
+pub(super) fn deleted_or_absent<T>(result: Result<T, Error>) {
     match result {
         Ok(_) => {}
         Err(Error::Api(status)) if status.code == 404 => {}

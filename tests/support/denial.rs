@@ -1,4 +1,4 @@
-//! An admission policy that keeps everybody from changing a part of the status, to stop the operator between two writes.
+//! An admission policy that denies changes of a part of the status, to stop the operator between two writes.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::{Cluster, eventually, fixtures};
 
 const POLICY: &str = "denial";
 
-/// Keeps a field of the status as it is, until it is lifted or dropped.
+/// Denies changes of a field of the status until it is lifted or dropped.
 pub struct Denial<'a> {
     cluster: &'a Cluster,
     field: &'static str,
@@ -51,13 +51,13 @@ impl Cluster {
 }
 
 impl Denial<'_> {
-    /// Lifts the denial, and waits until it is no longer in force.
+    /// Removes the policy, and waits until the API server no longer applies it.
     pub async fn lift(mut self) {
         self.remove();
         self.wait_until(false).await;
     }
 
-    /// A dry run shows it: policies take effect a moment after they were written.
+    /// A policy takes effect some time after it was written; a dry run shows when.
     async fn wait_until(&self, denied: bool) {
         let probe = match self.field {
             "history" => json!({"status": {"history": []}}),

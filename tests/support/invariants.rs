@@ -14,11 +14,14 @@ const OURS: [&str; 2] = ["Upgradeable", "ReleaseAccepted"];
 /// What is wrong with these versions, the oldest first; empty where nothing is.
 pub fn broken(versions: &[Value]) -> Vec<String> {
     let steps = versions.windows(2).filter(|pair| pair[0]["metadata"]["uid"] == pair[1]["metadata"]["uid"]);
-    steps.flat_map(|pair| broken_by(&pair[0], &pair[1])).chain(versions.iter().filter_map(doubled)).collect()
+    steps
+        .flat_map(|pair| violations_of_step(&pair[0], &pair[1]))
+        .chain(versions.iter().filter_map(duplicate_entry))
+        .collect()
 }
 
 /// What is wrong with the step from one version to the next.
-fn broken_by(before: &Value, after: &Value) -> Vec<String> {
+fn violations_of_step(before: &Value, after: &Value) -> Vec<String> {
     let at = after["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     let mut broken = Vec::new();
     // A write of the gate names the version that it read, so what it says is about the spec of the version before.
@@ -59,7 +62,7 @@ fn broken_by(before: &Value, after: &Value) -> Vec<String> {
 }
 
 /// Two entries in front that are about one request.
-fn doubled(object: &Value) -> Option<String> {
+fn duplicate_entry(object: &Value) -> Option<String> {
     let [first, second, ..] = object["status"]["history"].as_array()?.as_slice() else { return None };
     let same = |field: &str| first[field] == second[field];
     (same("version") && same("image") && first["state"] == "Partial")
@@ -67,7 +70,7 @@ fn doubled(object: &Value) -> Option<String> {
 }
 
 /// What the operator changed of what isn't its own, by its successful writes to the ClusterVersion.
-fn trespasses(versions: &[Value], writes: &[Write], also_ours: &[&str]) -> Vec<String> {
+fn foreign_writes(versions: &[Value], writes: &[Write], also_ours: &[&str]) -> Vec<String> {
     let user = format!("system:serviceaccount:{NAMESPACE}:upgrade-gate");
     let own = |write: &&Write| write.user == user && write.code == 200 && write.resource.starts_with("clusterversions");
     let at = |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
@@ -127,7 +130,7 @@ pub fn unforced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
 /// # Panics
 ///
 /// With what is broken.
-pub fn hold_beside_a_cvo(context: &str, versions: &[Value], writes: &[Write]) {
+pub fn assert_all_with_cvo(context: &str, versions: &[Value], writes: &[Write]) {
     let wrongly = |(before, after): (&Value, &Value)| {
         let version = after["spec"]["desiredUpdate"]["version"].as_str().unwrap_or_default();
         let refused = condition(before, "ReleaseAccepted");
@@ -145,7 +148,7 @@ pub fn hold_beside_a_cvo(context: &str, versions: &[Value], writes: &[Write]) {
     };
     let mut broken: Vec<String> = forced(versions).filter_map(wrongly).collect();
     broken.extend(unforced(versions).filter_map(early));
-    broken.extend(trespasses(versions, writes, &["force", "image"]));
+    broken.extend(foreign_writes(versions, writes, &["force", "image"]));
     assert!(broken.is_empty(), "{context}: {broken:#?}");
 }
 
@@ -154,8 +157,8 @@ pub fn hold_beside_a_cvo(context: &str, versions: &[Value], writes: &[Write]) {
 /// # Panics
 ///
 /// With what is broken.
-pub fn hold(context: &str, versions: &[Value], writes: &[Write]) {
+pub fn assert_all(context: &str, versions: &[Value], writes: &[Write]) {
     let mut broken = broken(versions);
-    broken.extend(trespasses(versions, writes, &[]));
+    broken.extend(foreign_writes(versions, writes, &[]));
     assert!(broken.is_empty(), "{context}: {broken:#?}");
 }

@@ -10,7 +10,7 @@ use super::fixtures;
 use super::operator::{Operator, Options};
 
 /// This cluster, and its CVO of 4.21, which tries again every second.
-pub async fn beside_4_21(cluster_version: Value) -> (Cluster, Cvo) {
+pub async fn cluster_with_cvo_4_21(cluster_version: Value) -> (Cluster, Cvo) {
     let cluster = cluster_as(cvo::MANAGER, cluster_version).await;
     let params = Params { retry: Duration::from_secs(1), ..Params::default() };
     let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
@@ -24,8 +24,8 @@ pub async fn locked_out() -> (Cluster, Cvo) {
     let updates = updates.chain((2..10).rev().map(|patch| format!("4.21.{patch}")));
     let updates: Vec<Value> = updates.map(|version| fixtures::release(&version)).collect();
     cluster_version["status"]["availableUpdates"] = json!(updates);
-    let (cluster, cvo) = beside_4_21(cluster_version).await;
-    cluster.guard_the_door().await;
+    let (cluster, cvo) = cluster_with_cvo_4_21(cluster_version).await;
+    cluster.install_policy().await;
     (cluster, cvo)
 }
 
@@ -48,8 +48,8 @@ pub fn is_forced(cluster_version: &Value) -> bool {
 
 impl Cluster {
     /// Waits until the ClusterVersion is as `wanted`, and returns it. The operator looks again meanwhile.
-    pub async fn poked_until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        self.poking_until(what, async || {
+    pub async fn touch_until_seen(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.touch_until(what, async || {
             let seen = self.cluster_version().await;
             if wanted(&seen) { Ok(seen) } else { Err(format!("{seen:#}")) }
         })
@@ -58,13 +58,13 @@ impl Cluster {
 
     /// Waits until the request is forced.
     pub async fn forced(&self) -> Value {
-        self.poked_until("force", is_forced).await
+        self.touch_until_seen("force", is_forced).await
     }
 
     /// Waits until an update to that version has begun.
     pub async fn begun(&self, version: &str) -> Value {
         let begun = |cv: &Value| cv["status"]["history"][0]["version"] == version;
-        self.poked_until(&format!("the update to {version}"), begun).await
+        self.touch_until_seen(&format!("the update to {version}"), begun).await
     }
 
     /// Completes an accepted update in the status, as the updater does where no CVO runs.

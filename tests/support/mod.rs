@@ -11,7 +11,7 @@
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every helper has a user at every time")]
 
 mod audit;
-mod beside;
+
 mod cluster;
 mod control_plane;
 mod crd;
@@ -22,6 +22,7 @@ pub mod fixtures;
 pub mod invariants;
 mod locked_out;
 mod operator;
+mod operator_objects;
 mod policy;
 pub mod requests;
 mod rights;
@@ -37,17 +38,17 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub use audit::Write;
-pub use cluster::{Cluster, cluster, cluster_as, cluster_behind_policy};
+pub use cluster::{Cluster, cluster, cluster_as, cluster_with_policy};
 pub use control_plane::{ControlPlane, NAME, NAMESPACE, provide, repository};
 pub use crd::Loosen;
-pub use locked_out::{beside_4_21, is_forced, locked_out, updated};
+pub use locked_out::{cluster_with_cvo_4_21, is_forced, locked_out, updated};
 pub use operator::{Operator, Options, binary};
 pub use policy::Reply;
-pub use rights::Withheld;
+pub use rights::RevokedAccess;
 pub use steps::Steps;
 pub use unbound::Unbound;
 pub use versions::Versions;
-pub use waits::{entries, is_accepted, says, versions_of_history};
+pub use waits::{entries, has_condition, is_accepted, versions_of_history};
 
 /// How long to wait for anything: generous, as a busy machine is no failure.
 pub const DEADLINE: Duration = Duration::from_secs(30);

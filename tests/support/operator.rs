@@ -75,7 +75,7 @@ impl Operator {
         // A test that has a link of its own has its own faults as well.
         let link = if options.env.contains_key("KUBECONFIG") { None } else { Proxy::random(cluster).await };
         let options = match &link {
-            Some(proxy) => proxy.between(options),
+            Some(proxy) => proxy.route(options),
             None => options,
         };
         let (health, metrics) = (free_port(), free_port());

@@ -1,4 +1,4 @@
-//! The policy of `deploy/base` in the shared control plane: bound or not, and what it answers to an edit.
+//! The admission policy of `deploy/base` in the shared control plane: bound or not, and its response to an edit.
 
 use http::Request;
 use http::header::{CONTENT_TYPE, WARNING};
@@ -8,14 +8,14 @@ use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, missing_is_fine};
+use super::cluster::{Cluster, deleted_or_absent};
 use super::control_plane::{NAME, repository};
 use super::{eventually, fixtures};
 
-/// What `deploy/base` binds: the policy that denies, and the one that warns.
+/// The bindings of `deploy/base`: of the policy that denies, and of the one that warns.
 const BINDINGS: [&str; 2] = [NAME, "upgrade-gate-warnings"];
 
-/// Which bindings of the policy are there.
+/// Which bindings of the policies exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Policy {
     /// None.
@@ -24,19 +24,19 @@ pub(super) enum Policy {
     Bound,
 }
 
-/// What the API server answers to an edit.
+/// The API server's response to an edit.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The HTTP status.
     pub code: u16,
-    /// Of a refusal: why.
+    /// The message of an error; empty otherwise.
     pub message: String,
     /// The texts of the `Warning:` headers.
     pub warnings: Vec<String>,
 }
 
 impl Reply {
-    /// Whether a policy has denied it.
+    /// Whether the policy denied the edit.
     pub fn is_denied(&self) -> bool {
         self.code == 403
             && self.message.contains("ValidatingAdmissionPolicy 'upgrade-gate' with binding 'upgrade-gate'")
@@ -44,42 +44,42 @@ impl Reply {
 }
 
 impl Cluster {
-    /// Has the bindings that a test asked for before it has its ClusterVersion.
-    pub(super) async fn bring_about(&self, policy: Policy) {
+    /// Creates or deletes the bindings, before the test's ClusterVersion is created.
+    pub(super) async fn set_policy(&self, policy: Policy) {
         if self.is_bound().await == (policy == Policy::Bound) {
             return;
         }
         self.create("fixture", fixtures::cluster()).await;
         match policy {
-            Policy::Bound => self.guard_the_door().await,
-            Policy::Unbound => self.open_the_door().await,
+            Policy::Bound => self.install_policy().await,
+            Policy::Unbound => self.remove_policy().await,
         }
         self.delete().await;
     }
 
-    /// Puts the policies of `deploy/base/policy` in force until the end of the test. The cluster has to be at 4.21.
-    pub async fn guard_the_door(&self) {
+    /// Applies `deploy/base/policy`, and waits until the API server enforces it. The cluster has to be at 4.21.
+    pub async fn install_policy(&self) {
         self.control_plane.apply("-k", &repository("deploy/base/policy")).expect("apply the policy");
-        self.wait_until_heeded(true).await;
+        self.wait_until_enforced(true).await;
     }
 
-    /// Takes the bindings away, so that nothing is denied.
-    pub async fn open_the_door(&self) {
+    /// Deletes the bindings, and waits until nothing is denied.
+    pub async fn remove_policy(&self) {
         for name in BINDINGS {
-            missing_is_fine(self.bindings().delete(name, &DeleteParams::default()).await);
+            deleted_or_absent(self.bindings().delete(name, &DeleteParams::default()).await);
         }
-        self.wait_until_heeded(false).await;
+        self.wait_until_enforced(false).await;
     }
 
-    /// The API server reads bindings once a second; a dry run shows whether it applies them. Overrides and an update in one
-    /// request are refused or warned of whatever else the cluster says. Any other answer, as of a server that is too busy,
-    /// shows nothing.
-    async fn wait_until_heeded(&self, bound: bool) {
+    /// The API server reads bindings once a second; a dry run shows whether it applies them. The policies deny or warn of
+    /// overrides and an update in one request in any state of the cluster. Any other response, such as that of an
+    /// overloaded server, shows nothing.
+    async fn wait_until_enforced(&self, bound: bool) {
         let asking = |version: &str| {
             let update = json!({"version": version, "image": "", "architecture": "", "force": false});
             json!({"spec": {"overrides": [fixtures::policy_override()], "desiredUpdate": update}})
         };
-        eventually("the API server to heed the policy", async || {
+        eventually("the API server to enforce the policy", async || {
             let (minor, patch) = (self.dry_run(&asking("4.22.99")).await, self.dry_run(&asking("4.21.99")).await);
             let shows_minor = if bound { minor.is_denied() } else { minor.code == 200 };
             if shows_minor && patch.code == 200 && patch.warnings.is_empty() != bound {
@@ -99,12 +99,12 @@ impl Cluster {
         Api::all(self.client.clone())
     }
 
-    /// What a merge patch of the ClusterVersion would do.
+    /// The response to a merge patch of the ClusterVersion, as a dry run.
     pub async fn dry_run(&self, patch: &Value) -> Reply {
         self.send(Request::patch(URL), "application/merge-patch+json", patch).await
     }
 
-    /// What a PUT of the ClusterVersion would do.
+    /// The response to a PUT of the ClusterVersion, as a dry run.
     pub async fn dry_run_put(&self, object: &Value) -> Reply {
         self.send(Request::put(URL), "application/json", object).await
     }

@@ -1,4 +1,4 @@
-//! The operator's permissions, taken away for a while.
+//! Revokes permissions of the operator for a while.
 
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::api::{Api, PostParams};
@@ -8,25 +8,25 @@ use super::cluster::Cluster;
 use super::control_plane::{NAME, NAMESPACE, repository};
 use super::eventually;
 
-/// A permission that the operator doesn't have until it is given back, or this is dropped.
-pub struct Withheld<'a> {
+/// A permission that the operator lacks until it is restored, or this is dropped.
+pub struct RevokedAccess<'a> {
     cluster: &'a Cluster,
     access: Value,
-    given_back: bool,
+    restored: bool,
 }
 
 impl Cluster {
-    /// Takes away the operator's Role in a namespace, and waits until this access is refused:
+    /// Deletes the operator's RoleBinding in a namespace, and waits until this access is denied:
     /// `{"group": …, "resource": …, "verb": …}` as in a SubjectAccessReview.
-    pub async fn withhold_role(&self, namespace: &str, access: Value) -> Withheld<'_> {
+    pub async fn revoke_role(&self, namespace: &str, access: Value) -> RevokedAccess<'_> {
         self.control_plane.kubectl(&["delete", "rolebinding", NAME, "--namespace", namespace]);
         let mut access = access;
         access["namespace"] = json!(namespace);
-        self.withheld(access).await
+        self.revoked(access).await
     }
 
-    /// Takes rules of the operator's ClusterRole away: each verb for which `keep` says no.
-    pub async fn withhold(&self, access: Value, keep: impl Fn(&str, &str) -> bool) -> Withheld<'_> {
+    /// Removes from the operator's ClusterRole each verb for which `keep` returns false, and waits until `access` is denied.
+    pub async fn revoke_rules(&self, access: Value, keep: impl Fn(&str, &str) -> bool) -> RevokedAccess<'_> {
         let role = self.control_plane.kubectl(&["get", "clusterrole", NAME, "--output=json"]);
         let mut role: Value = serde_json::from_str(&role).expect("a ClusterRole");
         role["metadata"] = json!({"name": NAME});
@@ -37,19 +37,19 @@ impl Cluster {
         }
         role["rules"].as_array_mut().expect("rules").retain(|rule| rule["verbs"] != json!([]));
         self.control_plane.apply_object(&role);
-        self.withheld(access).await
+        self.revoked(access).await
     }
 
-    async fn withheld(&self, access: Value) -> Withheld<'_> {
-        let withheld = Withheld { cluster: self, access, given_back: false };
-        withheld.wait_until(false).await;
-        withheld
+    async fn revoked(&self, access: Value) -> RevokedAccess<'_> {
+        let revoked = RevokedAccess { cluster: self, access, restored: false };
+        revoked.wait_until(false).await;
+        revoked
     }
 }
 
-impl Withheld<'_> {
-    /// Gives it back, and waits until it is there again.
-    pub async fn give_back(mut self) {
+impl RevokedAccess<'_> {
+    /// Restores the permission, and waits until the API server grants it.
+    pub async fn restore_access(mut self) {
         self.restore();
         self.wait_until(true).await;
     }
@@ -68,15 +68,15 @@ impl Withheld<'_> {
     }
 
     fn restore(&mut self) {
-        self.given_back = true;
+        self.restored = true;
         let rbac = repository("deploy/base/rbac.yaml").to_string_lossy().into_owned();
         self.cluster.control_plane.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &rbac]);
     }
 }
 
-impl Drop for Withheld<'_> {
+impl Drop for RevokedAccess<'_> {
     fn drop(&mut self) {
-        if !self.given_back {
+        if !self.restored {
             self.restore();
         }
     }

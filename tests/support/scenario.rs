@@ -78,13 +78,13 @@ impl Scenario {
     /// # Errors
     ///
     /// What is missing.
-    pub fn is_right(&self, now: &Value) -> Result<(), String> {
+    pub fn check(&self, now: &Value) -> Result<(), String> {
         let holds = self.overridden || self.operator_blocks || self.gated;
         let upgradeable = condition(now, "Upgradeable");
         if upgradeable["status"] != if holds { "False" } else { "True" } {
             return Err(format!("{self:?}, and {upgradeable}"));
         }
-        self.names_its_risks(upgradeable)?;
+        self.check_named_risks(upgradeable)?;
         let accepted = condition(now, "ReleaseAccepted");
         let Some(asked) = self.asked.filter(|_| !self.completed) else {
             let current = now["status"]["desired"]["version"].as_str().unwrap_or_default();
@@ -98,7 +98,7 @@ impl Scenario {
             return Err(format!("{self:?}, and {accepted}"));
         }
         if expected == "False" {
-            self.names_its_risks(accepted)?;
+            self.check_named_risks(accepted)?;
         }
         if expected == "True" && self.overridden {
             let found = entries(now, asked);
@@ -110,7 +110,7 @@ impl Scenario {
     }
 
     /// The condition names every risk that there is, and no other.
-    fn names_its_risks(&self, condition: &Value) -> Result<(), String> {
+    fn check_named_risks(&self, condition: &Value) -> Result<(), String> {
         let said = format!("{} {}", condition["reason"], condition["message"]);
         let risks = [
             ("ClusterVersionOverrides", self.overridden),
@@ -124,10 +124,10 @@ impl Scenario {
     }
 
     /// Waits until the cluster says what is right.
-    pub async fn comes_right(&self, cluster: &Cluster) -> Value {
+    pub async fn wait_for_expected_state(&self, cluster: &Cluster) -> Value {
         super::eventually(&format!("what is right after {self:?}"), async || {
             let now = cluster.cluster_version().await;
-            self.is_right(&now).map(|()| now)
+            self.check(&now).map(|()| now)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! Permissions of `deploy/base` taken away for a while.
+//! Removes bindings and objects of `deploy/base` for a while.
 
 use serde_json::{Value, json};
 
@@ -8,31 +8,31 @@ use super::{Cluster, NAMESPACE};
 /// The CRD of UpdateRecord.
 const RECORDS: &str = "updaterecords.upgrade-gate.openshift.io";
 
-/// Dropped, it gives back what was taken away.
+/// Applies `deploy/base` again when dropped.
 pub struct Unbound(&'static ControlPlane);
 
 impl Cluster {
-    /// Takes away what the operator may do in this namespace.
+    /// Deletes the operator's RoleBinding in this namespace.
     pub fn unbind_in(&self, namespace: &str) -> Unbound {
         let unbound = Unbound(self.control_plane);
         self.control_plane.kubectl(&["delete", "rolebinding", NAME, "--namespace", namespace]);
         unbound
     }
 
-    /// Takes the Lease away.
+    /// Deletes the RoleBinding that grants access to the Lease.
     pub fn unbind_lease(&self) -> Unbound {
         self.unbind_in(NAMESPACE)
     }
 
-    /// Takes away what the operator may do with cluster-scoped objects.
+    /// Deletes the operator's ClusterRoleBinding.
     pub fn unbind_cluster(&self) -> Unbound {
         let unbound = Unbound(self.control_plane);
         self.control_plane.kubectl(&["delete", "clusterrolebinding", NAME]);
         unbound
     }
 
-    /// Takes away what upgrade-gate brings to a cluster and a command looks for: Deployment, policies and the CRD of
-    /// UpdateRecord.
+    /// Deletes the objects by which a command detects an installed upgrade-gate: the Deployment, the policies and the CRD
+    /// of UpdateRecord.
     pub fn undeploy(&self) -> Unbound {
         let unbound = Unbound(self.control_plane);
         let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies";
@@ -42,7 +42,7 @@ impl Cluster {
         unbound
     }
 
-    /// Takes away the rule on this cluster-scoped resource.
+    /// Removes the ClusterRole's rule for this resource.
     pub fn unbind_resource(&self, resource: &str) -> Unbound {
         let unbound = Unbound(self.control_plane);
         let role = self.control_plane.kubectl(&["get", "clusterrole", NAME, "-o", "json"]);

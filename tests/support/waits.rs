@@ -7,7 +7,8 @@ use super::{Cluster, condition};
 impl Cluster {
     /// Waits until `Upgradeable` says so.
     pub async fn upgradeable(&self, status: &str, reason: &str) -> Value {
-        self.wait_for(&format!("Upgradeable={status}, {reason}"), |cv| says(cv, "Upgradeable", status, reason)).await
+        self.wait_for(&format!("Upgradeable={status}, {reason}"), |cv| has_condition(cv, "Upgradeable", status, reason))
+            .await
     }
 
     /// Waits until the request for this version is accepted.
@@ -19,7 +20,7 @@ impl Cluster {
     pub async fn refused(&self, version: &str, step: &str, texts: &[&str]) -> Value {
         self.wait_for(&format!("{version} is refused: {step} {texts:?}"), |cv| {
             let message = condition(cv, "ReleaseAccepted")["message"].as_str().unwrap_or_default();
-            says(cv, "ReleaseAccepted", "False", step)
+            has_condition(cv, "ReleaseAccepted", "False", step)
                 && message.contains(version)
                 && texts.iter().all(|text| message.contains(text))
         })
@@ -40,14 +41,14 @@ impl Cluster {
 }
 
 /// Whether the condition has this status and reason.
-pub fn says(object: &Value, type_: &str, status: &str, reason: &str) -> bool {
+pub fn has_condition(object: &Value, type_: &str, status: &str, reason: &str) -> bool {
     let condition = condition(object, type_);
     condition["status"] == status && condition["reason"] == reason
 }
 
 /// Whether `ReleaseAccepted` speaks of this version, and well.
 pub fn is_accepted(object: &Value, version: &str) -> bool {
-    says(object, "ReleaseAccepted", "True", "PayloadLoaded")
+    has_condition(object, "ReleaseAccepted", "True", "PayloadLoaded")
         && condition(object, "ReleaseAccepted")["message"]
             .as_str()
             .is_some_and(|message| message.contains(&format!("version=\"{version}\"")))

@@ -17,11 +17,11 @@ use crate::support::{
 
 /// This cluster and its CVO, with the override of the page, and nothing of upgrade-gate.
 async fn undeployed(cluster_version: Value) -> (Cluster, Cvo, Unbound) {
-    let (cluster, cvo) = support::beside_4_21(cluster_version).await;
+    let (cluster, cvo) = support::cluster_with_cvo_4_21(cluster_version).await;
     let undeployed = cluster.undeploy();
     let overrides = json!({"spec": {"overrides": [fixtures::policy_override()]}}).to_string();
     cluster.control_plane.kubectl(&["patch", "clusterversion", "version", "--type=merge", "-p", &overrides]);
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     cluster.upgradeable("False", "ClusterVersionOverridesSet").await;
     (cluster, cvo, undeployed)
 }
@@ -42,7 +42,7 @@ async fn locked_out() {
     assert_eq!(section.shows(&cluster, "upgrade-gate check --to 4.21.2").await, Some(0));
     let installs = installs(&cluster, &cvo, "4.21.2");
     assert_eq!(section.shows_while(&cluster, "upgrade-gate update --to 4.21.2", installs).await, Some(0));
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     assert_eq!(section.shows(&cluster, "upgrade-gate check --to 4.22.0").await, Some(1));
     section.ends();
 }
@@ -84,7 +84,7 @@ async fn overrides_are_removed() {
     let mut section = Section::of("Overrides are removed");
     cluster.set_overrides(json!([])).await;
     assert_eq!(section.shows(&cluster, "upgrade-gate check").await, Some(0));
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     assert_eq!(section.shows(&cluster, "upgrade-gate check --to 4.22.0").await, Some(0));
     section.ends();
 }

@@ -24,29 +24,29 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
     cluster.refused("4.22.0", "PreconditionChecks", &[]).await;
     // The policy would have kept the minor out, and without it nothing is forced.
-    cluster.guard_the_door().await;
-    cvo.settled().await;
+    cluster.install_policy().await;
+    cvo.wait_until_idle().await;
     scene.end_of_stall(trouble);
-    cluster.operator_settles().await;
+    cluster.wait_until_operator_is_idle().await;
 
     scene.trouble(trouble);
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     // An operator that sees nothing has nothing to force.
     scene.end_of_stall(trouble);
     let begun = |cv: &Value| cv["status"]["history"][0]["version"] == "4.21.2";
-    cluster.poked_until(&format!("{context}: the update"), begun).await;
+    cluster.touch_until_seen(&format!("{context}: the update"), begun).await;
     scene.trouble(trouble);
     cvo.complete().await;
     scene.proxy.heal();
     cluster.record_is(&context, |record| record["status"]["outcome"] == "Completed").await;
     let removed = |cv: &Value| cv["spec"]["desiredUpdate"]["force"].is_null();
-    cluster.poked_until(&format!("{context}: the force to be removed"), removed).await;
-    cluster.operator_settles().await;
-    cluster.operator_rests_for(Duration::from_secs(1)).await;
+    cluster.touch_until_seen(&format!("{context}: the force to be removed"), removed).await;
+    cluster.wait_until_operator_is_idle().await;
+    cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.records().await.len(), 1, "{context}");
 
     let versions = scene.versions.so_far().await;
-    invariants::hold_beside_a_cvo(&context, &versions, &cluster.writes().await);
+    invariants::assert_all_with_cvo(&context, &versions, &cluster.writes().await);
     assert_eq!(invariants::forced(&versions).count(), 1, "{context}");
     assert_eq!(invariants::unforced(&versions).count(), 1, "{context}");
     scene.keeps_its_rate(&context);

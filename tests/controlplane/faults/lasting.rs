@@ -63,10 +63,10 @@ async fn a_404_opens_nothing_while_the_api_is_there(#[case] resource: &str) {
     scene.proxy.inject(Fault::Answer(404), Kind::read(resource), 3);
     scene.proxy.watches(Kind::watch(resource), support::faults::Watch::Gone);
     support::eventually("the lists to have been refused", async || {
-        if scene.proxy.is_spent() { Ok(()) } else { Err(String::new()) }
+        if scene.proxy.all_faults_were_met() { Ok(()) } else { Err(String::new()) }
     })
     .await;
-    scene.cluster.rests_for(Duration::from_secs(2)).await;
+    scene.cluster.assert_not_written_for(Duration::from_secs(2)).await;
     let seen = scene.versions.so_far().await;
     let open = |version: &&Value| condition(version, "Upgradeable")["status"] != "False";
     assert_eq!(seen[before - 1..].iter().find(open), None);
@@ -76,7 +76,7 @@ async fn a_404_opens_nothing_while_the_api_is_there(#[case] resource: &str) {
 #[tokio::test]
 async fn what_a_watch_tells_once_more_opens_nothing() {
     let cluster = support::cluster(fixtures::cluster()).await;
-    let says = |status: &str| json!([fixtures::condition("Upgradeable", status, "Why", "so")]);
+    let upgradeable_is = |status: &str| json!([fixtures::condition("Upgradeable", status, "Why", "so")]);
     let scene = Scene::of(cluster, Options::mode("replace")).await;
     scene.cluster.upgradeable("True", "AsExpected").await;
     let watch = Kind::watch("clusteroperators");
@@ -85,8 +85,8 @@ async fn what_a_watch_tells_once_more_opens_nothing() {
     scene.proxy.watches(watch.clone(), support::faults::Watch::Gone);
     support::eventually("another watch", async || if watches() > begun { Ok(()) } else { Err(String::new()) }).await;
     // The first that this watch brings, and then what replaces it.
-    scene.cluster.put_cluster_operator("network", says("True")).await;
-    scene.cluster.put_cluster_operator("network", says("False")).await;
+    scene.cluster.put_cluster_operator("network", upgradeable_is("True")).await;
+    scene.cluster.put_cluster_operator("network", upgradeable_is("False")).await;
     scene.cluster.upgradeable("False", "ClusterOperatorUpgradeable-network").await;
     let before = scene.versions.so_far().await.len();
     for _ in 0..3 {
@@ -107,14 +107,14 @@ async fn whoever_holds_the_lease_writes_although_it_never_sees_the_lease_change(
     let versions = cluster.record().await;
     proxy.inject(Fault::Answer(500), Kind::watch("leases"), ALWAYS);
     let options = Options::mode("replace").arg("--lease-duration=3s").arg("--lease-renew-interval=1s");
-    let mut operator = support::Operator::start(&cluster, proxy.between(options)).await;
+    let mut operator = support::Operator::start(&cluster, proxy.route(options)).await;
     operator.ready().await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     // Longer than the lease is good for without a renewal that is seen.
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.set_overrides(json!([])).await;
     cluster.upgradeable("True", "AsExpected").await;
-    invariants::hold("a lease that is never seen", &versions.so_far().await, &cluster.writes().await);
+    invariants::assert_all("a lease that is never seen", &versions.so_far().await, &cluster.writes().await);
 }
 
 /// The record comes first, or the update waits, and nothing else does.
@@ -131,7 +131,7 @@ async fn while_records_fail_the_gate_is_kept_and_no_update_goes_ahead() {
         }}))
         .await;
     closes_within(&scene, Duration::from_secs(3)).await;
-    scene.cluster.rests_for(Duration::from_secs(3)).await;
+    scene.cluster.assert_not_written_for(Duration::from_secs(3)).await;
     let now = scene.cluster.cluster_version().await;
     assert_eq!(condition(&now, "ReleaseAccepted")["status"], "Unknown");
     assert_eq!(scene.cluster.records().await.len(), 0);

@@ -6,7 +6,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::support::requests::{self, Answer, Edit};
-use crate::support::{Reply, cluster_behind_policy, fixtures};
+use crate::support::{Reply, cluster_with_policy, fixtures};
 
 const OBJECTS: usize = 50;
 const CHANGES: usize = 12;
@@ -14,7 +14,7 @@ const CHANGES: usize = 12;
 #[tokio::test]
 async fn the_api_server_and_the_core_agree_on_every_edit() {
     let mut tally = [0_u32; 4];
-    let cluster = cluster_behind_policy(fixtures::cluster()).await;
+    let cluster = cluster_with_policy(fixtures::cluster()).await;
     let mut runner = TestRunner::deterministic();
     for _ in 0..OBJECTS {
         let object = requests::objects().new_tree(&mut runner).unwrap().current();

@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{cluster_with, overrides};
-use crate::support::{Cluster, cluster_behind_policy, eventually, fixtures, repository};
+use crate::support::{Cluster, cluster_with_policy, eventually, fixtures, repository};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -65,7 +65,7 @@ async fn ask(cluster: &Cluster, way: Way, version: &str, dry_run: bool) -> Outpu
 #[rstest]
 #[tokio::test]
 async fn however_a_minor_is_asked_for_it_is_refused_with_the_reason(#[values(true, false)] dry_run: bool) {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let before = cluster.cluster_version().await;
     for way in WAYS {
         let output = ask(&cluster, way, "4.22.0", dry_run).await;
@@ -79,7 +79,7 @@ async fn however_a_minor_is_asked_for_it_is_refused_with_the_reason(#[values(tru
 
 #[tokio::test]
 async fn an_edit_is_refused_with_the_reason() {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let before = cluster.cluster_version().await;
     let editor = "sed -i 's/^spec:/spec:\\n  desiredUpdate: {version: 4.22.0}/'";
     let dir = tempfile::tempdir().unwrap(); // where kubectl leaves what it couldn't save
@@ -95,7 +95,7 @@ async fn an_edit_is_refused_with_the_reason() {
 #[rstest]
 #[tokio::test]
 async fn however_a_patch_is_asked_for_it_goes_through_with_a_warning(#[values(true, false)] dry_run: bool) {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     for way in WAYS {
         let output = ask(&cluster, way, "4.21.2", dry_run).await;
         let said = said(&output);
@@ -108,7 +108,7 @@ async fn however_a_patch_is_asked_for_it_goes_through_with_a_warning(#[values(tr
 
 #[tokio::test]
 async fn in_a_trial_everything_goes_through_with_a_warning() {
-    let cluster = cluster_behind_policy(cluster_with(&overrides(), None)).await;
+    let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let dir = tempfile::tempdir().unwrap();
     let kustomization = json!({
         "resources": [from(dir.path(), &repository("deploy/base/policy"))],
@@ -130,7 +130,7 @@ async fn in_a_trial_everything_goes_through_with_a_warning() {
     );
     cluster.patch(minor).await;
     // The next test finds no bindings rather than these.
-    cluster.open_the_door().await;
+    cluster.remove_policy().await;
 }
 
 /// The way from one folder to another: kustomize takes no absolute paths.

@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{asking, verdict};
-use crate::support::{cluster_behind_policy, fixtures};
+use crate::support::{cluster_with_policy, fixtures};
 
 fn updates(count: usize, image: impl Fn(usize) -> String) -> Vec<Value> {
     (0..count).map(|n| json!({"version": format!("4.22.{n}"), "image": image(n)})).collect()
@@ -72,7 +72,7 @@ async fn a_large_object_costs_less_than_is_allowed(
     object["status"].as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
     let conditions = object["status"]["conditions"].as_array_mut().unwrap();
     conditions.push(fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", ""));
-    let cluster = cluster_behind_policy(object).await;
+    let cluster = cluster_with_policy(object).await;
     let reply = cluster.dry_run(&json!({"spec": {"desiredUpdate": request}})).await;
     assert_eq!(verdict(&reply), expected, "{:?}", reply.warnings);
     assert!(!reply.message.contains("budget"), "{}", reply.message);
@@ -83,7 +83,7 @@ async fn many_overrides_and_conditions_cost_less_than_is_allowed() {
     let mut object = fixtures::cluster();
     let conditions = object["status"]["conditions"].as_array_mut().unwrap();
     conditions.extend((0..5000).map(|n| fixtures::condition(&format!("C{n}"), "False", "", "")));
-    let cluster = cluster_behind_policy(object).await;
+    let cluster = cluster_with_policy(object).await;
     let entry =
         |n: usize| json!({"kind": "K", "group": "", "namespace": "", "name": n.to_string(), "unmanaged": n == 4999});
     let mut edit = asking("4.22.0");
@@ -107,7 +107,7 @@ async fn long_reasons_cost_less_than_is_allowed(#[case] unit: &str) {
     }
     conditions.push(fixtures::condition("UpgradeableUpgradeInProgress", "True", "Theirs", &message));
     conditions.push(fixtures::condition("Upgradeable", "False", "MultipleReasons", &message));
-    let cluster = cluster_behind_policy(object).await;
+    let cluster = cluster_with_policy(object).await;
     let reply = cluster.dry_run(&asking("4.22.0")).await;
     assert_eq!(verdict(&reply), "denied");
     assert!(reply.message.contains("The minor update from 4.21.1 to 4.22.0 is not allowed."), "{}", reply.message);

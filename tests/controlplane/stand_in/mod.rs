@@ -58,7 +58,7 @@ async fn patch_request(cluster: &Cluster, cvo: &Cvo, patch: Value) -> Value {
 }
 
 async fn settled(cluster: &Cluster, cvo: &Cvo) -> Value {
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     cluster.cluster_version().await
 }
 

@@ -55,7 +55,7 @@ async fn while_force_is_set_each_restart_is_a_pass(#[case] profile: Profile) {
 async fn while_force_is_set_a_degraded_cluster_operator_holds_the_pass_of_a_restart() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     restarted(&cluster, &cvo).await;
     held(&cluster, &cvo).await;
 }
@@ -135,7 +135,7 @@ async fn taking_force_away_is_one_pass_and_later_restarts_are_quiet(#[case] patc
 async fn a_degraded_cluster_operator_holds_the_pass_after_force_is_taken_away() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     patch_request(&cluster, &cvo, json!({"force": null, "image": null})).await;
     held(&cluster, &cvo).await;
 }
@@ -144,7 +144,7 @@ async fn a_degraded_cluster_operator_holds_the_pass_after_force_is_taken_away() 
 async fn a_cluster_operator_that_no_payload_brings_holds_nothing() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cluster.put_cluster_operator("upgrade-gate", json!([fixtures::condition("Degraded", "True", "No", "no")])).await;
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     restarted(&cluster, &cvo).await;
     cvo.complete().await;
     assert_eq!(said(&settled(&cluster, &cvo).await, "Progressing"), QUIET);
@@ -158,10 +158,10 @@ async fn a_pass_ends_by_itself_where_the_test_says_so_and_not_while_an_operator_
     let complete = |cv: &_| history(cv)[0] == "Completed 4.21.2" && said(cv, "Progressing") == QUIET;
     cluster.wait_for("the update to complete", complete).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Available", "False", "Gone", "no")])).await;
-    cvo.settled().await;
+    cvo.wait_until_idle().await;
     cvo.restart().await;
     assert_eq!(said(&settled(&cluster, &cvo).await, "Progressing"), A_PASS);
-    cluster.rests_for(std::time::Duration::from_millis(200)).await;
+    cluster.assert_not_written_for(std::time::Duration::from_millis(200)).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Available", "True", "", "")])).await;
     cluster.wait_for("the end of the pass", complete).await;
 }

@@ -38,7 +38,7 @@ async fn up_to_4_22_no_event_within_the_throttle_computes_it(#[case] profile: Pr
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     assert_eq!(said(&override_set(&cluster, &cvo).await, "Upgradeable"), "");
     assert_eq!(said(&touch(&cluster, &cvo, "1").await, "Upgradeable"), "");
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     assert_eq!(said(&cluster.cluster_version().await, "Upgradeable"), OVERRIDES_SET);
     cluster.set_overrides(json!([])).await;
     assert_eq!(said(&touch(&cluster, &cvo, "2").await, "Upgradeable"), OVERRIDES_SET);
@@ -61,8 +61,8 @@ async fn up_to_4_22_the_end_of_the_throttle_is_no_reason_to_look() {
     // This event computes it or comes too early; a ClusterOperator is no event at all.
     let no = fixtures::condition("Upgradeable", "False", "DnsSaysNo", "no");
     cluster.put_cluster_operator("dns", json!([no])).await;
-    cvo.settled().await;
-    cluster.rests_for(Duration::from_millis(600)).await;
+    cvo.wait_until_idle().await;
+    cluster.assert_not_written_for(Duration::from_millis(600)).await;
     assert_eq!(said(&touch(&cluster, &cvo, "1").await, "Upgradeable"), "Upgradeable=False DnsSaysNo");
 }
 
@@ -141,7 +141,7 @@ async fn a_patch_right_after_an_override_is_accepted_without_a_record() {
 async fn once_it_is_published_the_minor_is_blocked() {
     let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, EVENTS_ONLY).await;
     override_set(&cluster, &cvo).await;
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     let seen = request(&cluster, &cvo, "4.22.0").await;
     assert_eq!(said(&seen, "ReleaseAccepted"), BLOCKED);
 }
@@ -171,6 +171,6 @@ async fn on_4_21_an_update_that_has_completed_still_counts_for_a_while(#[case] p
     let seen = settled(&cluster, &cvo).await;
     assert_eq!(said(&seen, "Progressing"), "Progressing=False ");
     assert_eq!(said(&seen, "Upgradeable"), after);
-    cvo.catch_up().await;
+    cvo.recompute_upgradeable().await;
     assert_eq!(said(&settled(&cluster, &cvo).await, "Upgradeable"), "");
 }

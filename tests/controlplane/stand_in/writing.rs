@@ -50,7 +50,7 @@ async fn at_rest_it_writes_nothing() {
         // A blocked request is at rest too, however often it is tried again.
         request(&cluster, &cvo, "4.22.0").await;
         let before = cvo.writes(&cluster).await.len();
-        cluster.rests_for(Duration::from_millis(600)).await;
+        cluster.assert_not_written_for(Duration::from_millis(600)).await;
         assert_eq!(cvo.writes(&cluster).await.len(), before, "{profile:?}");
     }
 }
@@ -190,10 +190,10 @@ async fn paused_it_stands_still_and_killed_it_is_gone() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     cvo.pause().await;
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
-    cluster.rests_for(Duration::from_millis(300)).await;
+    cluster.assert_not_written_for(Duration::from_millis(300)).await;
     cvo.resume().await;
     assert_eq!(said(&settled(&cluster, &cvo).await, "ReleaseAccepted"), BLOCKED);
     drop(cvo);
     cluster.request("4.21.1", &fixtures::image("4.21.1")).await;
-    cluster.rests_for(Duration::from_millis(300)).await;
+    cluster.assert_not_written_for(Duration::from_millis(300)).await;
 }

@@ -35,7 +35,7 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// Whether a ClusterOperator of the payload keeps a pass from ending: it is Degraded, or not Available.
-    pub(crate) fn hold_a_pass(&self) -> bool {
+    pub(crate) fn block_a_pass(&self) -> bool {
         let mut operators = self.operators.iter().filter(|(name, _)| *name != NOT_IN_THE_PAYLOAD);
         operators.any(|(_, operator)| {
             condition(operator, "Degraded")["status"] == "True" || condition(operator, "Available")["status"] == "False"

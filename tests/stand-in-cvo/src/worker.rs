@@ -30,7 +30,7 @@ pub enum Action {
     /// All of it has been applied.
     Complete,
     /// It computes `Upgradeable`.
-    CatchUp,
+    RecomputeUpgradeable,
     /// It restarts.
     Restart,
     /// It does nothing until `Resume`.
@@ -189,7 +189,7 @@ impl Worker {
     /// Does what is actioned for if there is nothing to write. Returns whether a sync is due all the same.
     fn has_to_sync(&mut self) -> bool {
         if self.clean {
-            return self.fulfil();
+            return self.perform();
         }
         // A action is no reason to try again what can't succeed.
         self.dropped.is_none() || self.dropped != self.seen.as_ref().map(resource_version)
@@ -274,7 +274,7 @@ impl Worker {
                 self.put(object).await;
                 return; // the watch brings what became of it
             }
-            if !again && !self.fulfil() {
+            if !again && !self.perform() {
                 self.clean = true;
                 return;
             }
@@ -291,7 +291,7 @@ impl Worker {
     }
 
     /// Does what is actioned for, now that there is nothing to write. Returns whether that calls for another look.
-    fn fulfil(&mut self) -> bool {
+    fn perform(&mut self) -> bool {
         let due = self.updating_since.zip(self.setup.params.complete_after);
         let mut again = due.is_some_and(|(since, after)| since.elapsed() >= after) && self.advance(true);
         let seen = self.newest;
@@ -311,13 +311,13 @@ impl Worker {
                     again |= self.advance(false);
                     settled
                 }
-                Action::CatchUp => {
+                Action::RecomputeUpgradeable => {
                     self.upgradeable.forget();
                     again = true;
                     settled
                 }
                 Action::Restart => {
-                    self.start_anew(self.process.release().clone());
+                    self.restart_process(self.process.release().clone());
                     again = true;
                     settled
                 }
@@ -336,7 +336,7 @@ impl Worker {
     /// Hands over if that is yet to come, else completes if it may. Returns whether there was something to do.
     fn advance(&mut self, complete: bool) -> bool {
         if let Some(release) = self.process.to_hand_over() {
-            self.start_anew(release);
+            self.restart_process(release);
             return true;
         }
         if complete && self.process.is_updating() && self.may_advance() {
@@ -348,10 +348,10 @@ impl Worker {
 
     /// Whether the next step can be taken: a hand-over, or the end of a pass that no ClusterOperator holds.
     fn may_advance(&self) -> bool {
-        self.process.to_hand_over().is_some() || !self.inputs.hold_a_pass()
+        self.process.to_hand_over().is_some() || !self.inputs.block_a_pass()
     }
 
-    fn start_anew(&mut self, release: Release) {
+    fn restart_process(&mut self, release: Release) {
         self.process = Process::new(self.setup.profile, self.setup.registry.clone(), release);
         self.upgradeable = Upgradeable::default();
     }

@@ -21,13 +21,13 @@
 //! ```text
 //! cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
 //! cvo.restart().await;                                                     // with the force of before
-//! cvo.settled().await;                                                     // Progressing=True, and stays so
+//! cvo.wait_until_idle().await;                                                     // Progressing=True, and stays so
 //! cluster.delete_cluster_operator("etcd").await;
 //! cvo.complete().await;                                                    // Progressing=False
 //! ```
 //!
 //! `Upgradeable` is late up to 4.22, see [`Params::throttle`] and [`Params::resync`]; a test that needs it late sets both
-//! to hours and ends that with [`Cvo::catch_up`].
+//! to hours and ends that with [`Cvo::recompute_upgradeable`].
 //!
 //! An image whose signature isn't verifiable: `cvo.set_verifiable(&fixtures::image("4.21.2"), false)`.
 //!
@@ -72,13 +72,13 @@ impl Cvo {
         let thread = std::thread::spawn(move || run(kubeconfig, engine, inbox));
         let client = cluster.client.clone();
         let cvo = Self { client, registry, commands: Some(commands), thread: Some(thread) };
-        cvo.settled().await;
+        cvo.wait_until_idle().await;
         cvo
     }
 
     /// Waits until it has seen the ClusterVersion, the ClusterOperators and the admin ConfigMaps as they are now, and has
     /// nothing to write. (That a ClusterOperator or a ConfigMap was deleted it may see later.)
-    pub async fn settled(&self) {
+    pub async fn wait_until_idle(&self) {
         let newest = async |api: Api<DynamicObject>, name: Option<&str>| {
             let only = name.map(|name| format!("metadata.name={name}"));
             let list = api.list(&ListParams { field_selector: only, ..ListParams::default() }).await.expect("a list");
@@ -121,16 +121,16 @@ impl Cvo {
     }
 
     /// Makes it compute `Upgradeable` now, whatever [`Params::throttle`] says, and waits until that is published.
-    pub async fn catch_up(&self) {
-        self.settled().await;
-        self.ask("catch up", Action::CatchUp).await;
-        self.settled().await;
+    pub async fn recompute_upgradeable(&self) {
+        self.wait_until_idle().await;
+        self.ask("catch up", Action::RecomputeUpgradeable).await;
+        self.wait_until_idle().await;
     }
 
     /// Restarts its process from the same image: it forgets all that it doesn't read from the cluster.
     pub async fn restart(&self) {
         self.ask("restart", Action::Restart).await;
-        self.settled().await;
+        self.wait_until_idle().await;
     }
 
     /// Stops its clock: it neither works nor renews its Lease. What happens meanwhile it sees afterwards, one by one.

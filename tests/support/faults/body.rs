@@ -1,4 +1,4 @@
-//! The body of a watch, event by event, so that it can be cut, silenced or added to between two of them.
+//! Forwards the body of a watch event by event, so that a fault can cut it, stall it or add an event in between.
 
 use std::sync::Arc;
 
@@ -7,26 +7,26 @@ use http_body_util::{BodyExt as _, channel::Sender};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use super::{Kind, Order, Shared, Watch};
+use super::{Kind, Shared, Watch, WatchFault};
 
 const GONE: &[u8] = br#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}}
 "#;
 
-/// Why a watch ended.
+/// A connection that a fault has cut.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was cut")]
 pub(super) struct Cut;
 
-/// Carries events from the server to the operator until either ends it, or a fault does.
+/// Forwards events from the server to the operator until either side or a fault ends the watch.
 pub(super) async fn carry(mut from: Incoming, mut to: Sender<Bytes, Cut>, kind: Kind, shared: Arc<Shared>) {
-    let mut orders = shared.orders.subscribe();
-    let mut obeyed = orders.borrow_and_update().len();
+    let mut watch_faults = shared.watch_faults.subscribe();
+    let mut applied = watch_faults.borrow_and_update().len();
     let mut partitioned = shared.partitioned.subscribe();
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     loop {
         if *partitioned.borrow_and_update() {
-            return lost(to, &shared).await;
+            return stall_until_healed(to, &shared).await;
         }
         tokio::select! {
             frame = from.frame() => {
@@ -43,15 +43,15 @@ pub(super) async fn carry(mut from: Incoming, mut to: Sender<Bytes, Cut>, kind: 
                 }
                 let fault = shared.state().random_watch_fault(&kind);
                 if let Some(watch) = fault {
-                    let Some(open) = befall(to, watch, first.as_ref(), &shared).await else { return };
+                    let Some(open) = apply_fault(to, watch, first.as_ref(), &shared).await else { return };
                     to = open;
                 }
             }
-            _ = orders.changed() => {
-                let fresh: Vec<Order> = orders.borrow_and_update()[obeyed..].to_vec();
-                obeyed += fresh.len();
+            _ = watch_faults.changed() => {
+                let fresh: Vec<WatchFault> = watch_faults.borrow_and_update()[applied..].to_vec();
+                applied += fresh.len();
                 for order in fresh.into_iter().filter(|order| order.kind.covers(&kind)) {
-                    let Some(open) = befall(to, order.watch, first.as_ref(), &shared).await else { return };
+                    let Some(open) = apply_fault(to, order.watch, first.as_ref(), &shared).await else { return };
                     to = open;
                 }
             }
@@ -60,8 +60,8 @@ pub(super) async fn carry(mut from: Incoming, mut to: Sender<Bytes, Cut>, kind: 
     }
 }
 
-/// Does this to a watch that has brought `first`; `None` where it has ended by that.
-async fn befall(
+/// Applies a fault to a watch whose first event was `first`. Returns `None` if that ended the watch.
+async fn apply_fault(
     mut to: Sender<Bytes, Cut>,
     watch: Watch,
     first: Option<&Bytes>,
@@ -69,7 +69,7 @@ async fn befall(
 ) -> Option<Sender<Bytes, Cut>> {
     match watch {
         Watch::Cut => to.abort(Cut),
-        Watch::Stall => lost(to, shared).await,
+        Watch::Stall => stall_until_healed(to, shared).await,
         Watch::Gone => drop(to.send_data(Bytes::from_static(GONE)).await),
         Watch::Replay => {
             if let Some(event) = first {
@@ -81,8 +81,8 @@ async fn befall(
     None
 }
 
-/// Nothing comes any more; the connection ends once the network is whole again.
-async fn lost(to: Sender<Bytes, Cut>, shared: &Shared) {
+/// Sends nothing more, and ends the connection when the network is healed.
+async fn stall_until_healed(to: Sender<Bytes, Cut>, shared: &Shared) {
     let mut healed = shared.healed.subscribe();
     let _ = healed.changed().await;
     to.abort(Cut);

@@ -1,15 +1,15 @@
-//! Kinds of request: what is done to which resource.
+//! Kinds of request: the resource, and whether it is a watch or a write.
 
 use http::{Method, Uri};
 
-/// A kind of request, or several where a part is left open.
+/// A kind of request; a field without a value matches any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kind {
-    /// As in `clusterversions/status`; none means any.
+    /// As in `clusterversions/status`.
     resource: Option<String>,
-    /// Whether it is a watch; none means either.
+    /// Whether it is a watch.
     watch: Option<bool>,
-    /// Whether it writes, which a dry run and an access review don't; none means either.
+    /// Whether it is a write. A dry run and an access review are not.
     write: Option<bool>,
 }
 
@@ -24,7 +24,7 @@ impl Kind {
         Self { resource: Some(resource.to_owned()), watch: Some(false), write: Some(true) }
     }
 
-    /// Lists and single objects of this resource.
+    /// Lists and gets of this resource.
     pub fn read(resource: &str) -> Self {
         Self { resource: Some(resource.to_owned()), watch: Some(false), write: Some(false) }
     }
@@ -39,7 +39,7 @@ impl Kind {
         Self { resource: None, watch: Some(true), write: Some(false) }
     }
 
-    /// All lists and single objects.
+    /// All lists and gets.
     pub fn reads() -> Self {
         Self { resource: None, watch: Some(false), write: Some(false) }
     }
@@ -49,7 +49,7 @@ impl Kind {
         Self { resource: None, watch: Some(false), write: Some(true) }
     }
 
-    /// Whether the other one, which is of one request, is of this kind.
+    /// Whether `other`, the kind of one request, matches.
     pub fn covers(&self, other: &Self) -> bool {
         fn fits<T: PartialEq>(wanted: Option<&T>, is: Option<&T>) -> bool {
             wanted.is_none() || wanted == is
@@ -59,12 +59,12 @@ impl Kind {
             && fits(self.write.as_ref(), other.write.as_ref())
     }
 
-    /// Whether it is of this resource.
+    /// Whether it is a request for this resource.
     pub(super) fn is_of(&self, resource: &str) -> bool {
         self.resource.as_deref() == Some(resource)
     }
 
-    /// That of one request.
+    /// The kind of a request.
     pub(super) fn of(method: &Method, uri: &Uri) -> Self {
         let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
         // /api/v1 or /apis/GROUP/VERSION, then perhaps namespaces/NAME, then RESOURCE, and perhaps NAME and SUBRESOURCE.

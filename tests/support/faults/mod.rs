@@ -1,10 +1,10 @@
-//! A proxy between an operator and the real API server that goes wrong on demand. One connection in is one connection
-//! out, and every answer is the API server's own, but for those that a fault makes up.
+//! Fault injection: a proxy between an operator and the real API server. One connection in is one connection out. Every
+//! response is the API server's, except those of [`Fault::Answer`] and [`Fault::End`].
 //!
 //! ```text
 //! let proxy = Proxy::start(&cluster).await;
-//! let operator = Operator::start(&cluster, proxy.between(Options::mode("replace"))).await;
-//! proxy.inject(Fault::DropAfter, Kind::write("clusterversions/status"), 1); // it is written, and the answer is lost
+//! let operator = Operator::start(&cluster, proxy.route(Options::mode("replace"))).await;
+//! proxy.inject(Fault::DropAfter, Kind::write("clusterversions/status"), 1); // written, but the response is lost
 //! proxy.watches(Kind::watch("clusterversions"), Watch::Stall);
 //! proxy.heal();
 //! ```
@@ -31,69 +31,69 @@ use tokio::{net::TcpListener, sync::watch};
 pub use self::kind::Kind;
 use super::{cluster::Cluster, operator::Options, steps::Steps};
 
-/// The seed of the random faults that every operator of a test meets, where it is set: see [`Proxy::random`].
+/// The variable with the seed of random faults for every operator of a test: see [`Proxy::random`].
 const RANDOM_FAULTS: &str = "UPGRADE_GATE_RANDOM_FAULTS";
-/// Of random faults, one in so many requests and events meets one.
-const ODDS: u64 = 8;
+/// With random faults, one in so many requests and events fails.
+const ONE_IN: u64 = 8;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is held back for so long.
+    /// The request is forwarded after this time.
     Delay(Duration),
     /// The connection is cut before the server has seen it.
     DropBefore,
-    /// The server does what it asks for, and the connection is cut before the answer.
+    /// The server handles the request, and the connection is cut before the response.
     DropAfter,
-    /// The server never sees it, and no answer comes.
+    /// The server never sees the request, and no response arrives.
     HoldBefore,
-    /// The server does what it asks for, and no answer comes.
+    /// The server handles the request, and no response arrives.
     HoldAfter,
-    /// It is answered with this HTTP status, and the server never sees it.
+    /// The proxy responds with this HTTP status; the server never sees the request.
     Answer(u16),
-    /// It is answered well, and with nothing: a watch that ends as soon as it has begun.
+    /// The proxy responds with 200 and an empty body: a watch that ends at once.
     End,
 }
 
-/// What happens to the watches that are open.
+/// What happens to the open watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
     /// They end.
     Cut,
-    /// They stay open, and nothing comes any more.
+    /// They stay open, but deliver no more events.
     Stall,
-    /// They say that what was asked for is too old (an event of type ERROR with code 410), and end.
+    /// They report that the resourceVersion is too old (an ERROR event with code 410), and end.
     Gone,
-    /// The first object that they brought comes once more, as from a cache that lags.
+    /// They deliver their first event a second time, as a stale cache does.
     Replay,
 }
 
-/// A fault that waits for its requests.
+/// A fault for the next `left` requests of a kind.
 #[derive(Clone, Debug)]
-struct Trap {
+struct PendingFault {
     fault: Fault,
     kind: Kind,
     left: usize,
 }
 
-/// What was done to all watches of a kind, in the order of its doing.
+/// A fault of all open watches of a kind.
 #[derive(Clone, Debug)]
-struct Order {
+struct WatchFault {
     kind: Kind,
     watch: Watch,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    traps: Vec<Trap>,
+    pending: Vec<PendingFault>,
     log: Vec<(Instant, Kind)>,
     random: Option<Steps>,
-    /// Requests that are held for ever.
+    /// How many requests hang for ever.
     held: usize,
 }
 
 impl State {
-    /// The random fault for this request, if any. Leases are left alone: losing the lead is no fault.
+    /// The random fault for this request, if any. Requests for Leases are exempt, since losing the lead is not a fault.
     fn random_fault(&mut self, kind: &Kind) -> Option<Fault> {
         const FAULTS: [Fault; 8] = [
             Fault::Delay(Duration::from_millis(200)),
@@ -106,24 +106,24 @@ impl State {
             Fault::Answer(503),
         ];
         let random = self.random.as_mut().filter(|_| !kind.is_of("leases"))?;
-        random.one_in(ODDS).then(|| *random.one_of(&FAULTS))
+        random.one_in(ONE_IN).then(|| *random.one_of(&FAULTS))
     }
 
-    /// The random fault of a watch after an event, if any.
+    /// The random fault for a watch after an event, if any.
     fn random_watch_fault(&mut self, kind: &Kind) -> Option<Watch> {
         let random = self.random.as_mut().filter(|_| !kind.is_of("leases"))?;
-        random.one_in(ODDS).then(|| *random.one_of(&[Watch::Cut, Watch::Gone, Watch::Replay]))
+        random.one_in(ONE_IN).then(|| *random.one_of(&[Watch::Cut, Watch::Gone, Watch::Replay]))
     }
 }
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Everything that was ordered; a watch obeys what comes after it was opened.
-    orders: watch::Sender<Vec<Order>>,
-    /// How often it was healed: a stalled watch ends then, as its packets are lost.
+    /// All faults of watches, in order. A watch applies those that were added after it was opened.
+    watch_faults: watch::Sender<Vec<WatchFault>>,
+    /// How often the network was healed. That ends a stalled watch.
     healed: watch::Sender<u64>,
-    /// Nothing gets through, and no connection is closed.
+    /// Whether the network drops all packets. Connections stay open.
     partitioned: watch::Sender<bool>,
 }
 
@@ -133,7 +133,7 @@ impl Shared {
     }
 }
 
-/// The running proxy; it ends when dropped.
+/// A running proxy, stopped when dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
     kubeconfig: NamedTempFile,
@@ -141,19 +141,19 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one in front of the cluster's API server, in a thread of its own, so that a busy test doesn't slow it.
+    /// Starts a proxy in front of the cluster's API server, in a thread of its own, so that a busy test does not slow it.
     pub async fn start(cluster: &Cluster) -> Self {
         Self::start_for(&cluster.control_plane.operator_kubeconfig()).await
     }
 
-    /// The same for whoever has this kubeconfig.
+    /// Starts a proxy in front of the API server of this kubeconfig.
     pub async fn start_for(original: &Path) -> Self {
         let file = Kubeconfig::read_from(original).expect("a readable kubeconfig");
         let config =
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a sound kubeconfig");
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            orders: watch::Sender::new(Vec::new()),
+            watch_faults: watch::Sender::new(Vec::new()),
             healed: watch::Sender::new(0),
             partitioned: watch::Sender::new(false),
         });
@@ -164,7 +164,7 @@ impl Proxy {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-                ready.send(listener.local_addr().expect("an address")).expect("somebody waits for it");
+                ready.send(listener.local_addr().expect("an address")).expect("the receiver is open");
                 serve::serve(listener, &config, &of_thread, stopped).await;
             });
         });
@@ -176,14 +176,14 @@ impl Proxy {
         Self { shared, kubeconfig, _stop: stop }
     }
 
-    /// The options of an operator that knows the API server by this proxy alone.
-    pub fn between(&self, mut options: Options) -> Options {
+    /// These options, with a kubeconfig whose server is this proxy.
+    pub fn route(&self, mut options: Options) -> Options {
         options.env.insert("KUBECONFIG".to_owned(), self.path().to_string_lossy().into_owned());
         options
     }
 
-    /// A proxy with random faults by the seed in `UPGRADE_GATE_RANDOM_FAULTS`, or none where that isn't set: a fault may
-    /// meet any request, and any watch after an event.
+    /// A proxy with random faults by the seed in `UPGRADE_GATE_RANDOM_FAULTS`, or `None` if that is not set. Any request
+    /// may fail, and any watch after an event.
     pub async fn random(cluster: &Cluster) -> Option<Self> {
         let seed =
             std::env::var(RANDOM_FAULTS).ok()?.parse().expect("UPGRADE_GATE_RANDOM_FAULTS is a number, the seed");
@@ -192,50 +192,50 @@ impl Proxy {
         Some(proxy)
     }
 
-    /// A kubeconfig that knows the API server by this proxy alone.
+    /// A kubeconfig whose server is this proxy.
     pub fn path(&self) -> PathBuf {
         self.kubeconfig.path().to_owned()
     }
 
-    /// Does this to the next so many requests of the kind.
+    /// Applies the fault to the next `times` requests of the kind.
     pub fn inject(&self, fault: Fault, kind: Kind, times: usize) {
-        self.state().traps.push(Trap { fault, kind, left: times });
+        self.state().pending.push(PendingFault { fault, kind, left: times });
     }
 
-    /// Does this to the open watches of the kind.
+    /// Applies the fault to the open watches of the kind.
     pub fn watches(&self, kind: Kind, watch: Watch) {
-        self.shared.orders.send_modify(|orders| orders.push(Order { kind, watch }));
+        self.shared.watch_faults.send_modify(|watch_faults| watch_faults.push(WatchFault { kind, watch }));
     }
 
-    /// Lets nothing through, in neither direction, without cutting anything: packets are lost.
+    /// Drops all packets in both directions; connections stay open.
     pub fn partition(&self) {
         self.shared.partitioned.send_replace(true);
     }
 
-    /// No more faults. What was lost meanwhile stays lost: those connections end.
+    /// Ends all faults. Connections that lost packets meanwhile are closed.
     pub fn heal(&self) {
-        self.state().traps.clear();
+        self.state().pending.clear();
         self.shared.partitioned.send_replace(false);
         self.shared.healed.send_modify(|times| *times += 1);
     }
 
-    /// How many requests are held for ever, each after the server has done what it asks for, where it was to see it.
+    /// How many requests hang: those of [`Fault::HoldBefore`], and those of [`Fault::HoldAfter`] that the server has handled.
     pub fn held(&self) -> usize {
         self.state().held
     }
 
-    /// Whether every fault that waited for its requests has met them.
-    pub fn is_spent(&self) -> bool {
-        self.state().traps.is_empty()
+    /// Whether every injected fault has been applied as often as asked for.
+    pub fn all_faults_were_met(&self) -> bool {
+        self.state().pending.is_empty()
     }
 
-    /// When which requests came, the oldest first.
+    /// All requests with their times, oldest first.
     pub fn log(&self) -> Vec<(Instant, Kind)> {
         self.state().log.clone()
     }
 
-    /// The most requests that came within any span of so long.
-    pub fn most_within(&self, span: Duration) -> usize {
+    /// The most requests within any span of this length.
+    pub fn most_requests_within(&self, span: Duration) -> usize {
         let log = self.log();
         let until = |start: usize| log[start..].iter().take_while(|(at, _)| *at < log[start].0 + span).count();
         (0..log.len()).map(until).max().unwrap_or_default()

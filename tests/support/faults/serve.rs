@@ -1,4 +1,4 @@
-//! The proxy's own HTTP: takes requests, lets faults happen to them, and hands them on.
+//! The HTTP side of the proxy: accepts requests, applies faults, and forwards the rest.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,7 +24,7 @@ use super::{
 
 type Answer = Response<BoxBody<Bytes, Cut>>;
 
-/// Serves until it is stopped.
+/// Serves until `stop` changes.
 pub(super) async fn serve(listener: TcpListener, config: &Config, shared: &Arc<Shared>, mut stop: watch::Receiver<()>) {
     let connector = config.rustls_https_connector().expect("the cluster's CA");
     let server = config.cluster_url.clone();
@@ -34,12 +34,12 @@ pub(super) async fn serve(listener: TcpListener, config: &Config, shared: &Arc<S
             _ = stop.changed() => return,
         };
         let Ok((stream, _)) = accepted else { continue };
-        // A client of its own: what comes in on one connection goes out on one.
+        // One client for each connection, so that one connection in is one connection out.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector.clone());
         let (shared, server) = (Arc::clone(shared), server.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, &client, &server, &shared));
-            // An error is a fault's: the connection ends.
+            // An error here is an injected fault, which ends the connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -52,14 +52,14 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
     shared: &Arc<Shared>,
 ) -> Result<Answer, Cut> {
     let kind = Kind::of(request.method(), request.uri());
-    let fault = meet(shared, &kind);
-    through(shared).await?;
+    let fault = take_fault(shared, &kind);
+    wait_for_network(shared).await?;
     match fault {
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::DropBefore) => return Err(Cut),
-        Some(Fault::Answer(code)) => return Ok(made_up(code)),
-        Some(Fault::End) => return Ok(Response::new(whole(Bytes::new()))),
-        Some(Fault::HoldBefore) => return hold(shared).await,
+        Some(Fault::Answer(code)) => return Ok(error_response(code)),
+        Some(Fault::End) => return Ok(Response::new(full_body(Bytes::new()))),
+        Some(Fault::HoldBefore) => return never_answer(shared).await,
         Some(Fault::DropAfter | Fault::HoldAfter) | None => {}
     }
     let (mut parts, body) = request.into_parts();
@@ -76,39 +76,39 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
     }
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-    through(shared).await?;
+    wait_for_network(shared).await?;
     match fault {
         Some(Fault::DropAfter) => return Err(Cut),
-        Some(Fault::HoldAfter) => return hold(shared).await,
+        Some(Fault::HoldAfter) => return never_answer(shared).await,
         _ => {}
     }
-    Ok(Response::from_parts(parts, whole(body)))
+    Ok(Response::from_parts(parts, full_body(body)))
 }
 
 /// Never answers.
-async fn hold(shared: &Shared) -> Result<Answer, Cut> {
+async fn never_answer(shared: &Shared) -> Result<Answer, Cut> {
     shared.state().held += 1;
     std::future::pending().await
 }
 
-/// Notes the request, and takes the fault that waits for it.
-fn meet(shared: &Shared, kind: &Kind) -> Option<Fault> {
+/// Logs the request, and returns the fault that applies to it.
+fn take_fault(shared: &Shared, kind: &Kind) -> Option<Fault> {
     let mut state = shared.state();
     state.log.push((Instant::now(), kind.clone()));
-    let Some(position) = state.traps.iter().position(|trap| trap.kind.covers(kind)) else {
+    let Some(position) = state.pending.iter().position(|pending| pending.kind.covers(kind)) else {
         return state.random_fault(kind);
     };
-    let trap = &mut state.traps[position];
-    trap.left = trap.left.saturating_sub(1);
-    let fault = trap.fault;
-    if trap.left == 0 {
-        state.traps.remove(position);
+    let pending = &mut state.pending[position];
+    pending.left = pending.left.saturating_sub(1);
+    let (fault, left) = (pending.fault, pending.left);
+    if left == 0 {
+        state.pending.remove(position);
     }
     Some(fault)
 }
 
-/// While nothing gets through, a request waits for ever; once something does again, it is lost.
-async fn through(shared: &Shared) -> Result<(), Cut> {
+/// Returns at once unless the network is partitioned. A request during a partition hangs, and fails when it ends.
+async fn wait_for_network(shared: &Shared) -> Result<(), Cut> {
     let mut partitioned = shared.partitioned.subscribe();
     if !*partitioned.borrow_and_update() {
         return Ok(());
@@ -117,8 +117,8 @@ async fn through(shared: &Shared) -> Result<(), Cut> {
     Err(Cut)
 }
 
-/// What an API server, or something in front of it, says when it can't or won't.
-fn made_up(code: u16) -> Answer {
+/// An error as an API server, or a load balancer in front of it, returns it.
+fn error_response(code: u16) -> Answer {
     let reason = match code {
         409 => "Conflict",
         410 => "Expired",
@@ -127,9 +127,9 @@ fn made_up(code: u16) -> Answer {
         _ => "InternalError",
     };
     let status = format!(
-        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"made up","reason":"{reason}","code":{code}}}"#
+        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"injected","reason":"{reason}","code":{code}}}"#
     );
-    let mut response = Response::new(whole(Bytes::from(status)));
+    let mut response = Response::new(full_body(Bytes::from(status)));
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if code == 429 {
         response.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a header"));
@@ -137,6 +137,6 @@ fn made_up(code: u16) -> Answer {
     response
 }
 
-fn whole(bytes: Bytes) -> BoxBody<Bytes, Cut> {
+fn full_body(bytes: Bytes) -> BoxBody<Bytes, Cut> {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }

@@ -64,10 +64,10 @@ impl Cluster {
     }
 
     /// Waits until the operator has found nothing to write for a while, Lease and events apart.
-    pub async fn operator_settles(&self) {
+    pub async fn wait_until_operator_is_idle(&self) {
         let mut before = usize::MAX;
         let mut since = Instant::now();
-        self.poking_until("the operator to have nothing to write", async || {
+        self.touch_until("the operator to have nothing to write", async || {
             let writes = self.all_operator_writes().await.len();
             if writes != before {
                 (before, since) = (writes, Instant::now());
@@ -78,33 +78,36 @@ impl Cluster {
     }
 
     /// Asserts that for so long the operator writes nothing at all, its Lease and its events apart. Others may.
-    pub async fn operator_rests_for(&self, duration: Duration) {
+    pub async fn assert_operator_writes_nothing_for(&self, duration: Duration) {
         let before = self.all_operator_writes().await.len();
         let since = Instant::now();
         let mut ticks = interval(Duration::from_millis(250));
         while since.elapsed() < duration {
             ticks.tick().await;
-            self.poke().await; // something to look at, that calls for nothing
+            self.touch().await; // something to look at, that calls for nothing
         }
         let writes = self.all_operator_writes().await;
         assert_eq!(writes.len(), before, "the operator wrote at rest: {:#?}", &writes[before..]);
     }
 
     /// A change of the ClusterVersion that means nothing: whoever watches it looks again.
-    pub async fn poke(&self) {
-        let poke = json!({"metadata": {"annotations": {"example.com/poke": jiff::Timestamp::now().to_string()}}});
-        let params = PatchParams { field_manager: Some("poke".to_owned()), ..PatchParams::default() };
-        self.cluster_versions().patch("version", &params, &Patch::Merge(poke)).await.expect("poke the ClusterVersion");
+    pub async fn touch(&self) {
+        let touch = json!({"metadata": {"annotations": {"example.com/touch": jiff::Timestamp::now().to_string()}}});
+        let params = PatchParams { field_manager: Some("touch".to_owned()), ..PatchParams::default() };
+        self.cluster_versions()
+            .patch("version", &params, &Patch::Merge(touch))
+            .await
+            .expect("touch the ClusterVersion");
     }
 
     /// [`eventually`], poking all the while: what waits for the operator's next look needn't wait for its resync.
-    pub async fn poking_until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-        let mut poked = Instant::now();
+    pub async fn touch_until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+        let mut touched = Instant::now();
         eventually(what, async || {
             let found = look().await;
-            if found.is_err() && poked.elapsed() > Duration::from_millis(150) {
-                poked = Instant::now();
-                self.poke().await;
+            if found.is_err() && touched.elapsed() > Duration::from_millis(150) {
+                touched = Instant::now();
+                self.touch().await;
             }
             found
         })
