@@ -249,6 +249,33 @@ async fn who_may_not_create_the_policy_is_told_before_anything_is_written() {
     assert_nothing_is_left(&cluster.cluster_version().await);
 }
 
+/// A user who has deploy/update-role and nothing else, as in a Pod of `make cluster`.
+#[tokio::test]
+async fn the_role_for_update_is_enough() {
+    let (cluster, _cvo) = locked_out(Profile::V4_21).await;
+    let control_plane = &cluster.control_plane;
+    let user = "default:updater";
+    control_plane.kubectl(&["create", "serviceaccount", "updater"]);
+    let role = support::repository("deploy/update-role");
+    control_plane.kubectl(&["apply", "--server-side", "-k", &role.to_string_lossy()]);
+    let bind =
+        ["create", "clusterrolebinding", "updater", "--clusterrole=upgrade-gate-update", "--serviceaccount", user];
+    control_plane.kubectl(&bind);
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    control_plane.write_kubeconfig_of("updater", "default", &kubeconfig).unwrap();
+
+    let (code, stdout, stderr) = outcome(&command(&kubeconfig, &GO).output().unwrap());
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(!stdout.contains("cannot be read"), "{stdout}");
+    assert_nothing_is_left(&cluster.cluster_version().await);
+    assert_eq!(binding(&cluster), "");
+    assert_eq!(cluster.records().await.len(), 1);
+    for object in ["serviceaccount/updater", "clusterrolebinding/updater", "clusterrole/upgrade-gate-update"] {
+        control_plane.kubectl(&["delete", object]);
+    }
+}
+
 #[tokio::test]
 async fn who_may_not_patch_is_told_before_anything_is_written() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;

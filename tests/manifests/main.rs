@@ -1,7 +1,7 @@
 //! What `deploy/` grants and how it runs the operator, read from the files themselves: no cluster, no kustomize.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
-use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
@@ -44,6 +44,26 @@ fn the_operator_may_do_this_and_nothing_else() {
             "openshift-upgrade-gate: create coordination.k8s.io/leases",
             "openshift-upgrade-gate: get,list,watch,patch coordination.k8s.io/leases upgrade-gate",
             "default: create events.k8s.io/events",
+        ]
+    );
+}
+
+#[test]
+fn the_role_for_update_grants_this_and_nothing_else() {
+    let role = fs::read_to_string(repository("deploy/update-role/cluster-role.yaml")).unwrap();
+    let role: ClusterRole = serde_saphyr::from_str(&role).unwrap();
+    assert_eq!(
+        role.rules.unwrap().iter().map(line).collect::<Vec<_>>(),
+        [
+            "get,patch config.openshift.io/clusterversions version",
+            "list config.openshift.io/clusteroperators",
+            "get /configmaps admin-gates,admin-acks",
+            "get coordination.k8s.io/leases version,upgrade-gate",
+            "list,create upgrade-gate.openshift.io/updaterecords",
+            "patch upgrade-gate.openshift.io/updaterecords/status",
+            "create admissionregistration.k8s.io/validatingadmissionpolicies,validatingadmissionpolicybindings",
+            "get,delete admissionregistration.k8s.io/\
+             validatingadmissionpolicies,validatingadmissionpolicybindings upgrade-gate",
         ]
     );
 }

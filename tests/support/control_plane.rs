@@ -165,16 +165,21 @@ impl ControlPlane {
     }
 
     fn write_operator_kubeconfig(&self) -> Result<(), String> {
-        let token = self.try_kubectl(&["create", "token", NAME, "--namespace", NAMESPACE, "--duration=24h"])?;
+        self.write_kubeconfig_of(NAME, NAMESPACE, &self.operator_kubeconfig())
+    }
+
+    /// Writes a kubeconfig with a token of this ServiceAccount to `path`.
+    pub fn write_kubeconfig_of(&self, account: &str, namespace: &str, path: &Path) -> Result<(), String> {
+        let token = self.try_kubectl(&["create", "token", account, "--namespace", namespace, "--duration=24h"])?;
         let admin = std::fs::read_to_string(self.kubeconfig()).map_err(|error| error.to_string())?;
-        let operator: String = admin
+        let kubeconfig: String = admin
             .lines()
             .map(|line| match line.split_once("token: ") {
                 Some((indent, _)) => format!("{indent}token: {}\n", token.trim()),
                 None => format!("{line}\n"),
             })
             .collect();
-        std::fs::write(self.operator_kubeconfig(), operator).map_err(|error| error.to_string())
+        std::fs::write(path, kubeconfig).map_err(|error| error.to_string())
     }
 }
 

@@ -82,3 +82,32 @@ async fn is_denied(client: &Client, right: Right) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+
+    use super::*;
+
+    fn grants(rule: &PolicyRule, right: &Right) -> bool {
+        let holds = |list: &Option<Vec<String>>, text: &str| list.iter().flatten().any(|entry| entry == text);
+        let slash = if right.subresource.is_empty() { "" } else { "/" };
+        let resource = format!("{}{slash}{}", right.resource, right.subresource);
+        let any_name = rule.resource_names.as_ref().is_none_or(Vec::is_empty);
+        rule.verbs.iter().any(|verb| verb == right.verb)
+            && holds(&rule.api_groups, right.group)
+            && holds(&rule.resources, &resource)
+            && (any_name || holds(&rule.resource_names, right.name))
+    }
+
+    #[test]
+    fn the_role_in_deploy_grants_every_right() {
+        let role: ClusterRole =
+            serde_saphyr::from_str(include_str!("../../../deploy/update-role/cluster-role.yaml")).unwrap();
+        let rules = role.rules.unwrap();
+        let is_granted = |right: &&Right| rules.iter().any(|rule| grants(rule, right));
+        let all = ASK.iter().chain(&FORCE).chain(&RECORD).chain(&POLICY);
+        let lacking: Vec<String> = all.filter(|right| !is_granted(right)).map(Right::to_string).collect();
+        assert_eq!(lacking, [""; 0]);
+    }
+}
