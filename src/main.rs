@@ -24,7 +24,7 @@ const BLOCKED: u8 = 1;
 /// There is no answer; clap uses the same code for wrong arguments.
 const NO_ANSWER: u8 = 2;
 
-/// Gates OpenShift updates: overrides block minor and major updates, but not patch updates.
+/// Lets patch updates through on OpenShift clusters that are locked out by overrides; minor and major updates stay blocked.
 #[derive(Debug, Parser)]
 #[command(name = "upgrade-gate", version = VERSION)]
 struct Cli {
@@ -34,12 +34,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the operator.
-    Run(Box<config::RunArgs>),
     Check(check::Args),
     Update(Box<update::Args>),
     History(history::Args),
-    /// Removes what the operator has left on a cluster, and reports what stays.
+    /// Removes what the operator or an interrupted update has left on a cluster, and reports what stays.
     ///
     /// Changes nothing without --yes. Delete the Deployment first: a running operator would write everything again.
     Cleanup {
@@ -50,9 +48,11 @@ enum Command {
         #[command(flatten)]
         cluster: client::ClusterArgs,
     },
-    /// Prints the CRD of `UpdateRecord`, or another one by its name.
+    /// Runs the operator.
+    Run(Box<config::RunArgs>),
+    /// Prints the CRD of UpdateRecord or of ClusterVersion.
     ///
-    /// That of `ClusterVersion` is only for clusters that are not OpenShift: on OpenShift it would replace the existing one.
+    /// The CRD of ClusterVersion is only for clusters that are not OpenShift: on OpenShift it would replace the existing one.
     Crd {
         /// Which CRD.
         #[arg(value_enum, default_value_t = crd::Name::Updaterecord)]
@@ -60,7 +60,7 @@ enum Command {
     },
     /// Prints a script that completes commands and options in a shell.
     ///
-    /// The shell has to load it: the examples show how.
+    /// The examples show how to load it into the shell.
     Completion {
         /// The shell.
         shell: clap_complete::Shell,

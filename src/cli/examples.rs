@@ -7,8 +7,10 @@ Examples:
   upgrade-gate check
   # The same for a must-gather
   upgrade-gate check --from must-gather.local.123
+  # Install a patch update that is refused because of overrides
+  upgrade-gate update --to 4.21.2
   # The options of one command
-  upgrade-gate help check";
+  upgrade-gate help update";
 
 /// Examples by the name of the command; `update` brings its own.
 pub const EXAMPLES: [(&str, &str); 6] = [
@@ -18,7 +20,7 @@ pub const EXAMPLES: [(&str, &str); 6] = [
 Examples:
   # As the Deployment runs it
   upgrade-gate run
-  # From outside of a cluster, without writing to ClusterVersion
+  # From outside of the cluster, without a write to its ClusterVersion
   upgrade-gate run --context prod --mode observe",
     ),
     (
@@ -59,6 +61,7 @@ Examples:
         "crd",
         "\
 Examples:
+  # Install the CRD of UpdateRecord
   upgrade-gate crd | oc apply --server-side -f -",
     ),
     (

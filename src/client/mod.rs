@@ -26,7 +26,7 @@ const CONTEXT_VARIABLE: &str = "UPGRADE_GATE_CONTEXT";
 /// The cluster to connect to; without either flag, `KUBECONFIG`, `~/.kube/config` or the Pod's own account.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
-    /// Kubeconfig of the cluster, instead of KUBECONFIG, ~/.kube/config or the Pod's own account
+    /// Kubeconfig of the cluster, instead of `KUBECONFIG`, `~/.kube/config` or the Pod's own account
     #[arg(long, value_name = "FILE", env = KUBECONFIG_VARIABLE,
           value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,

@@ -26,13 +26,13 @@ impl ValueEnum for Mode {
                 ("auto", "Detects whether a cluster-version operator is running, and acts as `bridge` or `replace`")
             }
             Self::Replace => {
-                ("replace", "For clusters without a running cluster-version operator: writes conditions and history")
+                ("replace", "On clusters where no cluster-version operator decides: writes conditions and history")
             }
             Self::Bridge => (
                 "bridge",
                 "Beside a stock cluster-version operator: forces patch updates that it refuses for overrides alone",
             ),
-            Self::Observe => ("observe", "Writes nothing; reports in events and metrics what it would do"),
+            Self::Observe => ("observe", "Writes nothing but events; events and metrics show what it would decide"),
         };
         Some(PossibleValue::new(name).help(help))
     }
@@ -44,33 +44,33 @@ pub struct RunArgs {
     /// What the operator may write
     #[arg(long, value_enum, default_value = "auto", env = "UPGRADE_GATE_MODE")]
     pub mode: Mode,
-    /// Whether one of several replicas is elected to write
+    /// Whether replicas elect the one that writes; `false` for a single process
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", env = "UPGRADE_GATE_LEADER_ELECT")]
     pub leader_elect: bool,
-    /// How long a Lease is valid without renewal, in whole seconds (15s)
+    /// How long a Lease is valid without renewal, in whole seconds
     #[arg(long, default_value = "15s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_DURATION")]
     pub lease_duration: Duration,
-    /// How often the Lease is renewed, in whole seconds (5s)
+    /// How often the Lease is renewed, in whole seconds; less than half of its duration
     #[arg(long, default_value = "5s", value_parser = whole_seconds, env = "UPGRADE_GATE_LEASE_RENEW_INTERVAL")]
     pub lease_renew_interval: Duration,
     /// In mode auto, how long a risk may go unenforced with no running cluster-version operator before upgrade-gate
-    /// takes over (300s)
+    /// takes over
     #[arg(long, default_value = "300s", value_parser = whole_seconds, env = "UPGRADE_GATE_VACANT_AFTER")]
     pub vacant_after: Duration,
-    /// How long a problem lasts before the ClusterOperator is Degraded (120s)
+    /// How long a problem lasts before the ClusterOperator is Degraded
     #[arg(long, default_value = "120s", value_parser = whole_seconds, env = "UPGRADE_GATE_DEGRADED_AFTER")]
     pub degraded_after: Duration,
     /// Address of /metrics; 0.0.0.0 means every address, IPv6 included
     #[arg(long, default_value = "0.0.0.0:8080", env = "UPGRADE_GATE_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: SocketAddr,
-    /// Address of /healthz and /readyz; 0.0.0.0 as above
+    /// Address of /healthz and /readyz; 0.0.0.0 means every address, IPv6 included
     #[arg(long, default_value = "0.0.0.0:8081", env = "UPGRADE_GATE_HEALTH_PROBE_BIND_ADDRESS")]
     pub health_probe_bind_address: SocketAddr,
-    /// Certificate chain (PEM) for /metrics over TLS
+    /// File of the certificate chain (PEM) for /metrics over TLS
     #[arg(long, requires = "metrics_tls_key", env = "UPGRADE_GATE_METRICS_TLS_CERT")]
     pub metrics_tls_cert: Option<PathBuf>,
-    /// Private key (PEM) of that certificate
+    /// File of the private key (PEM) of that certificate
     #[arg(long, requires = "metrics_tls_cert", env = "UPGRADE_GATE_METRICS_TLS_KEY")]
     pub metrics_tls_key: Option<PathBuf>,
     /// Format of log lines

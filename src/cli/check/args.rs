@@ -11,8 +11,8 @@ pub struct Args {
     /// What to evaluate.
     #[command(flatten)]
     pub input: InputArgs,
-    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one. Given more than once, prints a
-    /// row for each cluster
+    /// Context of the kubeconfig, instead of `UPGRADE_GATE_CONTEXT` or its current one. May be repeated, to print a row
+    /// for each cluster
     #[arg(long, value_name = "NAME", conflicts_with = "from",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub context: Vec<String>,
@@ -23,10 +23,10 @@ pub struct Args {
     /// be repeated
     #[arg(long, value_name = "VERSION|IMAGE", value_parser = target)]
     pub to: Vec<String>,
-    /// Show every update, not only the newest of each minor; JSON and YAML hold all of them anyway
+    /// Show every update, not only the newest of each minor; JSON and YAML always contain all
     #[arg(long)]
     pub all: bool,
-    /// How to print the answer
+    /// Format of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,
     /// How this program was called, such as `oc upgrade-gate`.
@@ -37,11 +37,11 @@ pub struct Args {
 /// Where the answer comes from: files, or a live cluster.
 #[derive(Debug, Clone, clap::Args)]
 pub struct InputArgs {
-    /// File or folder to read instead of the live cluster, - for standard input: YAML or JSON, one or many objects,
-    /// Lists, a must-gather, also as .tar.gz. May be repeated
+    /// File or folder to read instead of the live cluster: a must-gather, also as .tar.gz, or objects as YAML or JSON.
+    /// `-` is standard input. May be repeated
     #[arg(long, value_name = "PATH", conflicts_with = "kubeconfig")]
     pub from: Vec<PathBuf>,
-    /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, KUBECONFIG, ~/.kube/config or the Pod's own
+    /// Kubeconfig of the cluster, instead of `UPGRADE_GATE_KUBECONFIG`, `KUBECONFIG`, `~/.kube/config` or the Pod's own
     /// account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

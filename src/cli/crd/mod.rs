@@ -14,7 +14,7 @@ use crate::api::UpdateRecord;
 /// The shipped CRDs. Each is in `crds/NAME/NAME.crd.yaml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
-    /// Our own, and part of deploy/base
+    /// The object that records an accepted risk; part of deploy/base
     Updaterecord,
     /// Only for clusters that are not OpenShift: on OpenShift it would replace the existing one
     Clusterversion,

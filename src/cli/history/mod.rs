@@ -15,8 +15,8 @@ use crate::cli::check::{self, Error, InputArgs, Output};
 
 /// Lists the updates that went ahead with an accepted risk, newest first; changes nothing.
 ///
-/// Reads UpdateRecords and status.history of the ClusterVersion. Exit code 2: the input or the arguments do not allow
-/// an answer.
+/// Reads UpdateRecords and status.history of the ClusterVersion. Exit code 0: the updates are printed, also if there are
+/// none. 2: no answer, because of the input, the arguments or the connection.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where to look.
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", conflicts_with = "from",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub context: Option<String>,
-    /// How to print the answer
+    /// Format of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
     pub output: Output,
 }

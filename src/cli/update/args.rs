@@ -12,7 +12,7 @@ Examples:
   upgrade-gate update --to 4.21.2
 
   # Update a cluster that has no update graph, from a mirror
-  upgrade-gate update --to 4.21.2 --to-image mirror.example/ocp/release@sha256:… --allow-explicit-upgrade
+  upgrade-gate update --to 4.21.2 --to-image mirror.example.com/ocp/release@sha256:… --allow-explicit-upgrade
 
   # Show what would be written, and write nothing
   upgrade-gate update --to 4.21.2 --dry-run
@@ -23,11 +23,11 @@ Examples:
 Exit code 0: done. 1: the answer is no, or the update did not complete. 2: no answer, interrupted, or wrong usage.
 After an interruption, the same command continues where it stopped.";
 
-/// Updates the cluster: requests the update as oc adm upgrade does, and lets a patch update through that the
-/// cluster-version operator refuses only because overrides are set.
+/// Requests an update as oc adm upgrade does, and lets a patch update through that is refused only because of overrides.
 ///
-/// Nothing has to be deployed. It shows the verdict of check and what it is going to write, and asks. A minor or major
-/// update that a risk blocks is not requested.
+/// Nothing has to be deployed. It shows the verdict of check and what it is going to write, and asks. If the
+/// cluster-version operator refuses a patch update only because of overrides, it sets force, and removes it after the
+/// update. A minor or major update that a risk blocks is not requested.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(after_help = EXAMPLES)]
@@ -47,7 +47,7 @@ pub struct Args {
     /// Update although the cluster is updating, failing, or has an invalid ClusterVersion
     #[arg(long)]
     pub allow_upgrade_with_warnings: bool,
-    /// Do not install the admission policy while the force is set
+    /// Do not create the admission policy, which denies other updates while the force is set
     #[arg(long)]
     pub without_policy: bool,
     /// Write without asking
@@ -56,10 +56,10 @@ pub struct Args {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Wait until the update has completed, and remove the force. On by default at a terminal
+    /// Wait until the update has completed, and remove the force. On by default if the output is a terminal
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub wait: Option<bool>,
-    /// How long to wait in all, such as 90s, 30m or 3h; without it, for as long as it takes
+    /// How long to wait in all, such as 90s, 30m or 3h; by default as long as it takes
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// How long to try again while the API server does not answer
