@@ -13,23 +13,14 @@ use upgrade_gate::plan::{
     role::CvoLease,
 };
 
-use crate::support::{self, Cluster, Loosen, Operator, Options, condition, cvo, eventually, fixtures};
+use crate::support::{
+    self, Cluster, Loosen, Operator, Options, condition, cvo, eventually,
+    fixtures::{self, OVERRIDES_ITEM},
+};
 
-const OVERRIDES: &str =
-    "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": some text";
 const ROLLBACK: &str = "Precondition \"ClusterVersionRollback\" failed because of \"LowDesiredVersion\": some text";
 const SEVERAL: &str = "Precondition \"ClusterVersionUpgradeable\" failed because of \"MultipleReasons\": some text";
 const RECOMMENDED: &str = "Precondition \"ClusterVersionRecommendedUpdate\" failed because of \"SomeIssue\": some text";
-
-/// What a CVO says of a release whose preconditions have failed.
-fn refusal(version: &str, image: &str, items: &[&str]) -> Value {
-    let head = format!("Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": ");
-    let message = match items {
-        [one] => format!("{head}{one}"),
-        several => format!("{head}Multiple precondition checks failed:\n* {}", several.join("\n* ")),
-    };
-    fixtures::condition("ReleaseAccepted", "False", "PreconditionChecks", &message)
-}
 
 /// A cluster on which a CVO refuses 4.21.2 for overrides alone.
 pub fn refused() -> Value {
@@ -38,7 +29,7 @@ pub fn refused() -> Value {
         json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2"), "force": false});
     cluster["status"]["conditions"].as_array_mut().unwrap().extend([
         fixtures::condition("Upgradeable", "False", "ClusterVersionOverridesSet", "no"),
-        refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES]),
+        fixtures::refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES_ITEM]),
     ]);
     cluster
 }
@@ -111,7 +102,7 @@ fn by_image(image: &str) -> Value {
 }
 
 fn reports(version: &str, image: &str, items: &[&str]) -> impl Fn(&mut Value) + use<> {
-    let condition = refusal(version, image, items);
+    let condition = fixtures::refusal(version, image, items);
     move |status| set_condition(status, condition.clone())
 }
 
@@ -145,10 +136,12 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     stage.is_held_back("preflight", with("mode", json!("Preflight")), nothing, Some("UnknownFields")).await;
     stage.is_held_back("an unknown field", with("later", json!(true)), nothing, Some("UnknownFields")).await;
     let tag = "registry.example.com/openshift/release:4.21.2";
-    stage.is_held_back("a tag", by_image(tag), reports("4.21.2", tag, &[OVERRIDES]), Some("MessageOfAnother")).await;
+    stage
+        .is_held_back("a tag", by_image(tag), reports("4.21.2", tag, &[OVERRIDES_ITEM]), Some("MessageOfAnother"))
+        .await;
     let upper = image.replace("342e32", "342E32");
     assert_ne!(upper, image);
-    let reported = reports("4.21.2", &upper, &[OVERRIDES]);
+    let reported = reports("4.21.2", &upper, &[OVERRIDES_ITEM]);
     stage.is_held_back("a digest in upper case", by_image(&upper), reported, Some("MessageOfAnother")).await;
 
     // The CVO's word.
@@ -157,7 +150,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     for (status, reason) in [("True", "PayloadLoaded"), ("Unknown", "PreconditionChecks"), ("False", "RetrievePayload")]
     {
         let change = |seen: &mut Value| {
-            let mut reported = refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES]);
+            let mut reported = fixtures::refusal("4.21.2", &fixtures::image("4.21.2"), &[OVERRIDES_ITEM]);
             (reported["status"], reported["reason"]) = (json!(status), json!(reason));
             set_condition(seen, reported);
         };
@@ -165,18 +158,22 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     }
     let other = fixtures::image("4.21.3");
     for (case, reported, reason) in [
-        ("a message about the previous version", reports("4.21.3", &image, &[OVERRIDES]), "MessageOfAnother"),
-        ("a message about the previous image", reports("4.21.2", &other, &[OVERRIDES]), "MessageOfAnother"),
-        ("a message that names a tag", reports("4.21.2", tag, &[OVERRIDES]), "MessageOfAnother"),
+        ("a message about the previous version", reports("4.21.3", &image, &[OVERRIDES_ITEM]), "MessageOfAnother"),
+        ("a message about the previous image", reports("4.21.2", &other, &[OVERRIDES_ITEM]), "MessageOfAnother"),
+        ("a message that names a tag", reports("4.21.2", tag, &[OVERRIDES_ITEM]), "MessageOfAnother"),
         ("no message", reports("4.21.2", &image, &[""]), "MessageUnreadable"),
-        ("a broken item", reports("4.21.2", &image, &[OVERRIDES, "Precondition \"A\" failed: B"]), "MessageUnreadable"),
-        ("another that blocks", reports("4.21.2", &image, &[OVERRIDES, ROLLBACK]), "OtherPrecondition"),
-        ("another that blocks, first", reports("4.21.2", &image, &[ROLLBACK, OVERRIDES]), "OtherPrecondition"),
+        (
+            "a broken item",
+            reports("4.21.2", &image, &[OVERRIDES_ITEM, "Precondition \"A\" failed: B"]),
+            "MessageUnreadable",
+        ),
+        ("another that blocks", reports("4.21.2", &image, &[OVERRIDES_ITEM, ROLLBACK]), "OtherPrecondition"),
+        ("another that blocks, first", reports("4.21.2", &image, &[ROLLBACK, OVERRIDES_ITEM]), "OtherPrecondition"),
         ("more than overrides", reports("4.21.2", &image, &[SEVERAL]), "OtherPrecondition"),
         ("a recommendation alone", reports("4.21.2", &image, &[RECOMMENDED]), "OtherPrecondition"),
         (
             "a text that holds what looks like an item",
-            reports("4.21.2", &image, &[OVERRIDES, &format!("{RECOMMENDED}\n* {ROLLBACK}")]),
+            reports("4.21.2", &image, &[OVERRIDES_ITEM, &format!("{RECOMMENDED}\n* {ROLLBACK}")]),
             "OtherPrecondition",
         ),
     ] {
@@ -188,15 +185,15 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     for (case, version) in
         [("a minor", "4.22.0"), ("a major", "5.0.0"), ("a downgrade", "4.20.9"), ("the same", "4.21.1")]
     {
-        let reported = reports(version, &fixtures::image(version), &[OVERRIDES]);
+        let reported = reports(version, &fixtures::image(version), &[OVERRIDES_ITEM]);
         stage.is_held_back(case, by_version(version), reported, Some("NotPatch")).await;
     }
     let no_graph = |status: &mut Value| {
         status["availableUpdates"] = Value::Null;
-        set_condition(status, refusal("4.22.0", &fixtures::image("4.22.0"), &[OVERRIDES]));
+        set_condition(status, fixtures::refusal("4.22.0", &fixtures::image("4.22.0"), &[OVERRIDES_ITEM]));
     };
     stage.is_held_back("a minor by its image, without a graph", by_image(&three), no_graph, Some("NotPatch")).await;
-    let reported = reports("4.21.2", &three, &[OVERRIDES]);
+    let reported = reports("4.21.2", &three, &[OVERRIDES_ITEM]);
     stage.is_held_back("an image known as a minor", by_image(&three), reported, Some("NotPatch")).await;
     let known = |status: &mut Value| {
         status["availableUpdates"] = json!([{"version": "4.21.9", "image": fixtures::image("4.21.2")}]);
@@ -227,7 +224,7 @@ async fn a_request_is_forced_unless_anything_speaks_against_it() {
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
 
     // A last request that is refused, so that what came before it is done with; then the one that is forced.
-    stage.show(by_version("4.22.0"), reports("4.22.0", &three, &[OVERRIDES])).await;
+    stage.show(by_version("4.22.0"), reports("4.22.0", &three, &[OVERRIDES_ITEM])).await;
     let writes = cluster.operator_writes().await;
     assert!(writes.is_empty(), "{writes:#?}");
     stage.show(two.clone(), nothing).await;

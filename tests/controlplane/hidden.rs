@@ -51,11 +51,10 @@ async fn what_hides_on_a_cluster_is_escaped_wherever_it_is_passed_on(#[case] mod
         let image = fixtures::image("4.22.0");
         cluster.request("4.22.0", &image).await;
         // Beside a CVO, it decides.
-        let refused = format!(
-            "Preconditions failed for payload loaded version=\"4.22.0\" image=\"{image}\": Precondition \
-             \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": {HOSTILE}"
+        let item = format!(
+            "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": {HOSTILE}"
         );
-        let refused = fixtures::condition("ReleaseAccepted", "False", "PreconditionChecks", &refused);
+        let refused = fixtures::refusal("4.22.0", &image, &[&item]);
         let refuse = |status: &mut Value| status["conditions"].as_array_mut().unwrap().push(refused.clone());
         cluster.put_status("cluster-version-operator", refuse).await;
         let word = cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;

@@ -71,3 +71,21 @@ pub fn completed(version: &str) -> Value {
 pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
     json!({"type": type_, "status": status, "reason": reason, "message": message, "lastTransitionTime": LONG_AGO})
 }
+
+/// The item of the CVO's message that reports overrides as a failed precondition.
+pub const OVERRIDES_ITEM: &str = "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
+    Overrides in spec.overrides prevent updates. Remove them before you update.";
+
+/// The message of a CVO that refuses a release because these preconditions failed.
+pub fn refusal_message(version: &str, image: &str, items: &[&str]) -> String {
+    let head = format!("Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": ");
+    match items {
+        [one] => format!("{head}{one}"),
+        several => format!("{head}Multiple precondition checks failed:\n* {}", several.join("\n* ")),
+    }
+}
+
+/// [`refusal_message`] in `ReleaseAccepted`.
+pub fn refusal(version: &str, image: &str, items: &[&str]) -> Value {
+    condition("ReleaseAccepted", "False", "PreconditionChecks", &refusal_message(version, image, items))
+}

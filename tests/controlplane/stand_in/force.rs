@@ -18,9 +18,7 @@ async fn force_on_a_blocked_request_is_taken_up_without_waiting_for_the_retry() 
     let forced = patch_request(&cluster, &cvo, json!({"force": true})).await;
     assert_eq!(said(&forced, "ReleaseAccepted"), ACCEPTED);
     assert_eq!(history(&forced), ["Partial 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);
-    let risks = "Forced through blocking failures: \
-        Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
-        spec.overrides is set, which stands against updates. Empty it first.";
+    let risks = format!("Forced through blocking failures: {}", fixtures::OVERRIDES_ITEM);
     assert_eq!(forced["status"]["history"][0]["acceptedRisks"], risks);
 
     cvo.complete().await;

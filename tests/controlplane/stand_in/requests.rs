@@ -10,7 +10,10 @@ use super::{
     under_overrides,
 };
 use crate::support::cvo::{Params, Profile};
-use crate::support::{condition, fixtures};
+use crate::support::{
+    condition,
+    fixtures::{self, OVERRIDES_ITEM},
+};
 
 const IMAGE_4_21_2: &str = "registry.example.com/openshift/release@\
     sha256:0000000000000000000000000000000000000000000000000000342e32312e32";
@@ -20,18 +23,20 @@ async fn a_blocked_patch_and_a_blocked_minor_read_alike() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let patch = request(&cluster, &cvo, "4.21.2").await;
     assert_eq!(said(&patch, "ReleaseAccepted"), BLOCKED);
-    let expected = "Preconditions failed for payload loaded version=\"4.21.2\" \
+    let expected = format!(
+        "Preconditions failed for payload loaded version=\"4.21.2\" \
         image=\"registry.example.com/openshift/release@sha256:0000000000000000000000000000000000000000000000000000342e32312e32\": \
-        Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
-        spec.overrides is set, which stands against updates. Empty it first.";
+        {OVERRIDES_ITEM}"
+    );
     assert_eq!(message(&patch), expected);
 
     let minor = request(&cluster, &cvo, "4.22.0").await;
     assert_eq!(said(&minor, "ReleaseAccepted"), BLOCKED);
-    let expected = "Preconditions failed for payload loaded version=\"4.22.0\" \
+    let expected = format!(
+        "Preconditions failed for payload loaded version=\"4.22.0\" \
         image=\"registry.example.com/openshift/release@sha256:0000000000000000000000000000000000000000000000000000342e32322e30\": \
-        Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
-        spec.overrides is set, which stands against updates. Empty it first.";
+        {OVERRIDES_ITEM}"
+    );
     assert_eq!(message(&minor), expected);
 }
 
@@ -41,13 +46,14 @@ async fn several_items_come_as_a_list_and_those_that_only_warn_look_the_same() {
     cvo.publish(&fixtures::image("4.21.3"), "4.21.3");
     let seen = request(&cluster, &cvo, "4.21.3").await;
     assert_eq!(said(&seen, "ReleaseAccepted"), BLOCKED);
-    let expected = "Preconditions failed for payload loaded version=\"4.21.3\" \
+    let expected = format!(
+        "Preconditions failed for payload loaded version=\"4.21.3\" \
         image=\"registry.example.com/openshift/release@sha256:0000000000000000000000000000000000000000000000000000342e32312e33\": \
         Multiple precondition checks failed:\n\
-        * Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
-        spec.overrides is set, which stands against updates. Empty it first.\n\
+        * {OVERRIDES_ITEM}\n\
         * Precondition \"ClusterVersionRecommendedUpdate\" failed because of \"UnknownUpdate\": \
-        4.21.3 is neither available nor conditional.";
+        4.21.3 is neither available nor conditional."
+    );
     assert_eq!(message(&seen), expected);
 }
 
@@ -61,7 +67,7 @@ async fn a_text_may_hold_lines_that_look_like_items() {
     let lines: Vec<_> = message(&seen).lines().skip(1).collect();
     assert_eq!(
         lines,
-        ["* spec.overrides is set, which stands against updates. Empty it first.", "* ClusterOperator dns: no"]
+        ["* Overrides in spec.overrides prevent updates. Remove them before you update.", "* ClusterOperator dns: no"]
     );
 }
 
@@ -206,11 +212,7 @@ async fn later_releases_let_a_patch_through_and_record_the_risk(#[case] profile:
     let entry = &patch["status"]["history"][0];
     assert_eq!(entry["verified"], true);
     assert_eq!(entry["completionTime"], json!(null));
-    assert_eq!(
-        entry["acceptedRisks"],
-        "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
-         spec.overrides is set, which stands against updates. Empty it first."
-    );
+    assert_eq!(entry["acceptedRisks"], OVERRIDES_ITEM);
     cvo.complete().await;
     let seen = settled(&cluster, &cvo).await;
     assert_eq!(history(&seen), ["Completed 4.21.2", "Completed 4.21.1", "Completed 4.21.0"]);

@@ -59,10 +59,10 @@ async fn a_rollback_is_refused_by_4_21_with_the_items_of_a_patch() {
     assert_eq!(
         items,
         [
-            "* Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": \
-             spec.overrides is set, which stands against updates. Empty it first.",
+            format!("* {}", fixtures::OVERRIDES_ITEM),
             "* Precondition \"ClusterVersionRecommendedUpdate\" failed because of \"UnknownUpdate\": \
              4.21.0 is neither available nor conditional."
+                .to_owned()
         ]
     );
 }

@@ -19,8 +19,8 @@ const SOURCES: [&str; 5] = [
     "UpgradeableUpgradeInProgress",
 ];
 
-/// What it says of overrides. Up to 4.22 one sentence serves for `Upgradeable` and for a blocked patch update.
-pub(crate) const OVERRIDES: &str = "spec.overrides is set, which stands against updates. Empty it first.";
+/// The message about overrides, in `Upgradeable` and for a blocked patch update.
+pub(crate) const OVERRIDES: &str = "Overrides in spec.overrides prevent updates. Remove them before you update.";
 
 /// The ClusterOperator that no release image brings, so no pass waits for it.
 const NOT_IN_THE_PAYLOAD: &str = "upgrade-gate";

@@ -113,7 +113,7 @@ pub(crate) struct Worker {
     dropped: Option<u64>,
     tried: Option<Instant>,
     updating_since: Option<Instant>,
-    actiones: Vec<Command>,
+    actions: Vec<Command>,
 }
 
 impl Worker {
@@ -135,7 +135,7 @@ impl Worker {
             dropped: None,
             tried: None,
             updating_since: None,
-            actiones: Vec::new(),
+            actions: Vec::new(),
             setup,
         }
     }
@@ -166,7 +166,7 @@ impl Worker {
                         false
                     }
                     Some(command) => {
-                        self.actiones.push(command);
+                        self.actions.push(command);
                         false
                     }
                 },
@@ -186,12 +186,12 @@ impl Worker {
         }
     }
 
-    /// Does what is actioned for if there is nothing to write. Returns whether a sync is due all the same.
+    /// Performs the pending actions if there is nothing to write. Returns whether a sync is due.
     fn has_to_sync(&mut self) -> bool {
         if self.clean {
             return self.perform();
         }
-        // A action is no reason to try again what can't succeed.
+        // A pending action is no reason to repeat a write that was rejected.
         self.dropped.is_none() || self.dropped != self.seen.as_ref().map(resource_version)
     }
 
@@ -290,12 +290,12 @@ impl Worker {
         }
     }
 
-    /// Does what is actioned for, now that there is nothing to write. Returns whether that calls for another look.
+    /// Performs the pending actions, now that there is nothing to write. Returns whether another sync is needed.
     fn perform(&mut self) -> bool {
         let due = self.updating_since.zip(self.setup.params.complete_after);
         let mut again = due.is_some_and(|(since, after)| since.elapsed() >= after) && self.advance(true);
         let seen = self.newest;
-        for (action, done) in std::mem::take(&mut self.actiones) {
+        for (action, done) in std::mem::take(&mut self.actions) {
             let settled = Action::Settle(seen);
             let next = match action {
                 Action::Settle(wanted) if seen.covers(wanted) && !again => {
@@ -323,7 +323,7 @@ impl Worker {
                 }
                 other => other,
             };
-            self.actiones.push((next, done));
+            self.actions.push((next, done));
         }
         self.updating_since = match self.updating_since {
             _ if !self.process.is_updating() => None,
