@@ -83,10 +83,7 @@ fn main() -> ExitCode {
             Err(error) => fail(NO_ANSWER, &error.to_string()),
         },
         Command::Cleanup { yes, cluster } => clean_up(yes, &cluster),
-        Command::Crd { name } => match crd::to_yaml(&crd::crd(name)) {
-            Ok(yaml) => print(yaml.as_bytes(), ExitCode::SUCCESS),
-            Err(error) => fail(NO_ANSWER, &error.to_string()),
-        },
+        Command::Crd { name } => print(name.yaml().as_bytes(), ExitCode::SUCCESS),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "upgrade-gate", &mut script);
