@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use k8s_openapi::{
-    api::{
-        admissionregistration::v1::{MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
-        coordination::v1::Lease,
-    },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    coordination::v1::Lease,
 };
-use kube::{Api, Client};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+};
+use serde_json::Value;
 
 use crate::{
     api::names::{self, CVO_LEASE},
@@ -68,11 +69,10 @@ pub async fn policy_is_installed(client: &Client) -> bool {
 
 /// The same; `None` where it can't be read.
 pub async fn policy(client: &Client) -> Option<bool> {
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
+    let (policies, bindings) = policies(client);
     let both = futures::future::join(policies.get_opt(names::POLICY), bindings.get_opt(names::POLICY));
     match tokio::time::timeout(TIMEOUT, both).await {
-        Ok((Ok(Some(policy)), Ok(Some(binding)))) => Some(is_in_force(&policy, &binding)),
+        Ok((Ok(Some(policy)), Ok(Some(binding)))) => Some(is_in_force(&policy.data, &binding.data)),
         Ok((Ok(_), Ok(_))) => Some(false),
         Err(_) => None,
         Ok((Err(error), _) | (_, Err(error))) => {
@@ -82,30 +82,42 @@ pub async fn policy(client: &Client) -> Option<bool> {
     }
 }
 
-/// Whether these two deny every request that they are about.
+/// The policies and bindings of a cluster. They are not read as their own types: the code that parses these takes 300 kB.
 #[must_use]
-pub fn is_in_force(policy: &ValidatingAdmissionPolicy, binding: &ValidatingAdmissionPolicyBinding) -> bool {
-    let fails_closed = policy.spec.as_ref().is_some_and(|spec| {
-        spec.failure_policy.as_deref().is_none_or(|policy| policy == "Fail")
-            && spec.validations.as_ref().is_some_and(|validations| !validations.is_empty())
-    });
-    let is_for_all = policy.spec.as_ref().is_some_and(|spec| {
-        let conditions = spec.match_conditions.iter().flatten().map(|condition| condition.name.as_str());
-        conditions.eq(CONDITIONS) && spec.match_constraints.as_ref().is_some_and(leaves_nothing_out)
-    });
-    let denies = binding.spec.as_ref().is_some_and(|spec| {
-        spec.policy_name.as_deref() == Some(names::POLICY)
-            && spec.match_resources.is_none()
-            && spec.validation_actions.iter().flatten().any(|action| action == "Deny")
-    });
-    fails_closed && is_for_all && denies
+pub fn policies(client: &Client) -> (Api<DynamicObject>, Api<DynamicObject>) {
+    let api = |resource: ApiResource| Api::all_with(client.clone(), &resource);
+    (
+        api(ApiResource::erase::<ValidatingAdmissionPolicy>(&())),
+        api(ApiResource::erase::<ValidatingAdmissionPolicyBinding>(&())),
+    )
+}
+
+/// Whether this policy and this binding deny every request that they are about.
+#[must_use]
+pub fn is_in_force(policy: &Value, binding: &Value) -> bool {
+    let (policy, binding) = (&policy["spec"], &binding["spec"]);
+    let fails_closed = policy["failurePolicy"].is_null() || policy["failurePolicy"] == "Fail";
+    let conditions = items(&policy["matchConditions"]).map(|condition| condition["name"].as_str());
+    let is_for_all = conditions.eq(CONDITIONS.map(Some)) && leaves_nothing_out(&policy["matchConstraints"]);
+    let denies = binding["policyName"] == names::POLICY
+        && binding["matchResources"].is_null()
+        && items(&binding["validationActions"]).any(|action| action == "Deny");
+    fails_closed && items(&policy["validations"]).next().is_some() && is_for_all && denies
 }
 
 /// The API server writes empty selectors where there were none.
-fn leaves_nothing_out(constraints: &MatchResources) -> bool {
-    let selectors = [&constraints.namespace_selector, &constraints.object_selector];
-    selectors.into_iter().flatten().all(|selector| *selector == LabelSelector::default())
-        && constraints.exclude_resource_rules.iter().flatten().next().is_none()
+fn leaves_nothing_out(constraints: &Value) -> bool {
+    let is_empty = |field: &str| match &constraints[field] {
+        Value::Null => true,
+        Value::Object(selector) => selector.is_empty(),
+        Value::Array(rules) => rules.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    constraints.is_object() && ["namespaceSelector", "objectSelector", "excludeResourceRules"].into_iter().all(is_empty)
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -140,8 +152,7 @@ mod tests {
         ]);
         json_patch::merge(&mut objects[0]["spec"], policy);
         json_patch::merge(&mut objects[1]["spec"], binding);
-        let [policy, binding] = [&objects[0], &objects[1]].map(Value::clone);
-        is_in_force(&serde_json::from_value(policy).unwrap(), &serde_json::from_value(binding).unwrap())
+        is_in_force(&objects[0], &objects[1])
     }
 
     #[rstest]
@@ -155,6 +166,8 @@ mod tests {
     #[case::for_some_namespaces_only(json!({"matchConstraints": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}), json!({}), false)]
     #[case::for_some_objects_only(json!({"matchConstraints": {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}), json!({}), false)]
     #[case::but_for_some_rules(json!({"matchConstraints": {"excludeResourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]}}), json!({}), false)]
+    #[case::but_for_no_rules(json!({"matchConstraints": {"excludeResourceRules": []}}), json!({}), true)]
+    #[case::of_a_kind_that_is_unknown(json!({"failurePolicy": true}), json!({}), false)]
     #[case::for_nothing_in_particular(json!({"matchConstraints": null}), json!({}), false)]
     #[case::under_one_more_condition(json!({"matchConditions": [{"name": ASKING, "expression": "true"}, {"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
     #[case::under_another_condition(json!({"matchConditions": [{"name": "not-by-me", "expression": "false"}]}), json!({}), false)]

@@ -4,18 +4,16 @@
 //! Objects created here carry a label. They count as created here only while no other field manager owns a part of
 //! them: after a `kubectl apply` of the deployed manifests, for example, they stay.
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     api::{ClusterVersion, names},
     cli::update::MANAGER,
-    controller::{cluster_versions, is_in_force},
+    controller::{cluster_versions, is_in_force, policies},
 };
 
 /// The policy and the binding that denies, as they are deployed.
@@ -58,23 +56,14 @@ impl PolicyState {
     }
 }
 
-fn policies(client: &Client) -> Api<ValidatingAdmissionPolicy> {
-    Api::all(client.clone())
-}
-
-fn bindings(client: &Client) -> Api<ValidatingAdmissionPolicyBinding> {
-    Api::all(client.clone())
-}
-
 /// Both as they are in the cluster.
-async fn found(
-    client: &Client,
-) -> kube::Result<(Option<ValidatingAdmissionPolicy>, Option<ValidatingAdmissionPolicyBinding>)> {
-    Ok((get(&policies(client)).await?, get(&bindings(client)).await?))
+async fn found(client: &Client) -> kube::Result<(Option<DynamicObject>, Option<DynamicObject>)> {
+    let (policies, bindings) = policies(client);
+    Ok((get(&policies).await?, get(&bindings).await?))
 }
 
 /// `None` where the API server says that there is none; an API that isn't served is an error.
-async fn get<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>) -> kube::Result<Option<K>> {
+async fn get(api: &Api<DynamicObject>) -> kube::Result<Option<DynamicObject>> {
     match api.get(names::POLICY).await {
         Ok(object) => Ok(Some(object)),
         Err(kube::Error::Api(status)) if status.code == 404 && status.reason == "NotFound" => Ok(None),
@@ -98,7 +87,9 @@ pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyS
     };
     let created_here = policy.as_ref().is_some_and(is_created_here) || binding.as_ref().is_some_and(is_created_here);
     // What is missing can be added to what is there, if both together deny.
-    if !is_in_force(policy.as_ref().unwrap_or(&own_policy), binding.as_ref().unwrap_or(&own_binding)) {
+    let (known_policy, known_binding) =
+        (policy.as_ref().unwrap_or(&own_policy), binding.as_ref().unwrap_or(&own_binding));
+    if !is_in_force(&known_policy.data, &known_binding.data) {
         return PolicyState::Foreign;
     }
     if policy.is_none() || binding.is_none() {
@@ -147,27 +138,25 @@ async fn denies(client: &Client, cluster_version: &ClusterVersion) -> bool {
 /// The API server refuses, or doesn't answer.
 pub async fn install(client: &Client) -> kube::Result<()> {
     let (policy, binding) = manifests()?;
-    create(&policies(client), &policy).await?;
-    create(&bindings(client), &binding).await
+    let (policies, bindings) = policies(client);
+    create(&policies, &policy).await?;
+    create(&bindings, &binding).await
 }
 
 /// Policy and binding as this command creates them.
-fn manifests() -> kube::Result<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
+fn manifests() -> kube::Result<(DynamicObject, DynamicObject)> {
     let (policy, binding) = MANIFESTS.split_once("\n---\n").unwrap_or((MANIFESTS, ""));
     Ok((labelled(policy)?, labelled(binding)?))
 }
 
-fn labelled<K: DeserializeOwned + ResourceExt>(manifest: &str) -> kube::Result<K> {
-    let unreadable = |error| kube::Error::Service(Box::new(error));
-    let mut object: K = serde_saphyr::from_str(manifest).map_err(unreadable)?;
+fn labelled(manifest: &str) -> kube::Result<DynamicObject> {
+    let object: Value = serde_saphyr::from_str(manifest).map_err(|error| kube::Error::Service(Box::new(error)))?;
+    let mut object: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
     object.labels_mut().insert(LABEL.0.to_owned(), LABEL.1.to_owned());
     Ok(object)
 }
 
-async fn create<K: Clone + DeserializeOwned + Serialize + std::fmt::Debug>(
-    api: &Api<K>,
-    object: &K,
-) -> kube::Result<()> {
+async fn create(api: &Api<DynamicObject>, object: &DynamicObject) -> kube::Result<()> {
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match api.create(&params, object).await {
         Ok(_) => Ok(()),
@@ -192,15 +181,13 @@ pub async fn is_left(client: &Client) -> kube::Result<bool> {
 /// The API server refuses, or doesn't answer.
 pub async fn remove(client: &Client) -> kube::Result<()> {
     let (policy, binding) = found(client).await?;
-    delete(&bindings(client), binding).await?;
-    delete(&policies(client), policy).await
+    let (policies, bindings) = policies(client);
+    delete(&bindings, binding).await?;
+    delete(&policies, policy).await
 }
 
 /// Deletes only the version that was read, as another writer may have taken it over since.
-async fn delete<K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt>(
-    api: &Api<K>,
-    object: Option<K>,
-) -> kube::Result<()> {
+async fn delete(api: &Api<DynamicObject>, object: Option<DynamicObject>) -> kube::Result<()> {
     let Some(object) = object.filter(is_created_here) else { return Ok(()) };
     let seen = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
     let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
@@ -213,18 +200,20 @@ async fn delete<K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt>(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+    use serde::{Serialize, de::DeserializeOwned};
 
     use super::*;
 
-    fn policy(label: &str, managers: &[(&str, &str)]) -> ValidatingAdmissionPolicy {
+    fn policy(label: &str, managers: &[(&str, &str)]) -> DynamicObject {
         let fields: Vec<Value> = managers
             .iter()
             .map(
                 |(manager, subresource)| json!({"manager": manager, "operation": "Update", "subresource": subresource}),
             )
             .collect();
-        serde_json::from_value(json!({"metadata": {"name": "upgrade-gate", "managedFields": fields,
+        serde_json::from_value(json!({"apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "upgrade-gate", "managedFields": fields,
             "labels": {"upgrade-gate.openshift.io/created-by": label}}, "spec": {}}))
         .unwrap()
     }
@@ -260,7 +249,20 @@ mod tests {
     #[test]
     fn the_manifests_are_those_that_are_deployed_with_a_label() {
         let (policy, binding) = manifests().unwrap();
-        assert!(is_in_force(&policy, &binding));
+        assert!(is_in_force(&policy.data, &binding.data));
         assert_eq!(policy.labels().get("upgrade-gate.openshift.io/created-by").unwrap(), "update");
+    }
+
+    /// The object once it was read as its type, which loses what the type doesn't know.
+    fn through<K: DeserializeOwned + Serialize>(object: &DynamicObject) -> Value {
+        let typed: K = serde_json::from_value(serde_json::to_value(object).unwrap()).unwrap();
+        serde_json::to_value(typed).unwrap()
+    }
+
+    #[test]
+    fn the_manifests_are_what_their_types_allow() {
+        let (policy, binding) = manifests().unwrap();
+        assert_eq!(through::<ValidatingAdmissionPolicy>(&policy), serde_json::to_value(&policy).unwrap());
+        assert_eq!(through::<ValidatingAdmissionPolicyBinding>(&binding), serde_json::to_value(&binding).unwrap());
     }
 }

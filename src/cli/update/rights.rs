@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::{Api, Client, api::PostParams};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, PostParams},
+};
+use serde_json::json;
 
 use crate::api::names::{self, CVO_LEASE, RECORD_GROUP};
 
@@ -64,21 +68,15 @@ pub async fn missing(client: &Client, rights: &[Right]) -> Vec<Right> {
 }
 
 async fn is_denied(client: &Client, right: Right) -> bool {
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let attributes = ResourceAttributes {
-        verb: some(right.verb),
-        group: some(right.group),
-        resource: some(right.resource),
-        subresource: some(right.subresource),
-        namespace: some(right.namespace),
-        name: some(right.name),
-        ..ResourceAttributes::default()
-    };
-    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let resource = ApiResource::erase::<SelfSubjectAccessReview>(&());
+    let mut review = DynamicObject::new("", &resource).data(json!({"spec": {"resourceAttributes": {
+        "verb": right.verb, "group": right.group, "resource": right.resource, "subresource": right.subresource,
+        "namespace": right.namespace, "name": right.name,
+    }}}));
+    review.metadata.name = None;
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     match api.create(&PostParams::default(), &review).await {
-        Ok(answer) => answer.status.is_some_and(|status| !status.allowed),
+        Ok(answer) => answer.data["status"]["allowed"] == false,
         Err(_) => false,
     }
 }
