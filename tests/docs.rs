@@ -26,7 +26,7 @@ fn root() -> &'static Path {
 fn sources(kind: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("src/gate").join(kind)).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.file_stem().is_some_and(|stem| stem != "mod"));
+    paths.retain(|path| path.extension().is_some_and(|end| end == "rs") && !path.ends_with("mod.rs"));
     paths.sort();
     paths
 }

@@ -13,10 +13,10 @@ use crate::{
     gate::{foreign_upgradeable, message},
 };
 
-/// Makes a CVO compute `Upgradeable` at once, then publish it.
+/// Arguments of `oc` that make a CVO compute `Upgradeable` at once, then publish it.
 pub const COMMANDS: [&str; 2] = [
-    "oc -n openshift-config annotate cm admin-acks touched=$(date +%s) --overwrite",
-    "oc annotate clusterversion version touched=$(date +%s) --overwrite",
+    "-n openshift-config annotate cm admin-acks touched=$(date +%s) --overwrite",
+    "annotate clusterversion version touched=$(date +%s) --overwrite",
 ];
 
 /// How the published condition is out of date.

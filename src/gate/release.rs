@@ -218,6 +218,18 @@ pub fn is_pinned(image: &str) -> bool {
     })
 }
 
+/// Whether a digest is complete; of an image whose repository is not known, `@` and the digest are all there is.
+#[must_use]
+pub fn has_full_digest(image: &str) -> bool {
+    is_pinned(&with_repository(image, "any"))
+}
+
+/// An image; if its repository is not known, with this one.
+#[must_use]
+pub fn with_repository(image: &str, repository: &str) -> String {
+    if image.starts_with('@') { format!("{repository}{image}") } else { image.to_owned() }
+}
+
 /// Whether two references mean the same image. If both have a digest, it decides, because mirrors differ in name.
 #[must_use]
 pub fn same_image(a: &str, b: &str) -> bool {

@@ -9,6 +9,8 @@ pub enum Remedy {
     Acknowledge(String),
     /// Creating the ConfigMap of acknowledgements.
     CreateAcks,
+    /// Making the cluster-version operator compute and publish `Upgradeable` again.
+    Publish,
     /// No write: this ClusterOperator says what it waits for.
     ReadClusterOperator(String),
     /// No write: the ClusterOperators say so.
@@ -26,7 +28,7 @@ impl Remedy {
     #[must_use]
     pub fn removes(&self) -> bool {
         match self {
-            Self::ManageOverrides | Self::Acknowledge(_) | Self::CreateAcks => true,
+            Self::ManageOverrides | Self::Acknowledge(_) | Self::CreateAcks | Self::Publish => true,
             Self::ReadClusterOperator(_)
             | Self::ReadClusterOperators
             | Self::ReadConfigMap(..)

@@ -71,8 +71,9 @@ pub fn image<'a>(cluster_version: &'a ClusterVersion, image: &str) -> Option<(&'
     found.all(|(_, _, other)| other == first).then_some((version, image))
 }
 
-/// The release that `VERSION@sha256:…` names: the version, and the image of that digest, in the repository of the current
-/// release where the cluster doesn't know the digest. `None` for anything else, an image without a `/` included.
+/// The release that `VERSION@sha256:…` names: the version, and the image of that digest. If the cluster does not know the
+/// digest, the repository is not known either, and the image is `@sha256:…`. `None` for anything else, an image without a
+/// `/` included.
 #[must_use]
 pub fn pair(cluster_version: &ClusterVersion, argument: &str) -> Option<Target> {
     let (version, digest_of) = argument.trim().split_once('@')?;
@@ -81,15 +82,13 @@ pub fn pair(cluster_version: &ClusterVersion, argument: &str) -> Option<Target> 
         return None;
     }
     let wanted = digest(argument.trim());
+    let requested = cluster_version.spec.desired_update.as_ref().map(|request| request.image.as_str());
     let known = known_releases(cluster_version)
         .map(|(_, image)| image)
+        .chain(requested)
         .find(|image| wanted.is_some() && digest(image) == wanted)
         .map(ToOwned::to_owned);
-    let current = &cluster_version.desired().image;
-    let repository = current.split('@').next().unwrap_or_default();
-    let repository =
-        repository.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(repository, |(name, _)| name);
-    let image = known.unwrap_or_else(|| format!("{repository}@{digest_of}"));
+    let image = known.unwrap_or_else(|| format!("@{digest_of}"));
     Some(Target { version: version.to_owned(), image, ..Target::named("") })
 }
 
@@ -329,8 +328,9 @@ mod tests {
     #[rstest]
     #[case::known("4.21.2@", SECOND, "4.21.2", SECOND)]
     #[case::known_as_another("4.21.9@", SECOND, "4.21.9", SECOND)]
-    #[case::unknown("4.21.9@", "sha256:abc", "4.21.9", "mirror:5000/ocp@sha256:abc")]
-    #[case::no_version("v4.21.2@", "sha256:abc", "v4.21.2", "mirror:5000/ocp@sha256:abc")]
+    #[case::requested("4.21.9@", "sha256:99", "4.21.9", "mirror:5000/ocp@sha256:99")]
+    #[case::unknown("4.21.9@", "sha256:abc", "4.21.9", "@sha256:abc")]
+    #[case::no_version("v4.21.2@", "sha256:abc", "v4.21.2", "@sha256:abc")]
     fn a_version_and_a_digest(
         #[case] version: &str,
         #[case] digest: &str,
@@ -338,7 +338,7 @@ mod tests {
         #[case] image: &str,
     ) {
         let mut cluster = cluster();
-        cluster.status.as_mut().unwrap().desired.image = "mirror:5000/ocp:4.21.1".to_owned();
+        cluster.spec.desired_update = serde_json::from_value(json!({"image": "mirror:5000/ocp@sha256:99"})).unwrap();
         let digest = digest.rsplit_once('@').map_or(digest, |(_, digest)| digest);
         let target = pair(&cluster, &format!("{version}{digest}")).unwrap();
         assert_eq!((target.version.as_str(), target.image.as_str()), (expected, image));

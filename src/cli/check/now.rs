@@ -10,7 +10,7 @@ use crate::{
     cli::check::gate::BridgeReport,
     gate::{
         Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict,
-        release::{is_pinned, same_release},
+        release::{has_full_digest, same_release},
         request::{Standing, standing, word},
     },
     plan::bridge::{candidate, skip_reason::SkipReason},
@@ -71,7 +71,7 @@ fn would_be_refused(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool
         && matches!(target_verdict.update_type, UpdateType::Patch | UpdateType::Rollback)
         && !target.force
         && target.architecture.is_empty()
-        && (target.image.is_empty() || is_pinned(&target.image))
+        && (target.image.is_empty() || has_full_digest(&target.image))
         && target_verdict
             .accepted_risks
             .iter()

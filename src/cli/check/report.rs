@@ -11,7 +11,7 @@ use crate::{
         commands::{
             Caller,
             risk::{self, RiskCommand},
-            update::{UnderOverrides, command},
+            update::{REPOSITORY, UnderOverrides, command},
         },
         force::{ForceReport, force},
         gate::GateReport,
@@ -85,7 +85,7 @@ pub struct BehindReport {
     /// What follows.
     pub message: &'static str,
     /// What makes the CVO publish at once.
-    pub commands: [&'static str; 2],
+    pub commands: [String; 2],
 }
 
 /// Why no update is offered.
@@ -149,14 +149,26 @@ pub struct TargetReport {
     pub failures: Vec<FindingReport>,
     /// What only warns, or was skipped by `force`.
     pub accepted_risks: Vec<FindingReport>,
-    /// What gets it to go ahead; null where nothing does, and where nothing has to be typed.
+    /// What gets it to go ahead; null where nothing does, where nothing has to be typed, and where a repository has to be
+    /// filled in.
     pub command: Option<String>,
+    /// The same for an image whose repository is not known; else null.
+    pub template: Option<Template>,
     /// It was named.
     #[serde(skip)]
     pub named: bool,
     /// It is among those that people see.
     #[serde(skip)]
     pub shown: bool,
+}
+
+/// A command with [`REPOSITORY`] in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Template {
+    /// What to fill in.
+    pub message: String,
+    /// The command.
+    pub command: String,
 }
 
 /// How far the cluster is with what it reconciles towards.
@@ -204,9 +216,16 @@ impl Report {
         let upgradeable = &verdict.upgradeable;
         let under_overrides = UnderOverrides::new(snapshot, verdict, gate.as_ref());
         let risk_report = |risk: &Risk| RiskReport::new(risk, risk::commands(caller, cluster_version, risk));
-        let target_report = |target_verdict| {
+        let target_report = |target_verdict: &TargetVerdict| {
             let command = command(caller, cluster_version, target_verdict, under_overrides);
-            TargetReport { command, ..TargetReport::new(cluster_version, target_verdict) }
+            let report = TargetReport::new(cluster_version, target_verdict);
+            match target_verdict.release.image.strip_prefix('@') {
+                None => TargetReport { command, ..report },
+                Some(digest) => {
+                    let template = command.map(|command| Template::new(cluster_version, digest, command));
+                    TargetReport { template, ..report }
+                }
+            }
         };
         Self {
             cluster: Cluster {
@@ -218,8 +237,10 @@ impl Report {
                 reason: upgradeable.reason().to_owned(),
                 message: upgradeable.message().to_owned(),
                 published: cluster_version.condition(condition::UPGRADEABLE).map(|found| found.status.as_str()),
-                behind: behind(cluster_version)
-                    .map(|behind| BehindReport { message: behind.message(), commands: COMMANDS }),
+                behind: behind(cluster_version).map(|behind| BehindReport {
+                    message: behind.message(),
+                    commands: COMMANDS.map(|words| caller.oc(words)),
+                }),
                 risks: verdict.risks.iter().map(risk_report).collect(),
             },
             availability: availability(cluster_version).map(|found| AvailabilityReport {
@@ -298,7 +319,7 @@ impl TargetReport {
         let version = given(&target_verdict.target.version).or_else(|| given(&target_verdict.release.version));
         Self {
             version,
-            image: given(&target_verdict.release.image),
+            image: given(target_verdict.release.image.trim_start_matches('@')),
             requested: target_verdict.target.origin == Origin::Requested,
             current,
             // What runs already is the same, whatever its version looks like.
@@ -307,9 +328,24 @@ impl TargetReport {
             failures: target_verdict.failures.iter().map(FindingReport::new).collect(),
             accepted_risks: target_verdict.accepted_risks.iter().map(FindingReport::new).collect(),
             command: None,
+            template: None,
             named: target_verdict.target.origin == Origin::Named,
             shown: true,
         }
+    }
+}
+
+impl Template {
+    fn new(cluster_version: &ClusterVersion, digest: &str, command: String) -> Self {
+        let current = cluster_version.desired().image.split_once('@').map(|(repository, _)| repository);
+        let current = current.filter(|repository| !repository.is_empty()).map_or_else(String::new, |repository| {
+            format!("; the current release is in {}", message::quote_name(repository))
+        });
+        let message = format!(
+            "This cluster does not know the repository of {}. Put it in place of {REPOSITORY}{current}:",
+            message::quote_name(digest)
+        );
+        Self { message, command }
     }
 }
 

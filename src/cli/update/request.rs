@@ -264,9 +264,10 @@ fn explicit(
     let what = if named.version.is_empty() { &named.image } else { &named.version };
     let what = message::quote_name(what);
     let Some(image) = explicit_image(cluster_version, named) else {
+        let image = if named.digest.is_empty() { "IMAGE@sha256:…" } else { &format!("REPOSITORY@{}", named.digest) };
         return Err(Refusal::Cluster(format!(
             "{what} is not among the updates that the cluster offers{}. `upgrade-gate check` lists them; another release is \
-             asked for with --to {what} --to-image IMAGE@sha256:… --allow-explicit-upgrade",
+             asked for with --to {what} --to-image {image} --allow-explicit-upgrade",
             why_none(cluster_version)
         )));
     };
@@ -281,7 +282,7 @@ fn explicit(
     Ok(Release { version: named.version.clone(), image, ..Release::default() })
 }
 
-/// The image that was given; for a digest alone, the one that `check` pairs with the version.
+/// The image that was given; for a digest alone, the one of that digest if the cluster knows it.
 fn explicit_image(cluster_version: &ClusterVersion, named: &Named) -> Option<String> {
     if !named.image.is_empty() {
         return Some(named.image.clone());

@@ -5,7 +5,7 @@ use crate::{
     escape::is_unprintable,
     gate::{
         Risk,
-        message::{MESSAGE_LIMIT, URL_LIMIT, lines, overrides, quote, quote_name, reason_and_message},
+        message::{MESSAGE_LIMIT, URL_LIMIT, lines, list, overrides, quote, quote_name, reason_and_message},
     },
 };
 
@@ -22,15 +22,29 @@ pub(in crate::gate) fn cluster_operator(name: &str, condition: &Condition) -> St
     format!("ClusterOperator {} prevents minor and major updates: {}", quote_name(name), reason_and_message(condition))
 }
 
+/// Reasons of `Upgradeable=False` that do not hold any more.
+pub(in crate::gate) fn no_longer_so<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
+    format!(
+        "Upgradeable is still False because of {}, which no longer applies. The cluster-version operator refuses minor and \
+         major updates until it publishes Upgradeable again, which can take 4 minutes up to release 4.22.",
+        list(reasons.map(quote_name))
+    )
+}
+
 /// The message of a risk that is named by the condition's type.
 pub(in crate::gate) fn veto(condition: &Condition) -> String {
     reason_and_message(condition)
 }
 
 pub(in crate::gate) fn config_map_missing(namespace: &str, name: &str) -> String {
+    let remedy = if (namespace, name) == names::ADMIN_GATES {
+        "It is part of the release, and the cluster-version operator creates it again unless that fails."
+    } else {
+        "Create it; it may be empty."
+    };
     format!(
         "ConfigMap {namespace}/{name} does not exist, so it is not known which administrator acknowledgements a minor \
-         update needs. Create it; it may be empty."
+         update needs. {remedy}"
     )
 }
 

@@ -61,7 +61,10 @@ pub(in crate::gate) fn malformed_digest(cluster_version: &ClusterVersion, image:
         Some((version, _)) => format!("; did you mean {}?", quote_name(version)),
         None => ". Copy the whole digest.".to_owned(),
     };
-    format!("The digest of image \"{}\" is malformed: {problem}{meant}", quote_name(image))
+    match image.strip_prefix('@') {
+        Some(digest) => format!("The digest \"{}\" is malformed: {problem}{meant}", quote_name(digest)),
+        None => format!("The digest of image \"{}\" is malformed: {problem}{meant}", quote_name(image)),
+    }
 }
 
 pub(in crate::gate) fn misspelt(target: &Target, meant: &str) -> String {

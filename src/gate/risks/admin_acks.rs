@@ -37,7 +37,10 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
     let gates = match data(&snapshot.admin_gates, ADMIN_GATES) {
         Ok(gates) => gates,
         // An empty one would say that there is nothing to acknowledge, which only the release knows.
-        Err(message) => return unknown(message, READ_GATES),
+        Err(message) => {
+            let is_missing = matches!(snapshot.admin_gates, Source::Read(None));
+            return unknown(message, if is_missing { Remedy::ReadProgress } else { READ_GATES });
+        }
     };
     let acks = match data(&snapshot.admin_acks, ADMIN_ACKS) {
         Ok(acks) => acks,

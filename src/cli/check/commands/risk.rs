@@ -7,7 +7,7 @@ use crate::{
     api::{ClusterVersion, names::ADMIN_ACKS, owners_of_override},
     cli::check::commands::Caller,
     escape::escape_json,
-    gate::{Remedy, Risk, message::override_name},
+    gate::{Remedy, Risk, message::override_name, publication::COMMANDS},
 };
 
 /// The field manager by which the installer creates what it was given.
@@ -37,6 +37,7 @@ pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) 
     let title = match &risk.remedy {
         Remedy::Acknowledge(_) => "When that is settled:",
         Remedy::CreateAcks => "To create it, empty:",
+        Remedy::Publish => "To make it publish at once:",
         Remedy::ManageOverrides
         | Remedy::ReadClusterOperator(_)
         | Remedy::ReadClusterOperators
@@ -44,7 +45,10 @@ pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) 
         | Remedy::ReadProgress
         | Remedy::ReadClusterVersion => "To read more:",
     };
+    let removes = risk.remedy.removes();
+    let of_risk = |command| RiskCommand { command, removes, of_override: None, set_by: Vec::new(), title };
     let words = match &risk.remedy {
+        Remedy::Publish => return vec![of_risk(COMMANDS.map(|words| caller.oc(words)).join(" && "))],
         Remedy::ManageOverrides => return manage_overrides(caller, cluster_version),
         Remedy::Acknowledge(key) if is_config_map_key(key) => {
             let (namespace, name) = ADMIN_ACKS;
@@ -63,8 +67,7 @@ pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) 
         Remedy::ReadProgress => "adm upgrade".to_owned(),
         Remedy::ReadClusterVersion => "get clusterversion version -o yaml --show-managed-fields".to_owned(),
     };
-    let (command, removes) = (caller.oc(&words), risk.remedy.removes());
-    vec![RiskCommand { command, removes, of_override: None, set_by: Vec::new(), title }]
+    vec![of_risk(caller.oc(&words))]
 }
 
 /// One patch for each unmanaged override. Entries are found by their place in the list, and tested whole: where somebody
@@ -126,6 +129,11 @@ mod tests {
     #[case::operators(Remedy::ReadClusterOperators, false, "oc get clusteroperators -o yaml")]
     #[case::gates(Remedy::ReadConfigMap("a", "b"), false, "oc -n a get configmap b -o yaml")]
     #[case::updating(Remedy::ReadProgress, false, "oc adm upgrade")]
+    #[case::stale(
+        Remedy::Publish,
+        true,
+        "oc -n openshift-config annotate cm admin-acks touched=$(date +%s) --overwrite && oc annotate clusterversion version touched=$(date +%s) --overwrite"
+    )]
     #[case::condition(Remedy::ReadClusterVersion, false, "oc get clusterversion version -o yaml --show-managed-fields")]
     fn each_risk_has_its_command(#[case] remedy: Remedy, #[case] removes: bool, #[case] expected: &str) {
         let found = of(remedy, &json!({}));

@@ -18,7 +18,7 @@ use crate::{
     },
     gate::{
         Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict, cvo_message,
-        release::is_pinned,
+        release::{has_full_digest, is_pinned, with_repository},
         request::{Standing, standing, word},
     },
     plan::{bridge::candidate, role::Role},
@@ -67,25 +67,26 @@ fn is_under_overrides(target_verdict: &TargetVerdict) -> bool {
 fn may_be_forced(target_verdict: &TargetVerdict) -> bool {
     is_under_overrides(target_verdict)
         && matches!(target_verdict.update_type, UpdateType::Patch | UpdateType::Rollback)
-        && is_pinned(&target_verdict.release.image)
+        && has_full_digest(&target_verdict.release.image)
 }
 
 /// The bridge's own answer on the cluster as it will be once that release is asked for, and refused for overrides.
 fn would_be_forced(snapshot: &Snapshot, release: &Release) -> bool {
     let Some(mut status) = snapshot.cluster_version.status.clone() else { return false };
+    let image = with_repository(&release.image, REPOSITORY);
     status.conditions.retain(|found| ![condition::INVALID, condition::RELEASE_ACCEPTED].contains(&found.kind.as_str()));
     status.conditions.push(Condition {
         kind: condition::RELEASE_ACCEPTED.to_owned(),
         status: ConditionStatus::False,
         reason: reason::PRECONDITION_CHECKS.to_owned(),
-        message: cvo_message::refusal_for_overrides(&release.version, &release.image),
+        message: cvo_message::refusal_for_overrides(&release.version, &image),
         ..Condition::default()
     });
     let mut refused = snapshot.clone();
     refused.cluster_version.spec.desired_update = Some(DesiredUpdate {
         version: release.version.clone(),
-        image: release.image.clone(),
-        raw: serde_json::json!({"version": release.version, "image": release.image, "force": false}),
+        image: image.clone(),
+        raw: serde_json::json!({"version": release.version, "image": image, "force": false}),
         ..DesiredUpdate::default()
     });
     refused.cluster_version.status = Some(status);
@@ -117,7 +118,17 @@ pub fn command(
             return None;
         }
     }
-    let what = what(cluster_version, target_verdict)?;
+    let named = named(cluster_version, target_verdict);
+    let what = match (named, needs_update) {
+        (Some(version), _) => version,
+        (None, false) => by_image(cluster_version, target_verdict)?,
+        // The version says what kind of update that is, even if no list of the cluster has the image.
+        (None, true) => {
+            let version = target_verdict.release.version.as_str();
+            let image = by_image(cluster_version, target_verdict)?;
+            if Version::parse(version).is_ok() { format!("--to {version} {image}") } else { image }
+        }
+    };
     let holds = |kind| cluster_version.condition(kind).is_some_and(|found| found.status == ConditionStatus::True);
     let warns = [condition::INVALID, condition::PROGRESSING, condition::FAILING].into_iter().any(holds);
     let flag = if warns { " --allow-upgrade-with-warnings" } else { "" };
@@ -128,40 +139,51 @@ pub fn command(
     })
 }
 
-/// The flags that name the release, and those without which `oc` refuses that very release.
-fn what(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Option<String> {
+/// What a command has in place of a repository that the cluster does not know.
+pub const REPOSITORY: &str = "REPOSITORY";
+
+/// The updates that `oc` finds under `--allow-not-recommended`. One without the condition, or with `True`, is none to `oc`:
+/// once the CVO has found it recommended, it is among the available ones.
+fn conditional(cluster_version: &ClusterVersion) -> impl Iterator<Item = &Release> {
+    let updates = cluster_version.status.iter().flat_map(|status| &status.conditional_updates);
+    updates
+        .filter(|update| {
+            find(&update.conditions, condition::RECOMMENDED).is_some_and(|found| found.status != ConditionStatus::True)
+        })
+        .map(|update| &update.release)
+}
+
+fn available(cluster_version: &ClusterVersion) -> &[Release] {
+    cluster_version.status.as_ref().map_or(&[], |status| &status.available_updates)
+}
+
+/// The flags that name the release by its version; `None` if its version alone means another one, or none.
+fn named(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Option<String> {
     let (version, image) = (target_verdict.release.version.as_str(), target_verdict.release.image.as_str());
-    let status = cluster_version.status.as_ref()?;
-    let available = &status.available_updates;
-    // A conditional update without the condition, or with `True`, is none to `oc`: once the CVO has found it recommended,
-    // it is among the available ones.
-    let conditional = || {
-        let updates = status.conditional_updates.iter();
-        updates
-            .filter(|update| {
-                find(&update.conditions, condition::RECOMMENDED)
-                    .is_some_and(|found| found.status != ConditionStatus::True)
-            })
-            .map(|update| &update.release)
-    };
     // `oc` takes no version but SemVer, and does nothing for the one that the cluster has.
     let may_be_named = Version::parse(version).is_ok() && version != cluster_version.desired().version;
     let is_meant = |listed: &Release| target_verdict.target.image.is_empty() || listed.image == image;
-    if may_be_named {
-        let of_version: Vec<&Release> = available.iter().filter(|release| release.version == version).collect();
-        match of_version.as_slice() {
-            [one] if is_meant(one) => return Some(format!("--to {version}")),
-            [] if conditional().find(|release| release.version == version).is_some_and(is_meant) => {
-                return Some(format!("--to {version} --allow-not-recommended"));
-            }
-            _ => {}
-        }
+    if !may_be_named {
+        return None;
     }
-    let image = pull_spec(image)?;
+    let of_version: Vec<&Release> =
+        available(cluster_version).iter().filter(|release| release.version == version).collect();
+    match of_version.as_slice() {
+        [one] if is_meant(one) => Some(format!("--to {version}")),
+        [] if conditional(cluster_version).find(|release| release.version == version).is_some_and(is_meant) => {
+            Some(format!("--to {version} --allow-not-recommended"))
+        }
+        _ => None,
+    }
+}
+
+/// The flags that name the release by its image, and those without which `oc` refuses it.
+fn by_image(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Option<String> {
+    let image = pull_spec(&target_verdict.release.image)?;
     let is_of_digest = |listed: &Release| digest(&listed.image) == digest(&image);
-    let flag = if available.iter().any(is_of_digest) {
+    let flag = if available(cluster_version).iter().any(is_of_digest) {
         ""
-    } else if conditional().any(is_of_digest) {
+    } else if conditional(cluster_version).any(is_of_digest) {
         " --allow-not-recommended"
     } else {
         " --allow-explicit-upgrade"
@@ -173,9 +195,12 @@ fn digest(image: &str) -> Option<&str> {
     image.rsplit_once('@').map(|(_, digest)| digest)
 }
 
-/// An image as `oc` takes it: by digest, without a tag, with a registry or a namespace. Nothing in it means anything to a
-/// shell.
+/// An image as `oc` takes it: by digest, without a tag, with a registry or a namespace; or with [`REPOSITORY`]. Nothing in it
+/// means anything to a shell.
 fn pull_spec(image: &str) -> Option<String> {
+    if image.starts_with('@') {
+        return has_full_digest(image).then(|| with_repository(image, REPOSITORY));
+    }
     let (name, digest) = image.split_once('@').filter(|_| is_pinned(image))?;
     let name = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name);
     let (first, path) = name.split_once('/')?;

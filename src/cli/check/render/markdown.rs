@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use crate::{
     cli::check::{
         render::{
-            FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, left_out, name,
-            remedies, rows, skip_reason, why, why_update,
+            FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, behind, commands, findings, groups, left_out,
+            name, remedies, rows, skip_reason, templates, why, why_update,
         },
         report::Report,
     },
@@ -76,13 +76,16 @@ pub fn markdown(report: &Report) -> String {
         }
         let _ = writeln!(text, "```");
     }
+    for template in templates(report) {
+        let _ = writeln!(text, "\n{TO_UPDATE}: {}\n\n```sh\n{}\n```", escape(&template.message), template.command);
+    }
     if let Some(force) = &report.force {
         let _ = writeln!(text, "\n**{FORCE}:** {}", escape(&force.message));
         if let Some(command) = &force.command {
             let _ = writeln!(text, "\n```sh\n{command}\n```");
         }
     }
-    if let Some(behind) = &report.upgradeable.behind {
+    if let Some(behind) = behind(report) {
         let _ = writeln!(text, "\n{}\n\n```sh\n{}\n```", behind.message, behind.commands.join("\n"));
     }
     if !report.not_evaluated.is_empty() {

@@ -17,7 +17,7 @@ use crate::{
     cli::check::{
         Error, Report,
         commands::risk::{INSTALLER, RiskCommand},
-        report::{Current, FindingReport, RiskReport, TargetReport},
+        report::{BehindReport, Current, FindingReport, RiskReport, TargetReport, Template},
     },
     escape,
 };
@@ -100,6 +100,18 @@ fn commands(report: &Report) -> Vec<(Option<&str>, &str)> {
         commands.push((version, command));
     }
     commands
+}
+
+/// The commands in which a repository has to be filled in, each with what to fill in.
+fn templates(report: &Report) -> impl Iterator<Item = &Template> {
+    report.targets.iter().filter(|target| target.shown).filter_map(|target| target.template.as_ref())
+}
+
+/// That `Upgradeable` is behind, unless a risk above already has the commands.
+fn behind(report: &Report) -> Option<&BehindReport> {
+    let upgradeable = &report.upgradeable;
+    let mut shown = upgradeable.risks.iter().flat_map(|risk| &risk.commands);
+    upgradeable.behind.as_ref().filter(|behind| !shown.any(|shown| shown.command.contains(&behind.commands[0])))
 }
 
 /// Why the commands aren't all of `oc`, where nothing above them says so.

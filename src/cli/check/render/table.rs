@@ -8,8 +8,8 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     cli::check::{
         render::{
-            BEHIND, FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, commands, findings, groups, left_out,
-            name, remedies, rows, skip_reason, why, why_update,
+            BEHIND, FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, behind, commands, findings, groups,
+            left_out, name, remedies, rows, skip_reason, templates, why, why_update,
             wrap::{pad, wrap},
         },
         report::{Report, TargetReport},
@@ -56,6 +56,11 @@ pub fn table(report: &Report, width: usize) -> String {
             let _ = writeln!(text, "  {}", escape(command));
         }
     }
+    for template in templates(report) {
+        let _ = writeln!(text, "\n{BOLD}{TO_UPDATE}{BOLD:#}");
+        paragraph(&mut text, "  ", &template.message, width);
+        let _ = writeln!(text, "  {}", escape(&template.command));
+    }
     if let Some(force) = &report.force {
         let _ = writeln!(text, "\n{BOLD}{FORCE}{BOLD:#}");
         paragraph(&mut text, "  ", &force.message, width);
@@ -63,10 +68,10 @@ pub fn table(report: &Report, width: usize) -> String {
             let _ = writeln!(text, "  {}", escape(command));
         }
     }
-    if let Some(behind) = &report.upgradeable.behind {
+    if let Some(behind) = behind(report) {
         let _ = writeln!(text, "\n{BOLD}{BEHIND}{BOLD:#}");
         paragraph(&mut text, "  ", behind.message, width);
-        for command in behind.commands {
+        for command in &behind.commands {
             let _ = writeln!(text, "  {command}");
         }
     }

@@ -73,14 +73,6 @@ fn asked_on(
 )]
 #[case::explicit_image(None, Some(NINE), ALL, "", NINE, 1)]
 #[case::explicit_image_with_its_version(Some("4.21.9"), Some(NINE), ALL, "4.21.9", NINE, 1)]
-#[case::explicit_digest_in_the_repository_of_the_current_release(
-    Some("4.21.9@sha256:9999999999999999999999999999999999999999999999999999999999999999"),
-    None,
-    ALL,
-    "4.21.9",
-    "r.example/ocp@sha256:9999999999999999999999999999999999999999999999999999999999999999",
-    1
-)]
 #[case::what_runs_already(Some("4.21.1"), None, NONE, "4.21.1", ONE, 0)]
 fn what_is_asked_for(
     #[case] to: Option<&str>,
@@ -114,8 +106,9 @@ fn the_whole_request_is_written_without_a_force_and_with_the_risks_that_were_acc
 #[case::another_digest_of_a_version(
     Some("4.21.2@sha256:9999999999999999999999999999999999999999999999999999999999999999"),
     None,
-    NONE,
-    "Use --allow-explicit-upgrade"
+    ALL,
+    "--to 4.21.2 --to-image REPOSITORY@sha256:9999999999999999999999999999999999999999999999999999999999999999 \
+     --allow-explicit-upgrade"
 )]
 #[case::a_tag(
     None,

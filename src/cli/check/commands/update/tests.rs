@@ -175,8 +175,35 @@ fn under_overrides_the_command_is_the_one_that_works(#[case] gate: Option<GateRe
     let of = |argument: &str| command_of(&snapshot(object(&[overridden()]), Some(argument)), gate.as_ref());
     assert_eq!(of("4.21.2"), Some(format!("{expected} --to 4.21.2")));
     assert_eq!(of("4.21.5"), Some(format!("{expected} --to 4.21.5 --allow-not-recommended")));
-    assert_eq!(of("4.21.0"), Some(format!("{expected} --to-image {ZERO} --allow-explicit-upgrade")));
+    // `oc` takes an image alone; `update` is told the version as well.
+    let version = if expected == "upgrade-gate update" { " --to 4.21.0" } else { "" };
+    assert_eq!(of("4.21.0"), Some(format!("{expected}{version} --to-image {ZERO} --allow-explicit-upgrade")));
     assert_eq!(of("4.22.0"), None, "it is blocked");
+}
+
+/// `oc` has no flag for the version beside an image; `upgrade-gate update` cannot judge the image without it.
+#[rstest]
+#[case::by_oc("4.22.1", "4.22.2", "oc adm upgrade --to-image")]
+#[case::by_update("4.21.1", "4.21.9", "upgrade-gate update --to 4.21.9 --to-image")]
+fn a_version_and_a_digest_are_asked_for_together(
+    #[case] current: &str,
+    #[case] version: &str,
+    #[case] expected: &str,
+    #[values(("9", "r.example/ocp"), ("0", "REPOSITORY"))] digit_and_repository: (&str, &str),
+) {
+    let (digit, repository) = digit_and_repository;
+    let changes = [
+        overridden(),
+        ("/status/desired/version", json!(current)),
+        ("/status/history", json!([{"state": "Completed", "version": current, "image": "one"}])),
+        // Of a request that was made before.
+        ("/spec/desiredUpdate", json!({"image": NINE})),
+    ];
+    let mut snapshot = snapshot(object(&changes), None);
+    let argument = format!("{version}@sha256:{}", digit.repeat(64));
+    snapshot.targets = vec![crate::gate::suggest::pair(&snapshot.cluster_version, &argument).unwrap()];
+    let image = format!("{repository}@sha256:{}", digit.repeat(64));
+    assert_eq!(command_of(&snapshot, None), Some(format!("{expected} {image} --allow-explicit-upgrade")));
 }
 
 #[rstest]
@@ -216,7 +243,7 @@ fn refused() -> Value {
 #[case::refused(json!({"version": "4.21.2", "image": TWO}), refused(), Some("--to 4.21.2"))]
 #[case::by_version(json!({"version": "4.21.2"}), refused(), Some("--to 4.21.2"))]
 #[case::by_a_mirrors_image(json!({"image": MIRROR}), refused(), Some(
-    "--to-image mirror.lan:5000/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222"))]
+    "--to 4.21.2 --to-image mirror.lan:5000/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222"))]
 #[case::not_answered(json!({"version": "4.21.2"}), json!([]), Some("--to 4.21.2"))]
 #[case::accepted(json!({"version": "4.21.2"}), json!([{"type": "ReleaseAccepted", "status": "True"}]), None)]
 #[case::forced(json!({"version": "4.21.2", "force": true}), refused(), None)]
