@@ -212,7 +212,7 @@ fn nothing_of_a_kubeconfig_acts_on_a_terminal() {
 #[test]
 fn a_kubeconfig_that_names_no_cluster_gets_no_answer() {
     let fleet = Fleet::of(vec![]);
-    assert!(error(&fleet.check(&["--all-contexts"])).contains("the kubeconfig names no cluster"));
+    assert!(error(&fleet.check(&["--all-contexts"])).contains("has no context; name another kubeconfig"));
     let folder = tempfile::tempdir().unwrap();
     let message = error(&check(folder.path(), &["--context", "a", "--context", "b", "--kubeconfig", "missing"]));
     assert!(message.starts_with("error: missing: "), "{message}");

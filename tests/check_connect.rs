@@ -257,3 +257,179 @@ fn a_proxy_that_cannot_be_used_is_not_quoted(#[case] cluster: &str, #[case] envi
         assert!(message.contains("the proxy cannot be used") && message.contains("HTTPS_PROXY"), "{message}");
     }
 }
+
+const SERVER: &str = "{server: 'https://127.0.0.1:1'}";
+
+/// What is wrong, where, and what to do, each once.
+#[rstest]
+#[case::not_yaml(
+    "a: [\n",
+    "kubeconfig: is not a kubeconfig: line 1 column 4: unclosed bracket '['; fix it, or name another kubeconfig with --kubeconfig"
+)]
+#[case::no_mapping(
+    "hello\n",
+    "kubeconfig: is not a kubeconfig: line 1 column 1: expected mapping start; fix it, or name another kubeconfig with --kubeconfig"
+)]
+#[case::empty(
+    "",
+    "kubeconfig: has no current context; it has no context at all, so name another kubeconfig with --kubeconfig"
+)]
+#[case::no_current_context(
+    "contexts: [{name: prod, context: {cluster: a}}, {name: lab, context: {cluster: a}}]\n",
+    "kubeconfig: has no current context; name one that it has with --context: prod, lab"
+)]
+#[case::an_empty_current_context(
+    "current-context: ''\ncontexts: [{name: prod, context: {cluster: a}}]\n",
+    "kubeconfig: has no current context; name one that it has with --context: prod"
+)]
+#[case::a_current_context_that_is_gone(
+    "current-context: gone\ncontexts: [{name: \"a\\e[31m\", context: {cluster: a}}]\n",
+    "kubeconfig: has no context gone; name one that it has with --context: a\\u{1b}[31m"
+)]
+#[case::no_such_cluster(
+    "current-context: here\ncontexts: [{name: here, context: {cluster: one}}]\n",
+    "kubeconfig: has no cluster one, which the context names; fix that entry, or name another context with --context"
+)]
+fn what_is_wrong_with_a_kubeconfig(#[case] kubeconfig: &str, #[case] expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+    let message = error(&gate(folder.path(), "check", &[]));
+    assert_eq!(message, format!("error: {expected}, or give files with --from\n"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"));
+        process.arg("check").args(arguments).current_dir(folder.path()).env_clear();
+        error(&process.envs(environment.iter().copied()).output().unwrap())
+    };
+    let missing = "absent: cannot be read: No such file or directory (os error 2); name a kubeconfig that exists with \
+                   --kubeconfig, or give files with --from\n";
+    assert_eq!(run(&["--kubeconfig", "absent"], &[]), format!("error: {missing}"));
+    assert_eq!(run(&[], &[("KUBECONFIG", "absent")]), format!("error: KUBECONFIG names {missing}"));
+    assert_eq!(
+        run(&["--kubeconfig", "."], &[]),
+        "error: .: cannot be read: Is a directory (os error 21); name a kubeconfig that you can read with --kubeconfig, or \
+         give files with --from\n"
+    );
+    fs::write(folder.path().join("a"), "contexts: [{name: prod, context: {cluster: a}}]\n").unwrap();
+    fs::write(folder.path().join("b"), "contexts: []\n").unwrap();
+    assert_eq!(
+        run(&["--context", "nope"], &[("KUBECONFIG", "a:b")]),
+        "error: KUBECONFIG names a and b: has no context nope; name one that it has with --context: prod, or give files \
+         with --from\n"
+    );
+    fs::write(folder.path().join("b"), "contexts: 5\n").unwrap();
+    let message = run(&[], &[("KUBECONFIG", "a:b")]);
+    assert!(message.starts_with("error: KUBECONFIG names b: is not a kubeconfig: line 1"), "{message}");
+}
+
+#[rstest]
+#[case::no_server("{}", "{}", "kubeconfig: the cluster of the context has no server; fix that entry")]
+#[case::a_server_without_a_scheme(
+    "{server: '127.0.0.1:1'}",
+    "{}",
+    "kubeconfig: the server of the cluster is not a URL: expected https://HOST:PORT; fix that entry"
+)]
+#[case::another_scheme(
+    "{server: 'ftp://127.0.0.1:1'}",
+    "{}",
+    "kubeconfig: the server of the cluster is not a URL: expected https://HOST:PORT; fix that entry"
+)]
+#[case::no_url(
+    "{server: 'me:secret@a b'}",
+    "{}",
+    "kubeconfig: the server of the cluster is not a URL: expected https://HOST:PORT; fix that entry"
+)]
+#[case::no_authority_file(
+    "{server: 'https://127.0.0.1:1', certificate-authority: /none/ca.crt}",
+    "{}",
+    "kubeconfig: certificate-authority /none/ca.crt cannot be read: No such file or directory (os error 2); fix that entry"
+)]
+#[case::an_authority_that_is_not_base64(
+    "{server: 'https://127.0.0.1:1', certificate-authority-data: '!'}",
+    "{}",
+    "kubeconfig: certificate-authority-data is not base64; fix that entry"
+)]
+#[case::an_authority_without_a_certificate(
+    "{server: 'https://127.0.0.1:1', certificate-authority-data: YWJj}",
+    "{}",
+    "kubeconfig: certificate-authority has no certificate in the PEM format; fix that entry"
+)]
+#[case::a_certificate_without_its_file(
+    SERVER,
+    "{client-certificate: /none/a.crt, client-key: /none/a.key}",
+    "https://127.0.0.1:1/: client-certificate /none/a.crt cannot be read: No such file or directory (os error 2); fix the kubeconfig"
+)]
+#[case::a_token_without_its_file(
+    SERVER,
+    "{tokenFile: /none/token}",
+    "https://127.0.0.1:1/: tokenFile /none/token of the kubeconfig cannot be read: No such file or directory (os error 2); fix the kubeconfig"
+)]
+#[case::a_plugin_that_is_not_installed(
+    SERVER,
+    "{exec: {apiVersion: client.authentication.k8s.io/v1, command: /none/oidc-login, interactiveMode: Never, args: [secret]}}",
+    "https://127.0.0.1:1/: the credential plugin of the kubeconfig cannot be started: No such file or directory (os error 2); install it"
+)]
+#[case::refused(
+    SERVER,
+    "{}",
+    "https://127.0.0.1:1/ cannot be reached: Connection refused (os error 111); check the network and the kubeconfig"
+)]
+fn an_entry_that_cannot_be_used_is_named_once(#[case] cluster: &str, #[case] user: &str, #[case] expected: &str) {
+    let folder = folder(cluster, user);
+    let message = error(&gate(folder.path(), "check", &[]));
+    assert!(message.starts_with(&format!("error: {expected}")), "{message}");
+    assert!(message.ends_with(", or give files with --from\n"), "{message}");
+}
+
+#[test]
+fn a_user_that_the_kubeconfig_does_not_have_is_not_replaced_by_nobody() {
+    let folder = folder(SERVER, "{}");
+    let path = folder.path().join("kubeconfig");
+    let kubeconfig = fs::read_to_string(&path).unwrap().replace("user: me}", "user: you}");
+    fs::write(&path, kubeconfig).unwrap();
+    for command in COMMANDS {
+        let message = error(&gate(folder.path(), command, &[]));
+        assert!(message.starts_with("error: kubeconfig: has no user you, which the context names; "), "{message}");
+    }
+}
+
+#[rstest]
+#[case::unauthorized(
+    401,
+    r#"{"kind": "Status", "code": 401, "message": "Unauthorized", "reason": "Unauthorized"}"#,
+    " refuses to get clusterversions.config.openshift.io \"version\": Unauthorized; log in to it again, as with `oc login`"
+)]
+#[case::forbidden(403, r#"{"kind": "Status", "code": 403, "message": "clusterversions.config.openshift.io \"version\" is forbidden: User \"dev\" cannot get it"}"#,
+    ": clusterversions.config.openshift.io \"version\" is forbidden: User \"dev\" cannot get it; use a role that may get it, such as cluster-reader, or give files with --from")]
+#[case::no_openshift(
+    404,
+    "404 page not found\n",
+    " has no ClusterVersion, so it is not an OpenShift cluster; name the context of one with --context, or give files with --from"
+)]
+#[case::a_login_page(
+    200,
+    "<html>log in</html>",
+    " cannot be reached: the answer is not that of an API server: expected value at line 1 column 1; check the server in the kubeconfig, and that no proxy or login page answers instead, or give files with --from"
+)]
+fn what_a_server_answers_instead(#[case] code: u16, #[case] body: &'static str, #[case] expected: &str) {
+    let (server, _) = listen(move |_| {
+        format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let folder = folder(&format!("{{server: 'http://{server}'}}"), "{}");
+    let message = error(&gate(folder.path(), "check", &[]));
+    assert_eq!(message, format!("error: http://{server}/{expected}\n"));
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_not_taken_for_the_server() {
+    let folder = folder("{server: 'https://cluster.invalid:6443'}", "{}");
+    assert_eq!(
+        error(&gate(folder.path(), "check", &[("HTTPS_PROXY", "http://127.0.0.1:1")])),
+        "error: https://cluster.invalid:6443/ cannot be reached: the proxy cannot be reached: Connection refused (os error \
+         111); check the proxy, which is proxy-url of the kubeconfig, else HTTPS_PROXY, or give files with --from\n"
+    );
+}

@@ -164,15 +164,26 @@ pub enum Error {
     #[error("{}", or_files(.0))]
     Cluster(#[from] ClusterError),
     /// The cluster did not answer.
-    #[error("{server} cannot be reached: {problem}; check the network and the kubeconfig, or give files with --from")]
+    #[error("{server} cannot be reached: {problem}; {advice}, or give files with --from")]
     Unreachable {
         /// The cluster's address.
         server: String,
         /// What happened.
         problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The cluster does not have the API or the object.
+    #[error(
+        "{server} has no ClusterVersion, so it is not an OpenShift cluster; name the context of one with --context, or give \
+         files with --from"
+    )]
+    NotOpenShift {
+        /// The cluster's address.
+        server: String,
     },
     /// The cluster answered with an error.
-    #[error("{server} refuses to {request}: {problem}; {advice}")]
+    #[error("{}; {advice}", refusal(server, request, problem))]
     Refused {
         /// The cluster's address.
         server: String,
@@ -188,12 +199,23 @@ pub enum Error {
     Output(#[from] io::Error),
 }
 
+/// An API server's own sentence names the resource, mostly.
+fn refusal(server: &str, request: &str, problem: &str) -> String {
+    match request.split(' ').nth(1) {
+        Some(resource) if problem.contains(resource) => format!("{server}: {problem}"),
+        _ => format!("{server} refuses to {request}: {problem}"),
+    }
+}
+
 fn or_files(error: &ClusterError) -> String {
     match error {
         ClusterError::None => "no cluster is configured; use --kubeconfig, KUBECONFIG or --from FILE".to_owned(),
         error => format!("{error}, or give files with --from"),
     }
 }
+
+/// What to do if a cluster does not answer.
+pub const CHECK_NETWORK: &str = "check the network and the kubeconfig";
 
 fn advice_on_reading(error: &io::Error) -> &'static str {
     match error.kind() {

@@ -2,21 +2,22 @@
 //! secret of a kubeconfig.
 
 mod connection;
+mod error;
 pub mod rate_limit;
 mod stack;
 
-use std::{env, io::ErrorKind, net::IpAddr, path::PathBuf, process::ExitStatus};
+use std::{env, io::ErrorKind, net::IpAddr, path::PathBuf};
 
 use clap::{Args, builder::OsStringValueParser, builder::TypedValueParser as _};
 use http::{HeaderValue, Uri, header::USER_AGENT};
 use hyper_util::client::proxy::matcher::Matcher;
-use kube::{
-    client::AuthError,
-    config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext},
-};
+use kube::config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext};
 
-pub use self::stack::{Builder, builder};
-use crate::escape::{causes, escape};
+pub use self::{
+    error::{ClusterError, PluginError, advice, problem},
+    stack::{Builder, builder},
+};
+use crate::escape::escape;
 
 /// The variable for `--kubeconfig`, in every command that connects to a cluster.
 const KUBECONFIG_VARIABLE: &str = "UPGRADE_GATE_KUBECONFIG";
@@ -33,68 +34,6 @@ pub struct ClusterArgs {
     /// Context of the kubeconfig, instead of its current one
     #[arg(long, value_name = "NAME", env = CONTEXT_VARIABLE)]
     pub context: Option<String>,
-}
-
-/// The address or the credentials of the cluster cannot be resolved.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// The kubeconfig, or the context in it.
-    #[error("{path}: {}; name a readable kubeconfig with --kubeconfig, and a context that is in it with --context", causes(source), path = path.display())]
-    Kubeconfig {
-        /// Its path.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: KubeconfigError,
-    },
-    /// The context, in a kubeconfig that is found by the usual rules.
-    #[error("context {context}: {}; `kubectl config get-contexts` lists what there is", causes(source))]
-    Context {
-        /// The context that was requested.
-        context: String,
-        /// What is wrong with it.
-        source: KubeconfigError,
-    },
-    /// A file that `KUBECONFIG` names.
-    #[error("KUBECONFIG names {path}: {}; fix that file, or name another with --kubeconfig", causes(source), path = path.display())]
-    Variable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: KubeconfigError,
-    },
-    /// This process runs in a Pod, whose account is incomplete.
-    #[error("the Pod's account cannot be used: {}; use --kubeconfig or KUBECONFIG", causes(.0))]
-    Pod(InClusterError),
-    /// Neither a kubeconfig nor a Pod's account.
-    #[error("no cluster is configured; use --kubeconfig or KUBECONFIG")]
-    None,
-    /// A kubeconfig without a context.
-    #[error("the kubeconfig names no cluster: it has no context; `kubectl config get-contexts` lists what there is")]
-    NoContext,
-    /// The proxy. Its URL may contain a password, so it is not shown.
-    #[error(
-        "the proxy cannot be used: expected http://HOST:PORT or https:// in proxy-url of the kubeconfig, else in HTTPS_PROXY"
-    )]
-    Proxy,
-    /// The user or the cluster in the kubeconfig.
-    #[error("{server}: {}; fix the kubeconfig, or name another with --kubeconfig", problem(source))]
-    Client {
-        /// The cluster's address.
-        server: String,
-        /// What is wrong.
-        source: Box<kube::Error>,
-    },
-}
-
-/// A credential plugin has failed. The library's own error would contain its arguments, its environment and its output.
-#[derive(Debug, thiserror::Error)]
-pub enum PluginError {
-    /// It exited with this status.
-    #[error("the credential plugin of the kubeconfig failed ({0})")]
-    Failed(ExitStatus),
-    /// Its output is not a credential.
-    #[error("the credential plugin of the kubeconfig printed no ExecCredential")]
-    NoCredential,
 }
 
 impl ClusterArgs {
@@ -137,7 +76,7 @@ impl ClusterArgs {
         };
         let contexts: Vec<String> =
             self.read()?.contexts.into_iter().filter(is_new).map(|context| context.name).collect();
-        if contexts.is_empty() { Err(ClusterError::NoContext) } else { Ok(contexts) }
+        if contexts.is_empty() { Err(ClusterError::no_context(place(self.path()))) } else { Ok(contexts) }
     }
 
     /// An empty variable counts as not set.
@@ -148,7 +87,7 @@ impl ClusterArgs {
     fn read(&self) -> Result<Kubeconfig, ClusterError> {
         match self.path() {
             Some(path) => {
-                Kubeconfig::read_from(path).map_err(|source| ClusterError::Kubeconfig { path: path.clone(), source })
+                Kubeconfig::read_from(path).map_err(|source| ClusterError::kubeconfig(place(Some(path)), &source, &[]))
             }
             None => Kubeconfig::read().map_err(of_the_environment),
         }
@@ -175,33 +114,67 @@ async fn of_kubeconfig(
     context: Option<&String>,
 ) -> Result<Config, ClusterError> {
     let proxy = proxy_of(&kubeconfig, context)?;
+    let contexts: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let missing_user = missing_user(&kubeconfig, context);
     let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
-    match Config::from_custom_kubeconfig(kubeconfig, &options).await {
-        Ok(mut config) => {
-            config.proxy_url = proxy;
-            Ok(config)
-        }
-        Err(source) => Err(match (path, context) {
-            (Some(path), _) => ClusterError::Kubeconfig { path: path.clone(), source },
-            (None, Some(context)) => ClusterError::Context { context: context.clone(), source },
-            (None, None) => of_the_environment(source),
-        }),
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(|source| ClusterError::kubeconfig(place(path), &source, &contexts))?;
+    let entry = |problem: &str| Err(ClusterError::entry(place(path), problem.to_owned()));
+    if let Some(user) = missing_user {
+        return entry(&format!("has no user {}, which the context names", escape(&user)));
+    }
+    if !matches!(config.cluster_url.scheme_str(), Some("http" | "https")) {
+        return entry(error::NO_URL);
+    }
+    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        return entry(error::NO_CERTIFICATE);
+    }
+    config.proxy_url = proxy;
+    Ok(config)
+}
+
+/// The user of the context, if the kubeconfig does not have it. The library would connect without credentials.
+fn missing_user(kubeconfig: &Kubeconfig, context: Option<&String>) -> Option<String> {
+    let name = context.or(kubeconfig.current_context.as_ref())?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *name)?;
+    let user = context.context.as_ref()?.user.clone().filter(|user| !user.is_empty())?;
+    (!kubeconfig.auth_infos.iter().any(|known| known.name == user)).then_some(user)
+}
+
+/// The kubeconfig as a person knows it: the path that a flag names, else the files that the environment names.
+fn place(path: Option<&PathBuf>) -> String {
+    let show = |path: &PathBuf| escape(&path.to_string_lossy());
+    match (path, &files_of_the_environment()[..]) {
+        (Some(path), _) => show(path),
+        (None, []) => "~/.kube/config".to_owned(),
+        (None, files) => format!("KUBECONFIG names {}", files.iter().map(show).collect::<Vec<_>>().join(" and ")),
     }
 }
 
-/// Finds the kubeconfig that caused the error, if no flag names one.
 #[expect(clippy::disallowed_methods, reason = "here the environment is resolved")]
-fn of_the_environment(source: KubeconfigError) -> ClusterError {
+fn files_of_the_environment() -> Vec<PathBuf> {
     let variable = env::var_os("KUBECONFIG").unwrap_or_default();
-    let named: Vec<PathBuf> = env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty()).collect();
-    match (named.as_slice(), &source) {
-        ([], KubeconfigError::FindPath) => ClusterError::None,
-        ([], KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => ClusterError::None,
-        ([], _) => ClusterError::Kubeconfig { path: PathBuf::from("~/.kube/config"), source },
-        ([first, ..], _) => {
-            let broken = named.iter().find(|path| Kubeconfig::read_from(path).is_err());
-            ClusterError::Variable { path: broken.unwrap_or(first).clone(), source }
+    env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
+/// Finds the kubeconfig that cannot be read, if no flag names one.
+fn of_the_environment(source: KubeconfigError) -> ClusterError {
+    let files = files_of_the_environment();
+    let is_missing = match &source {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(error, _) => error.kind() == ErrorKind::NotFound,
+        _ => false,
+    };
+    if files.is_empty() && is_missing {
+        return ClusterError::None;
+    }
+    let broken = files.iter().find_map(|path| Some((path, Kubeconfig::read_from(path).err()?)));
+    match broken {
+        Some((path, source)) => {
+            ClusterError::kubeconfig(format!("KUBECONFIG names {}", escape(&path.to_string_lossy())), &source, &[])
         }
+        None => ClusterError::kubeconfig(place(None), &source, &[]),
     }
 }
 
@@ -267,27 +240,6 @@ pub fn address(server: &Uri) -> String {
     let text = escape(&server.to_string());
     let user = server.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
     user.map_or(text.clone(), |(user, _)| text.replacen(&format!("{user}@"), "", 1))
-}
-
-fn plugin(error: &AuthError) -> Option<PluginError> {
-    match error {
-        AuthError::AuthExecRun { out, .. } => Some(PluginError::Failed(out.status)),
-        AuthError::AuthExecParse(_) => Some(PluginError::NoCredential),
-        _ => None,
-    }
-}
-
-/// Why a client or its request failed, without the names of the client library's layers.
-#[must_use]
-pub fn problem(error: &kube::Error) -> String {
-    if let kube::Error::Auth(error) = error
-        && let Some(plugin) = plugin(error)
-    {
-        return plugin.to_string();
-    }
-    let problem = causes(error);
-    let problem = problem.strip_prefix("ServiceError: ").unwrap_or(&problem);
-    problem.strip_prefix("client error (Connect): ").unwrap_or(problem).to_owned()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tower_http::timeout::TimeoutBody;
 use super::{
     PluginError,
     connection::{Connection, Timeouts},
-    plugin,
+    error::plugin,
 };
 
 /// Timeouts for a configuration that has none.

@@ -7,7 +7,10 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::{
-    cli::check::{Args, Error, Outcome, Report, judge_cluster},
+    cli::{
+        check::{Args, Error, Outcome, Report, judge_cluster},
+        error::CHECK_NETWORK,
+    },
     client::ClusterArgs,
 };
 
@@ -59,7 +62,11 @@ fn gather(
     limit: Duration,
     check: impl Fn(&String) -> Result<(Report, Outcome), Error> + Send + Sync + 'static,
 ) -> Result<Vec<ClusterAnswer>, Error> {
-    let unreachable = |context: &str, problem| Error::Unreachable { server: format!("context {context}"), problem };
+    let unreachable = |context: &str, problem| Error::Unreachable {
+        server: format!("context {context}"),
+        problem,
+        advice: CHECK_NETWORK,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -16,12 +16,12 @@ use crate::{
     },
     cli::{
         check::gate::Surroundings,
-        error::Error,
+        error::{CHECK_NETWORK, Error},
         input::{Inputs, Past, evidence::with_current},
     },
     client::{self, ClusterArgs, ClusterError},
     controller::{cvo_lease, policy, self_lease},
-    escape::{causes, escape},
+    escape::causes,
     gate::{ConfigMapData, Source},
     plan::role::CvoLease,
 };
@@ -56,10 +56,9 @@ fn on_cluster<T>(
     command: &str,
     read: impl AsyncFnOnce(Cluster) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Unreachable { server: "the cluster".to_owned(), problem: error.to_string() })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Error::Unreachable { server: "the cluster".to_owned(), problem: error.to_string(), advice: CHECK_NETWORK }
+    })?;
     let result = runtime.block_on(async {
         let mut config = cluster.resolve(command).await?;
         config.connect_timeout = Some(TIME_LIMIT);
@@ -80,7 +79,7 @@ fn on_cluster<T>(
 /// What a read came to.
 enum Answer<T> {
     Present(T),
-    Absent(String),
+    Absent,
     Refused { code: u16, problem: String },
 }
 
@@ -117,11 +116,8 @@ impl Cluster {
         match self.get::<Value>("/apis/config.openshift.io/v1/clusterversions/version").await? {
             Answer::Present(object) => ClusterVersion::from_value(object)
                 .map_err(|error| self.field(&error, "ClusterVersion", "clusterversion")),
-            Answer::Absent(problem) => Err(refused(
-                problem,
-                "name the context of an OpenShift cluster with --context, or give files with --from",
-            )),
-            Answer::Refused { code: 401, problem } => Err(refused(problem, "log in to it again")),
+            Answer::Absent => Err(Error::NotOpenShift { server: self.server.clone() }),
+            Answer::Refused { code: 401, problem } => Err(refused(problem, "log in to it again, as with `oc login`")),
             Answer::Refused { code: 403, problem } => {
                 Err(refused(problem, "use a role that may get it, such as cluster-reader, or give files with --from"))
             }
@@ -139,7 +135,7 @@ impl Cluster {
             Answer::Present(list) => serde_json::from_value::<List>(list)
                 .map(|list| list.items)
                 .map_err(|error| self.field(&error, "UpdateRecordList", "updaterecord")),
-            Answer::Absent(_) => Ok(Vec::new()),
+            Answer::Absent => Ok(Vec::new()),
             Answer::Refused { problem, .. } => Err(Error::Refused {
                 server: self.server.clone(),
                 request: "list updaterecords.upgrade-gate.openshift.io",
@@ -164,7 +160,7 @@ impl Cluster {
         };
         let installed = match self.get::<IgnoredAny>(&path).await {
             Ok(Answer::Present(_)) => Some(true),
-            Ok(Answer::Absent(_)) => Some(false),
+            Ok(Answer::Absent) => Some(false),
             Ok(Answer::Refused { .. }) | Err(_) => None,
         };
         Surroundings { cvo, running, installed, policy: policy(&self.client).await }
@@ -177,7 +173,7 @@ impl Cluster {
         }
         Ok(match self.get::<List>("/apis/config.openshift.io/v1/clusteroperators").await? {
             Answer::Present(list) => Source::Read(list.items),
-            Answer::Absent(_) => Source::NotServed,
+            Answer::Absent => Source::NotServed,
             Answer::Refused { problem, .. } => Source::Unreadable(problem),
         })
     }
@@ -197,11 +193,11 @@ impl Cluster {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps");
         Ok(match self.get::<ConfigMap>(&format!("{path}/{name}")).await? {
             Answer::Present(config_map) => Source::Read(Some(data(config_map))),
-            Answer::Absent(_) => Source::Read(None),
+            Answer::Absent => Source::Read(None),
             Answer::Refused { code: 403, problem } => {
                 match self.get::<List>(&format!("{path}?fieldSelector=metadata.name%3D{name}")).await? {
                     Answer::Present(list) => Source::Read(list.items.into_iter().next().map(data)),
-                    Answer::Absent(_) | Answer::Refused { .. } => Source::Unreadable(problem),
+                    Answer::Absent | Answer::Refused { .. } => Source::Unreadable(problem),
                 }
             }
             Answer::Refused { problem, .. } => Source::Unreadable(problem),
@@ -210,23 +206,18 @@ impl Cluster {
 
     /// One read. An error status of the API server is an answer; an error means that there was none.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Error> {
-        let unreachable = |problem| Error::Unreachable { server: self.server.clone(), problem };
-        let request = http::Request::get(path).body(Vec::new()).map_err(|error| unreachable(causes(&error)))?;
+        let unreachable = |problem, advice| Error::Unreachable { server: self.server.clone(), problem, advice };
+        let request =
+            http::Request::get(path).body(Vec::new()).map_err(|error| unreachable(causes(&error), CHECK_NETWORK))?;
         let answer = tokio::time::timeout(TIME_LIMIT, self.client.request::<T>(request)).await;
-        match answer.map_err(|_| unreachable(format!("no answer within {} seconds", TIME_LIMIT.as_secs())))? {
-            Ok(found) => Ok(Answer::Present(found)),
-            Err(kube::Error::Api(status)) => {
-                let problem = match (status.message.as_str(), status.reason.as_str()) {
-                    ("", "") => format!("HTTP {}", status.code),
-                    ("", reason) => escape(reason),
-                    (message, _) => escape(message.trim()),
-                };
-                Ok(match status.code {
-                    404 => Answer::Absent(problem),
-                    code => Answer::Refused { code, problem },
-                })
-            }
-            Err(error) => Err(unreachable(client::problem(&error))),
-        }
+        let answer = answer
+            .map_err(|_| unreachable(format!("no answer within {} seconds", TIME_LIMIT.as_secs()), CHECK_NETWORK))?;
+        answer.map(Answer::Present).or_else(|error| match &error {
+            kube::Error::Api(status) => Ok(match status.code {
+                404 => Answer::Absent,
+                code => Answer::Refused { code, problem: client::problem(&error) },
+            }),
+            _ => Err(unreachable(client::problem(&error), client::advice(&error))),
+        })
     }
 }

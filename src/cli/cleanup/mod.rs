@@ -66,8 +66,7 @@ fn advice(error: &kube::Error) -> &'static str {
             403 => "the user of the kubeconfig needs the rights of a cluster administrator",
             _ => "try again",
         },
-        kube::Error::Auth(_) => "fix the credentials in the kubeconfig",
-        _ => "check the network and the kubeconfig",
+        _ => client::advice(error),
     }
 }
 
