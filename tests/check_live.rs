@@ -102,7 +102,8 @@ fn the_verdict_and_the_bridge_give_one_answer() {
     assert_eq!([&target["version"], &target["updateType"], &target["decision"]], ["4.21.2", "patch", "allowed"]);
     assert_eq!(seen["request"], json!({"accepted": false, "reason": "PreconditionChecks", "message": message}));
     assert_eq!(seen["gate"]["bridge"]["decision"], "onceDeployed");
-    let command = format!("upgrade-gate update --to 4.21.2 --to-image {IMAGE} --allow-explicit-upgrade --kubeconfig kubeconfig");
+    let command =
+        format!("upgrade-gate update --to 4.21.2 --to-image {IMAGE} --allow-explicit-upgrade --kubeconfig kubeconfig");
     assert_eq!(target["command"], command);
     let table = String::from_utf8(cluster.check(&["-o", "table"]).stdout).unwrap();
     let unwrapped = table.split_whitespace().collect::<Vec<_>>().join(" ");
