@@ -66,7 +66,7 @@ fn compare(path: &Path, seen: &str, differences: &mut Vec<String>) {
 }
 
 #[test]
-fn every_case_says_what_is_expected() {
+fn every_case_prints_its_expected_output() {
     let mut differences = Vec::new();
     let cases = cases();
     assert!(cases.len() > 60, "{} cases", cases.len());
@@ -102,7 +102,7 @@ fn every_case_says_what_is_expected() {
 }
 
 #[test]
-fn yaml_says_the_same_as_json() {
+fn yaml_has_the_same_content_as_json() {
     for (command, case) in cases() {
         let output = run(command, &case, "json");
         if output.status.code() == Some(2) {
@@ -115,7 +115,7 @@ fn yaml_says_the_same_as_json() {
 }
 
 #[test]
-fn no_line_of_a_table_acts_on_a_terminal_nor_is_wider_than_80_columns_but_for_what_stays_whole() {
+fn tables_have_no_control_characters_and_fit_80_columns_except_for_unbreakable_text() {
     // Up to where a line is wider only for its last word, or for a command, which nobody could copy if it were broken.
     let last_word = |line: &str| {
         let command = line.find('`').filter(|_| line.ends_with('`'));
@@ -175,7 +175,7 @@ fn the_manuals_name_every_key_of_the_json() {
 
 /// Every `$ upgrade-gate …` of the manuals is followed by what it prints.
 #[test]
-fn the_manuals_show_what_is_printed() {
+fn the_manuals_show_the_printed_output() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut differences = Vec::new();
     for (file, examples) in [("docs/check.md", 3), ("docs/history.md", 1)] {

@@ -37,7 +37,7 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn an_archive_answers_as_its_folder_does() {
+fn check_of_an_archive_equals_check_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/input-must-gather");
     let expected = fs::read_to_string(case.join("expected.json")).unwrap();
@@ -78,7 +78,7 @@ fn an_error_names_the_archive_the_file_in_it_and_the_line() {
 
 /// A must-gather holds archives of its own, such as those of Insights, of another time.
 #[test]
-fn an_archive_deep_in_a_folder_or_in_an_archive_is_not_read() {
+fn nested_archives_are_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("mg/namespaces/openshift-insights/insights-data");
     fs::create_dir_all(&inside).unwrap();
@@ -97,7 +97,7 @@ fn an_archive_deep_in_a_folder_or_in_an_archive_is_not_read() {
 
 /// A kilobyte that unpacks to more than memory should hold.
 #[test]
-fn a_bomb_is_refused() {
+fn a_decompression_bomb_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let mut header = tar::Header::new_gnu();
     header.set_path("version.yaml").unwrap();
@@ -114,7 +114,7 @@ fn a_bomb_is_refused() {
 }
 
 #[test]
-fn other_packings_are_named() {
+fn other_archive_formats_are_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.tar.xz"), b"\xfd7zXZ\x00\x00").unwrap();
     let message = error(folder.path(), &["check", "--from", "a.tar.xz"]);

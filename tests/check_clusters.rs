@@ -77,7 +77,7 @@ fn with_override() -> Cluster {
 }
 
 #[test]
-fn a_cluster_without_an_answer_hides_no_other() {
+fn an_unreachable_cluster_does_not_hide_the_others() {
     let no_openshift = Cluster::serving([(CLUSTER_VERSION, refusal(404, "NotFound", "not found"))]);
     let fleet = Fleet::of(vec![
         ("a", asked_for(Some("4.21.2"))),
@@ -181,7 +181,7 @@ lab      no answer: http://127.0.0.1:12345/";
 
 /// `oc login` and `oc project` leave a context for each namespace.
 #[test]
-fn contexts_that_differ_in_the_namespace_alone_are_one_cluster() {
+fn contexts_that_differ_only_in_the_namespace_are_one_cluster() {
     let fleet = Fleet::of(vec![("a", asked_for(None)), ("b", asked_for(None))]);
     let path = fleet.folder.path().join("kubeconfig");
     let text = fs::read_to_string(&path).unwrap().replace(
@@ -200,7 +200,7 @@ fn contexts_that_differ_in_the_namespace_alone_are_one_cluster() {
 }
 
 #[test]
-fn nothing_of_a_kubeconfig_acts_on_a_terminal() {
+fn control_characters_in_a_kubeconfig_are_escaped() {
     let fleet = Fleet::of(vec![("\u{1b}[31m|a", asked_for(None)), ("\u{202e}", dead())]);
     for format in ["table", "json", "yaml", "markdown"] {
         let text = String::from_utf8(fleet.check(&["--all-contexts", "-o", format]).stdout).unwrap();
@@ -210,7 +210,7 @@ fn nothing_of_a_kubeconfig_acts_on_a_terminal() {
 }
 
 #[test]
-fn a_kubeconfig_that_names_no_cluster_gets_no_answer() {
+fn a_kubeconfig_without_a_cluster_is_an_error() {
     let fleet = Fleet::of(vec![]);
     assert!(error(&fleet.check(&["--all-contexts"])).contains("has no context; name another kubeconfig"));
     let folder = tempfile::tempdir().unwrap();

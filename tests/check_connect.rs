@@ -118,7 +118,7 @@ fn every_command_takes_the_cluster_from_the_same_variables() {
 }
 
 #[test]
-fn files_are_read_whatever_the_variables_say() {
+fn input_files_are_read_regardless_of_kubeconfig_variables() {
     let folder = folder("{}", "{}");
     fs::write(
         folder.path().join("a.yaml"),
@@ -140,7 +140,7 @@ fn files_are_read_whatever_the_variables_say() {
 #[case::not_logged_in(401, "log in again")]
 #[case::forbidden(403, "needs the rights of a cluster administrator")]
 #[case::broken(500, "try again")]
-fn cleanup_says_what_keeps_it_from_the_cluster(#[case] code: u16, #[case] advice: &str) {
+fn cleanup_names_the_connection_error(#[case] code: u16, #[case] advice: &str) {
     let (server, _) = listen(move |_| {
         let body =
             format!(r#"{{"kind": "Status", "apiVersion": "v1", "code": {code}, "message": "no", "reason": "R"}}"#);
@@ -204,7 +204,7 @@ fn nor_is_one_that_fails_later(#[case] script: &str, #[case] expected: &str) {
 }
 
 #[test]
-fn the_proxy_of_the_kubeconfig_is_taken() {
+fn the_proxy_of_the_kubeconfig_is_used() {
     let body = r#"{"apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"}}"#;
     let (proxy, requests) = listen(move |line| {
         if line.starts_with("CONNECT") {
@@ -226,7 +226,7 @@ fn the_proxy_of_the_kubeconfig_is_taken() {
 }
 
 #[test]
-fn that_of_the_environment_is_taken_but_to_what_no_proxy_names() {
+fn the_proxy_of_the_environment_is_used_except_for_no_proxy_hosts() {
     let (proxy, requests) = listen(|_| "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned());
     let folder = folder("{server: 'https://cluster.invalid:6443'}", "{}");
     let (url, connects) =

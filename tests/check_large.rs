@@ -90,7 +90,7 @@ fn check(folder: &Path, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn a_large_must_gather_gives_the_same_answer_as_its_few_objects() {
+fn a_large_must_gather_gives_the_same_verdict_as_its_relevant_objects() {
     let folder = tempfile::tempdir().unwrap();
     must_gather(folder.path());
     let answer = check(folder.path(), &["--from", ".", "-o", "json"]);

@@ -19,7 +19,7 @@ fn risks(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn all_four_sources_are_read_and_nothing_else_is_done() {
+fn check_reads_the_four_sources_and_writes_nothing() {
     let operator = json!({"metadata": {"name": "dns"}, "status": {"conditions": [
         {"type": "Upgradeable", "status": "False", "reason": "R", "message": "M"}]}});
     let cluster = Cluster::serving([
@@ -43,7 +43,7 @@ fn all_four_sources_are_read_and_nothing_else_is_done() {
 }
 
 #[test]
-fn who_gates_a_live_cluster_is_told() {
+fn check_reports_who_gates_a_live_cluster() {
     let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
     let output = cluster.check(&[]);
     let text = String::from_utf8(output.stdout.clone()).unwrap();
@@ -73,7 +73,7 @@ fn who_gates_a_live_cluster_is_told() {
 
 /// A disconnected site before anything is deployed: the CVO has read the version of the image, and refuses it.
 #[test]
-fn the_verdict_and_the_bridge_give_one_answer() {
+fn the_verdict_agrees_with_the_bridge() {
     const IMAGE: &str = "mirror.lan:5000/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
     let message = format!(
         "Preconditions failed for payload loaded version=\"4.21.2\" image=\"{IMAGE}\": Precondition \
@@ -126,7 +126,7 @@ fn the_verdict_and_the_bridge_give_one_answer() {
 }
 
 #[test]
-fn a_cluster_that_does_not_say_what_it_runs_gets_no_answer() {
+fn a_cluster_without_a_current_version_is_an_error() {
     for status in [json!(null), json!({}), json!({"desired": {"version": ""}, "history": null})] {
         let (code, mut object) = cluster_version();
         object["status"] = status;
@@ -139,7 +139,7 @@ fn a_cluster_that_does_not_say_what_it_runs_gets_no_answer() {
 }
 
 #[test]
-fn what_may_not_be_read_of_the_gate_is_told_and_fails_nothing() {
+fn a_forbidden_read_of_the_gate_s_objects_is_reported_and_not_an_error() {
     let forbidden = || refusal(403, "Forbidden", "User \"me\" cannot get it");
     let gate = [CVO_LEASE, OWN_LEASE, DEPLOYMENT, POLICY, BINDING].map(|path| (path, forbidden()));
     let cluster = Cluster::serving(gate.into_iter().chain([(CLUSTER_VERSION, cluster_version())]));
@@ -151,7 +151,7 @@ fn what_may_not_be_read_of_the_gate_is_told_and_fails_nothing() {
 }
 
 #[test]
-fn the_history_of_a_live_cluster_needs_no_records() {
+fn history_of_a_live_cluster_works_without_records() {
     let history =
         |cluster: &Cluster| run(cluster.folder.path(), &["history", "--kubeconfig", "kubeconfig", "-o", "json"]);
     let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version())]);
@@ -175,7 +175,7 @@ fn the_history_of_a_live_cluster_needs_no_records() {
 
 /// An operator that may still run would write everything again.
 #[test]
-fn where_the_lease_cannot_be_read_cleanup_only_looks() {
+fn without_access_to_the_lease_cleanup_writes_nothing() {
     let cluster = Cluster::serving([(OWN_LEASE, refusal(403, "Forbidden", "leases \"upgrade-gate\" is forbidden"))]);
     let cleanup = |arguments: &[&str]| {
         run(cluster.folder.path(), &[&["cleanup", "--kubeconfig", "kubeconfig"], arguments].concat())
@@ -228,7 +228,7 @@ fn as_a_plugin_it_checks_the_cluster_of_the_environment() {
 }
 
 #[test]
-fn an_api_that_is_not_served_is_no_risk_and_a_missing_config_map_is_one() {
+fn an_unserved_api_is_not_a_risk_but_a_missing_config_map_is() {
     let cluster = Cluster::serving([(CLUSTER_VERSION, cluster_version()), (ADMIN_GATES, config_map(&json!({})))]);
     let output = cluster.check(&["--to", "4.21.2"]);
     assert_eq!(output.status.code(), Some(0), "a patch");
@@ -237,7 +237,7 @@ fn an_api_that_is_not_served_is_no_risk_and_a_missing_config_map_is_one() {
 }
 
 #[test]
-fn a_source_that_the_cluster_does_not_show_is_a_risk() {
+fn an_unreadable_source_is_a_risk() {
     let forbidden = |what: &str| refusal(403, "Forbidden", &format!("{what} is forbidden: User \"me\" cannot"));
     let cluster = Cluster::serving([
         (CLUSTER_VERSION, cluster_version()),
@@ -253,7 +253,7 @@ fn a_source_that_the_cluster_does_not_show_is_a_risk() {
 
 /// As for the operator's own account, which `kubectl exec` in its Pod uses.
 #[test]
-fn a_config_map_that_may_only_be_listed_is_listed_by_name() {
+fn without_get_permission_a_config_map_is_listed_by_name() {
     const GATES_BY_NAME: &str =
         "/api/v1/namespaces/openshift-config-managed/configmaps?fieldSelector=metadata.name%3Dadmin-gates";
     const ACKS_BY_NAME: &str =
@@ -281,7 +281,7 @@ fn a_config_map_that_may_only_be_listed_is_listed_by_name() {
 }
 
 #[test]
-fn without_a_cluster_version_there_is_no_answer() {
+fn a_missing_cluster_version_is_an_error() {
     let refused = |answer: (u16, Value)| error(&Cluster::serving([(CLUSTER_VERSION, answer)]).check(&[]));
     let message =
         refused(refusal(403, "Forbidden", "clusterversions \"version\" is forbidden: User \"me\" cannot get"));
@@ -300,7 +300,7 @@ fn without_a_cluster_version_there_is_no_answer() {
 }
 
 #[test]
-fn a_cluster_that_does_not_answer_is_named() {
+fn an_unreachable_cluster_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     fs::write(folder.path().join("kubeconfig"), kubeconfig(&format!("http://{free}"))).unwrap();
@@ -316,7 +316,7 @@ fn a_cluster_that_does_not_answer_is_named() {
 const COMMANDS: [&str; 4] = ["check", "history", "cleanup", "run"];
 
 #[test]
-fn a_kubeconfig_that_cannot_be_used_is_named() {
+fn an_unusable_kubeconfig_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
     write("broken", "clusters: [\n- secret");

@@ -74,7 +74,7 @@ fn input(text: &str) -> Value {
 #[case::check("check", &[])]
 #[case::check_of_an_image("check", &["--to", "r/\u{202e}@sha256:a"])]
 #[case::history("history", &[])]
-fn nothing_hides_in_an_answer_and_every_format_says_the_same(#[case] command: &str, #[case] arguments: &[&str]) {
+fn reports_have_no_unprintable_text_and_json_equals_yaml(#[case] command: &str, #[case] arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.json"), input(HOSTILE).to_string()).unwrap();
     let answer = |format: &str| {
@@ -113,7 +113,7 @@ fn without_messages(value: &mut Value) {
 #[case::check("check", &[])]
 #[case::check_of_an_image("check", &["--to", "r/a@sha256:a"])]
 #[case::history("history", &[])]
-fn no_name_begins_a_line_of_its_own(#[case] command: &str, #[case] arguments: &[&str]) {
+fn no_name_starts_its_own_line(#[case] command: &str, #[case] arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let mut input = input("a\nFORGED");
     without_messages(&mut input);
@@ -136,7 +136,7 @@ fn no_name_begins_a_line_of_its_own(#[case] command: &str, #[case] arguments: &[
 #[case::a_name(&["check", "--from", "name.yaml"])]
 #[case::a_kind(&["check", "--from", "kind.yaml"])]
 #[case::what_is_no_yaml(&["check", "--from", "broken.yaml"])]
-fn nothing_hides_in_an_error(#[case] arguments: &[&str]) {
+fn errors_have_no_unprintable_text(#[case] arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, object: &Value| fs::write(folder.path().join(name), object.to_string()).unwrap();
     let object = |kind: &str, name: &str| json!({"apiVersion": "config.openshift.io/v1", "kind": kind, "metadata": {"name": name}, "spec": {"overrides": HOSTILE}});
@@ -156,7 +156,7 @@ fn nothing_hides_in_an_error(#[case] arguments: &[&str]) {
 #[case::no_address("UPGRADE_GATE_METRICS_BIND_ADDRESS", &["run"], 2)]
 #[case::in_the_help("UPGRADE_GATE_CONTEXT", &["run", "--help"], 0)]
 #[case::in_the_help_of_cleanup("UPGRADE_GATE_KUBECONFIG", &["cleanup", "-h"], 0)]
-fn nothing_hides_in_what_is_said_of_the_environment(
+fn errors_about_the_environment_have_no_unprintable_text(
     #[case] variable: &str,
     #[case] arguments: &[&str],
     #[case] code: i32,
@@ -174,7 +174,7 @@ fn nothing_hides_in_what_is_said_of_the_environment(
 #[case::json(format!("{}{}", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[".repeat(100_000), "]}".repeat(100_000)))]
 #[case::json_without_an_end("{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[".repeat(100_000))]
 #[case::flow(format!("{}{}", "{apiVersion: v1, kind: List, items: [".repeat(100_000), "]}".repeat(100_000)))]
-fn lists_within_lists_are_refused_before_the_stack_ends(#[case] content: String) {
+fn nested_lists_are_rejected_before_the_stack_overflows(#[case] content: String) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.json"), content).unwrap();
     let output = gate(folder.path(), &["check", "--from", "a.json"]);
@@ -191,7 +191,7 @@ fn lists_within_lists_are_refused_before_the_stack_ends(#[case] content: String)
     "0]}"
 )]
 #[case::flow("{apiVersion: config.openshift.io/v1, kind: ClusterVersion, status: [", "{a: [1]},", "0]}")]
-fn more_values_than_any_object_has_are_refused_before_they_fill_the_memory(
+fn too_many_values_are_rejected_before_they_fill_the_memory(
     #[case] start: &str,
     #[case] value: &str,
     #[case] end: &str,
@@ -203,7 +203,7 @@ fn more_values_than_any_object_has_are_refused_before_they_fill_the_memory(
 }
 
 #[test]
-fn a_text_that_is_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
+fn a_text_repeated_by_aliases_is_rejected_before_it_fills_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let write = |aliases: usize| {
         // The reader itself wants an anchor for every few aliases, and counts them when it is through.
@@ -226,7 +226,7 @@ fn a_text_that_is_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
 }
 
 #[test]
-fn commas_within_texts_are_no_values() {
+fn commas_in_strings_do_not_count_as_values() {
     let folder = tempfile::tempdir().unwrap();
     let mut object = cluster("a");
     object["spec"]["desiredUpdate"] = json!(null);
@@ -237,7 +237,7 @@ fn commas_within_texts_are_no_values() {
 }
 
 #[test]
-fn lists_within_lists_of_json_are_read_and_lines_are_counted_through_them() {
+fn nested_json_lists_are_read_and_keep_line_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let operator = |name: &str, overrides: &str| {
         format!(
@@ -281,7 +281,7 @@ fn crowd() -> Value {
 }
 
 #[test]
-fn a_crowded_cluster_gets_an_answer_of_bounded_size_that_is_right() {
+fn a_large_cluster_gets_a_correct_report_of_bounded_size() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.json"), crowd().to_string()).unwrap();
     let text = |format: &str| {
@@ -312,7 +312,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn whatever_a_cluster_says_what_is_written_is_shown_and_fits(
+    fn every_status_written_is_printable_and_fits_the_limits(
         text in prop_oneof![any::<String>(), "[a\u{1b}\u{9b}\u{202e}\n\"中*]{0,60}".prop_map(|part| part.repeat(100))],
         entries in 0..16_usize,
         force in any::<bool>(),

@@ -149,7 +149,7 @@ fn product<'a>(some: &'a [String], others: &'a [String]) -> impl Iterator<Item =
 
 #[test]
 #[ignore = "compares what all control-plane tests have recorded: run hack/test-controlplane"]
-fn the_operator_may_do_what_it_asks_for_and_asks_for_all_that_it_may() {
+fn the_granted_permissions_are_exactly_those_used() {
     let folder = std::env::var("UPGRADE_GATE_AUDIT").unwrap_or_default();
     assert!(!folder.is_empty(), "UPGRADE_GATE_AUDIT names no folder of audit logs: run hack/test-controlplane");
     let paths = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -236,7 +236,7 @@ fn what_was_asked_for_is_granted_here(
 }
 
 #[test]
-fn which_apis_are_served_is_told_to_everybody() {
+fn discovery_is_allowed_for_everyone() {
     let mut event: Value = serde_json::from_str(&line("get things - -", DONE)).unwrap();
     event["objectRef"] = Value::Null;
     for (url, counts) in [("/apis/g/v1", false), ("/metrics", true)] {
@@ -267,7 +267,7 @@ fn a_right_that_nobody_needed_is_granted_in_vain(
 }
 
 #[test]
-fn of_two_rights_to_the_same_neither_is_needed() {
+fn of_two_permissions_for_the_same_request_neither_counts_as_used() {
     let record = Record::of([&*line("list things mine -", DONE)]);
     let wider = "
 kind: ClusterRole

@@ -37,7 +37,7 @@ fn what_was_probably_meant_is_named(#[case] program: &str, #[case] arguments: &s
 }
 
 #[test]
-fn help_helps_with_help() {
+fn the_help_explains_help() {
     let output = Command::new(env!("CARGO_BIN_EXE_upgrade-gate")).args(["help", "--help"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: upgrade-gate <COMMAND>"));

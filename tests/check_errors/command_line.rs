@@ -32,7 +32,7 @@ fn completion_scripts_are_printed() {
 
 /// A pipe whose reader has gone, as of `check | head -1`, changes neither the answer nor the exit code.
 #[test]
-fn whoever_stops_reading_breaks_nothing() {
+fn a_closed_stdout_is_not_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cluster.yaml"), CLUSTER).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -50,7 +50,7 @@ fn whoever_stops_reading_breaks_nothing() {
 }
 
 #[test]
-fn standard_input_is_read_where_it_is_named() {
+fn standard_input_is_read_if_the_file_is_a_dash() {
     let run = |input: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_upgrade-gate"))
             .args(["check", "--from", "-"])
@@ -67,7 +67,7 @@ fn standard_input_is_read_where_it_is_named() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_ask() {
+fn colours_are_used_on_terminals_or_if_requested() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cluster.yaml"), CLUSTER).unwrap();
     let coloured = |variables: &[(&str, &str)]| {

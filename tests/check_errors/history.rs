@@ -24,7 +24,7 @@ fn the_history_needs_records_or_a_history(#[case] content: &str, #[case] expecte
 }
 
 #[test]
-fn a_broken_config_map_is_no_concern_of_the_history() {
+fn history_ignores_a_malformed_config_map() {
     let folder = tempfile::tempdir().unwrap();
     let acks =
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: admin-acks, namespace: openshift-config}\ndata: odd\n";

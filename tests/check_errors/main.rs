@@ -143,7 +143,12 @@ fn a_file_without_a_cluster_version(#[case] content: &str, #[case] expected: &st
     10,
     "a pasted command, oc get"
 )]
-fn what_was_pasted_is_named(#[case] before: &str, #[case] after: &str, #[case] line: usize, #[case] expected: &str) {
+fn pasted_output_of_another_command_is_named(
+    #[case] before: &str,
+    #[case] after: &str,
+    #[case] line: usize,
+    #[case] expected: &str,
+) {
     let message = error_on("a.yaml", format!("{before}{CLUSTER}{after}"));
     assert!(message.starts_with(&format!("a.yaml:{line}: found {expected}")), "{message}");
 }
@@ -156,13 +161,13 @@ fn what_was_pasted_is_named(#[case] before: &str, #[case] after: &str, #[case] l
 )]
 #[case::no_answer("Error from server (NotFound): nothing\n", "a pasted log line or warning, Error from server")]
 #[case::json("$ oc get cv version -o json\n{\"kind\": \"ClusterVersion\"}\n", "a pasted prompt, $ oc get cv")]
-fn what_was_pasted_instead_of_an_object_is_named(#[case] content: &str, #[case] expected: &str) {
+fn pasted_output_instead_of_an_object_is_named(#[case] content: &str, #[case] expected: &str) {
     let message = error_on("a.yaml", content);
     assert!(message.starts_with(&format!("a.yaml:1: found {expected}")), "{message}");
 }
 
 #[test]
-fn what_was_pasted_is_named_in_a_folder_and_in_a_large_file_as_well() {
+fn pasted_output_of_another_command_is_named_in_folders_and_large_files_too() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), format!("oc get cv -o yaml\n{CLUSTER}")).unwrap();
     let message = error(&gate(folder.path(), &["check", "--from", "."]));
@@ -260,7 +265,7 @@ fn a_text_that_would_take_for_ever_is_refused(#[case] content: String) {
 }
 
 #[test]
-fn two_clusters_are_named_with_both_places() {
+fn two_different_clusters_are_reported_with_both_locations() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), CLUSTER).unwrap();
     fs::write(folder.path().join("b.yaml"), format!("# another\n{}", CLUSTER.replace("4.21.1", "4.21.2"))).unwrap();
@@ -276,7 +281,7 @@ fn two_clusters_are_named_with_both_places() {
 }
 
 #[test]
-fn one_object_in_two_states_is_named_with_both_places() {
+fn one_object_with_two_contents_is_reported_with_both_locations() {
     let acks = |value| {
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{namespace: openshift-config, name: admin-acks}}\ndata: {{a: {value}}}\n---\n"
@@ -292,7 +297,7 @@ fn one_object_in_two_states_is_named_with_both_places() {
 }
 
 #[test]
-fn paths_that_lead_to_nothing() {
+fn missing_and_empty_paths_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
     fs::create_dir(folder.path().join("logs")).unwrap();
@@ -367,7 +372,7 @@ fn bytes_in_a_folder_that_are_no_text_are_passed_over_unless_they_name_what_matt
 #[case::unknown_argument(&["check", "a.yaml"])]
 #[case::unknown_command(&["chek"])]
 #[case::unknown_shell(&["completion", "cmd"])]
-fn a_mistake_in_the_arguments(#[case] arguments: &[&str]) {
+fn invalid_arguments(#[case] arguments: &[&str]) {
     error(&gate(Path::new("."), arguments));
 }
 

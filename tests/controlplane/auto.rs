@@ -55,7 +55,7 @@ fn owners(cluster_version: &Value, type_: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn beside_each_cvo_it_is_the_bridge_from_the_start_and_after_a_restart() {
+async fn with_a_running_cvo_auto_is_bridge_at_start_and_after_a_restart() {
     for profile in [Profile::V4_21, Profile::V4_22, Profile::Main] {
         let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
         let _cvo = Cvo::start(&cluster, profile, Params::default()).await;
@@ -72,7 +72,7 @@ async fn beside_each_cvo_it_is_the_bridge_from_the_start_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn beside_a_cvo_that_sees_no_risk_it_is_the_bridge_too() {
+async fn with_a_running_cvo_without_risks_auto_is_bridge() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     let _cvo = Cvo::start(&cluster, Profile::V4_21, Params { lease: None, ..Params::default() }).await;
     let mut operator = Operator::start(&cluster, auto()).await;
@@ -85,7 +85,7 @@ async fn beside_a_cvo_that_sees_no_risk_it_is_the_bridge_too() {
 }
 
 #[tokio::test]
-async fn without_a_cvo_it_is_the_gate_from_the_start_and_after_a_restart() {
+async fn without_a_cvo_auto_is_replace_at_start_and_after_a_restart() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, auto()).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -99,7 +99,7 @@ async fn without_a_cvo_it_is_the_gate_from_the_start_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_lease_alone_tells_that_there_is_a_cvo_or_was_one() {
+async fn only_the_lease_shows_whether_a_cvo_runs_or_ran() {
     for (ago, why) in [(0, "a cluster-version operator renews its Lease"), (60, "may come back")] {
         let cluster = support::cluster(fixtures::cluster_with_override()).await;
         cvo::leave_lease(&cluster, Duration::from_secs(20), Duration::from_secs(ago)).await;
@@ -112,7 +112,7 @@ async fn the_lease_alone_tells_that_there_is_a_cvo_or_was_one() {
 }
 
 #[tokio::test]
-async fn while_the_lease_cannot_be_read_nothing_is_decided_and_nothing_written() {
+async fn while_the_lease_is_unreadable_auto_decides_and_writes_nothing() {
     let access = json!({"group": "coordination.k8s.io", "resource": "leases", "name": "version", "verb": "get"});
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let revoked = cluster.revoke_role(cvo::NAMESPACE, access).await;
@@ -127,7 +127,7 @@ async fn while_the_lease_cannot_be_read_nothing_is_decided_and_nothing_written()
 }
 
 #[tokio::test]
-async fn a_vacant_gate_is_guarded_after_its_wait_and_the_cvo_finds_its_history_as_it_left_it() {
+async fn without_a_running_cvo_guard_starts_after_its_delay_and_keeps_the_history() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let mut operator = Operator::start(&cluster, auto()).await;
@@ -160,7 +160,7 @@ async fn a_vacant_gate_is_guarded_after_its_wait_and_the_cvo_finds_its_history_a
 }
 
 #[tokio::test]
-async fn a_cvo_that_comes_back_has_the_gate_for_good() {
+async fn when_a_cvo_returns_guard_ends_for_good() {
     for profile in [Profile::V4_21, Profile::V4_22, Profile::Main] {
         let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
         Cvo::start(&cluster, profile, Params::default()).await.scale_to_zero();
@@ -199,7 +199,7 @@ async fn a_cvo_that_comes_back_has_the_gate_for_good() {
 }
 
 #[tokio::test]
-async fn whoever_takes_the_gate_back_has_it_and_what_was_written_is_withdrawn() {
+async fn if_another_writer_reverts_guard_its_conditions_are_withdrawn() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, auto()).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -226,7 +226,7 @@ async fn whoever_takes_the_gate_back_has_it_and_what_was_written_is_withdrawn() 
 }
 
 #[tokio::test]
-async fn entering_a_mode_withdraws_what_only_another_one_writes() {
+async fn entering_a_mode_withdraws_the_conditions_of_the_previous_mode() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
     // A person says that there is no other gate.
@@ -256,7 +256,7 @@ async fn entering_a_mode_withdraws_what_only_another_one_writes() {
 }
 
 #[tokio::test]
-async fn mode_observe_writes_nothing_beside_a_cvo_that_refuses_a_patch() {
+async fn with_a_cvo_that_refuses_a_patch_observe_writes_nothing() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let _cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     cluster.install_policy().await;

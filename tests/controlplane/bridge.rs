@@ -25,7 +25,7 @@ async fn holds_back(operator: &Operator, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_recorded() {
+async fn a_patch_refused_by_the_cvo_for_overrides_is_forced_and_recorded() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     cluster.install_policy().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
@@ -93,7 +93,7 @@ async fn a_patch_that_a_stock_cvo_refuses_for_overrides_goes_through_and_is_reco
 }
 
 #[tokio::test]
-async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
+async fn a_patch_is_forced_in_every_form_of_request() {
     let mut cluster_version = fixtures::cluster_with_override();
     let issue = |version: &str, text: &str| {
         let recommended = fixtures::condition("Recommended", "False", "SomeIssue", text);
@@ -149,7 +149,7 @@ async fn a_patch_goes_through_in_whatever_form_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
+async fn a_minor_is_not_forced_in_any_form_of_request() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -179,7 +179,7 @@ async fn a_minor_is_not_forced_in_whatever_form_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_verified_waits_until_it_can() {
+async fn an_unverifiable_image_is_forced_only_once_it_is_verifiable() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
@@ -195,7 +195,7 @@ async fn an_image_that_cannot_be_verified_waits_until_it_can() {
 }
 
 #[tokio::test]
-async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
+async fn after_overrides_were_removed_nothing_is_forced() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -215,7 +215,7 @@ async fn overrides_that_were_removed_a_moment_before_leave_it_to_the_cvo() {
 }
 
 #[tokio::test]
-async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
+async fn a_force_by_another_user_is_recorded_as_that_user_s() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -236,7 +236,7 @@ async fn a_force_of_somebody_elses_is_recorded_as_theirs() {
 }
 
 #[tokio::test]
-async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
+async fn an_image_that_becomes_unverifiable_before_the_force_is_reported() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -277,7 +277,7 @@ async fn an_image_that_stops_being_verifiable_before_it_is_forced_is_told_of() {
 }
 
 #[tokio::test]
-async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
+async fn without_the_policy_a_patch_is_not_forced_until_the_policy_is_installed() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -312,7 +312,7 @@ async fn without_the_policy_a_patch_waits_and_goes_on_once_it_is_there() {
 }
 
 #[tokio::test]
-async fn while_the_cvo_is_down_nothing_is_written() {
+async fn while_the_cvo_is_down_the_bridge_writes_nothing() {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     cvo.scale_to_zero();
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
@@ -342,7 +342,7 @@ async fn while_the_cvo_is_down_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn beside_a_fixed_cvo_nothing_is_written_on_cluster_version() {
+async fn with_a_cvo_that_allows_patches_nothing_is_written_to_cluster_version() {
     for profile in [Profile::V4_22, Profile::Main] {
         let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
         let cvo = Cvo::start(&cluster, profile, Params::default()).await;
@@ -362,7 +362,7 @@ async fn beside_a_fixed_cvo_nothing_is_written_on_cluster_version() {
 }
 
 #[tokio::test]
-async fn our_cluster_operator_says_what_overrides_prevent() {
+async fn own_cluster_operator_reports_which_updates_overrides_block() {
     let (cluster, _cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let seen = cluster

@@ -108,7 +108,7 @@ fn reports(version: &str, image: &str, items: &[&str]) -> impl Fn(&mut Value) + 
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "most of them are the rows of its table")]
-async fn a_request_is_forced_unless_anything_speaks_against_it() {
+async fn a_request_is_forced_only_if_every_condition_holds() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let anything = "/properties/spec/properties/desiredUpdate";
     let loosened =
@@ -256,7 +256,7 @@ async fn a_force_is_set_once_for_each_generation() {
 }
 
 #[tokio::test]
-async fn a_write_about_what_has_changed_since_it_was_read_is_refused() {
+async fn a_write_based_on_a_stale_read_is_rejected() {
     let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
     let client = cluster.control_plane.operator_client().await;
     let api: kube::Api<kube::api::DynamicObject> =

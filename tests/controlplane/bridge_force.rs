@@ -37,7 +37,7 @@ fn owned(cluster_version: &Value) -> Vec<&str> {
 type Change = Box<dyn Fn(&mut Value)>;
 
 #[tokio::test]
-async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_heard() {
+async fn after_the_update_the_request_is_restored_and_the_next_one_is_handled() {
     let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -100,7 +100,7 @@ async fn after_the_update_the_request_is_as_it_was_written_and_the_next_one_is_h
 }
 
 #[tokio::test]
-async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
+async fn a_rollback_to_the_previous_version_is_forced_like_a_patch() {
     let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -142,7 +142,7 @@ async fn a_rollback_to_the_previous_version_goes_through_like_a_patch() {
 }
 
 #[tokio::test]
-async fn a_force_or_an_image_of_a_persons_stays() {
+async fn a_force_or_an_image_set_by_a_user_is_kept() {
     let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
@@ -204,7 +204,7 @@ fn healthy() -> Value {
 
 /// No CVO runs: each word is put there by hand, and differs from the one that lets the force go in a single thing.
 #[tokio::test]
-async fn each_condition_keeps_the_force_and_is_named() {
+async fn each_unmet_condition_keeps_the_force_and_is_reported() {
     let cluster = support::cluster_as(cvo::MANAGER, refused()).await;
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
     cluster.install_policy().await;
@@ -292,7 +292,7 @@ async fn each_condition_keeps_the_force_and_is_named() {
 }
 
 #[tokio::test]
-async fn stopped_before_or_after_the_removal_it_ends_the_same() {
+async fn a_restart_before_or_after_the_removal_of_force_gives_the_same_result() {
     let (cluster, cvo) = support::locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, json!({"version": "4.21.2"})).await;
@@ -327,7 +327,7 @@ async fn stopped_before_or_after_the_removal_it_ends_the_same() {
 }
 
 #[tokio::test]
-async fn a_removal_of_what_has_changed_since_it_was_read_is_refused() {
+async fn a_removal_based_on_a_stale_read_is_rejected() {
     let (cluster, cvo) = support::locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, json!({"version": "4.21.2", "force": false})).await;

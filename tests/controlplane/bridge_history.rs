@@ -31,7 +31,7 @@ async fn updated() -> (Cluster, Cvo, Operator) {
 }
 
 #[tokio::test]
-async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_stays_lost() {
+async fn accepted_risks_erased_by_a_blocked_minor_are_restored_once_after_it_is_cleared() {
     let (cluster, cvo, operator) = updated().await;
     cluster.remove_policy().await;
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
@@ -75,7 +75,7 @@ async fn what_a_blocked_minor_erases_is_put_back_once_that_is_cleared_and_then_s
 }
 
 #[tokio::test]
-async fn a_text_that_is_put_back_does_not_make_the_history_ours() {
+async fn restoring_accepted_risks_does_not_take_ownership_of_the_history() {
     let (cluster, cvo, operator) = updated().await;
     // Whoever erased it.
     cvo.restart().await;

@@ -29,7 +29,7 @@ async fn event_reasons(cluster: &Cluster) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
+async fn a_force_waits_for_its_record_if_that_succeeds_within_a_minute() {
     for verbs in [&["create"][..], &["list", "watch"]] {
         let (cluster, cvo) = support::locked_out().await;
         let revoked = without(&cluster, verbs).await;
@@ -55,7 +55,7 @@ async fn a_record_that_can_be_written_or_read_again_in_time_is_waited_for() {
 }
 
 #[tokio::test]
-async fn without_a_record_an_update_goes_ahead_after_a_minute_and_that_is_said() {
+async fn without_a_record_the_update_is_forced_after_a_minute_and_reported() {
     let (cluster, cvo) = support::locked_out().await;
     let revoked = without(&cluster, &["create"]).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;

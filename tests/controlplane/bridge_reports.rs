@@ -76,7 +76,7 @@ async fn beside(profile: Profile) -> (Cluster, Cvo, Operator) {
 }
 
 #[tokio::test]
-async fn a_minor_by_its_image_is_reported_as_what_it_turned_out_to_be() {
+async fn a_minor_requested_by_image_is_reported_with_its_version() {
     let (cluster, cvo, operator) = beside(Profile::V4_21).await;
     cvo.publish(&fixtures::image("4.22.9"), "4.22.9");
     cluster.request("", &fixtures::image("4.22.9")).await;
@@ -102,7 +102,7 @@ async fn a_minor_by_its_image_is_reported_as_what_it_turned_out_to_be() {
 }
 
 #[tokio::test]
-async fn what_a_fixed_cvo_accepts_by_itself_is_reported_once() {
+async fn an_update_accepted_by_the_cvo_is_reported_once() {
     let (cluster, cvo, operator) = beside(Profile::Main).await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     cvo.complete().await;
@@ -126,7 +126,7 @@ async fn what_a_fixed_cvo_accepts_by_itself_is_reported_once() {
 }
 
 #[tokio::test]
-async fn what_a_person_forces_is_reported_as_forced_past_overrides() {
+async fn a_force_by_a_user_is_reported_as_forced_past_overrides() {
     let (cluster, cvo, operator) = beside(Profile::V4_21).await;
     let forced = json!({"version": "4.22.0", "image": fixtures::image("4.22.0"), "force": true});
     cluster.patch(json!({"spec": {"desiredUpdate": forced}})).await;
@@ -146,7 +146,7 @@ async fn what_a_person_forces_is_reported_as_forced_past_overrides() {
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_verified_is_said_to_wait_for_it() {
+async fn an_unverifiable_image_is_reported_as_waiting_for_verification() {
     let (cluster, cvo, operator) = beside(Profile::V4_21).await;
     cluster.install_policy().await;
     let image = fixtures::image("4.21.2");
@@ -170,7 +170,7 @@ async fn an_image_that_cannot_be_verified_is_said_to_wait_for_it() {
 }
 
 #[tokio::test]
-async fn our_cluster_operator_says_what_an_update_waits_for() {
+async fn own_cluster_operator_reports_why_an_update_waits() {
     let (cluster, cvo, _operator) = beside(Profile::V4_21).await;
     // A version that isn't available.
     cluster.request("4.21.9", "").await;
@@ -252,7 +252,7 @@ async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorde
 }
 
 #[tokio::test]
-async fn an_override_that_is_set_while_an_update_runs_is_none_that_it_began_with() {
+async fn an_override_set_during_an_update_is_not_in_its_record() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
@@ -273,7 +273,7 @@ async fn an_override_that_is_set_while_an_update_runs_is_none_that_it_began_with
 }
 
 #[tokio::test]
-async fn a_record_that_could_not_be_written_while_its_update_ran_is_written_afterwards() {
+async fn a_record_that_failed_during_the_update_is_written_afterwards() {
     let (cluster, cvo, _operator) = unpublished().await;
     let access = json!({"group": "upgrade-gate.openshift.io", "resource": "updaterecords", "verb": "create"});
     let revoked =

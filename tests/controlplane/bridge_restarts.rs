@@ -40,7 +40,7 @@ async fn the_record(cluster: &Cluster) -> Value {
 }
 
 #[tokio::test]
-async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
+async fn stopped_after_the_record_the_bridge_forces_later_without_a_second_record() {
     let (cluster, cvo) = support::locked_out().await;
     let revoked = revoke_rules(&cluster, FORCING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -61,7 +61,7 @@ async fn stopped_after_the_record_it_forces_later_and_makes_no_second_one() {
 }
 
 #[tokio::test]
-async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_came_of_it() {
+async fn stopped_after_the_record_and_the_request_cleared_the_record_is_abandoned() {
     let (cluster, _cvo) = support::locked_out().await;
     let revoked = revoke_rules(&cluster, FORCING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -82,7 +82,7 @@ async fn stopped_after_the_record_and_never_asked_again_it_says_that_nothing_cam
 }
 
 #[tokio::test]
-async fn stopped_after_the_force_it_follows_the_update_later() {
+async fn stopped_after_the_force_the_bridge_completes_the_record_later() {
     let (cluster, cvo) = support::locked_out().await;
     let revoked = revoke_rules(&cluster, LINKING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -99,7 +99,7 @@ async fn stopped_after_the_force_it_follows_the_update_later() {
 }
 
 #[tokio::test]
-async fn stopped_after_the_force_for_so_long_that_another_update_came_it_still_finds_its_own() {
+async fn stopped_after_the_force_until_a_later_update_the_record_matches_its_own_entry() {
     let (cluster, cvo) = support::locked_out().await;
     let revoked = revoke_rules(&cluster, LINKING).await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -116,7 +116,7 @@ async fn stopped_after_the_force_for_so_long_that_another_update_came_it_still_f
 }
 
 #[tokio::test]
-async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
+async fn a_deleted_record_is_created_again_with_the_same_content() {
     let (cluster, cvo) = support::locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
     ask(&cluster, "4.21.2").await;
@@ -132,7 +132,7 @@ async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
 }
 
 #[tokio::test]
-async fn where_somebody_else_was_quicker_the_record_says_so() {
+async fn if_a_user_forces_first_the_bridge_s_record_is_abandoned() {
     let (cluster, cvo) = support::locked_out().await;
     let revoked = revoke_rules(&cluster, FORCING).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
@@ -150,7 +150,7 @@ async fn where_somebody_else_was_quicker_the_record_says_so() {
 }
 
 #[tokio::test]
-async fn killed_at_any_moment_it_leaves_one_record_an_update() {
+async fn an_operator_killed_at_any_moment_leaves_one_record_for_each_update() {
     let (cluster, cvo) = support::locked_out().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{self, fixtures};
 
 #[tokio::test]
-async fn each_cluster_gets_its_answer_whatever_the_others_come_to() {
+async fn each_cluster_gets_its_verdict_although_others_fail() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let admin = fs::read_to_string(cluster.control_plane.kubeconfig()).unwrap();
     let mut kubeconfig: Value = serde_saphyr::from_str(&admin).unwrap();

@@ -33,7 +33,7 @@ fn commands(answer: &Value, risk: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn each_override_is_ended_by_its_own_command_and_by_no_other() {
+async fn each_printed_command_removes_exactly_its_override() {
     let hostile = "it's \"$(touch /tmp/reboot)\" `reboot`\n\u{202e}";
     let entry = |kind: &str, name: &str, unmanaged: bool| json!({"group": "apps", "kind": kind, "namespace": "shop", "name": name, "unmanaged": unmanaged});
     let overrides =
@@ -62,7 +62,7 @@ async fn each_override_is_ended_by_its_own_command_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn a_gate_is_acknowledged_by_its_command_and_by_no_other() {
+async fn the_printed_command_acknowledges_exactly_its_gate() {
     let cluster = support::cluster(fixtures::cluster()).await;
     cluster.set_admin_gates(json!({"ack-4.21-a_b.c": "Read this.", "ack-4.21-other": "Read that."})).await;
     cluster.set_admin_acks(json!(null)).await;
@@ -79,7 +79,7 @@ async fn a_gate_is_acknowledged_by_its_command_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn a_force_that_is_left_over_is_removed_by_its_command_and_a_newer_one_is_not() {
+async fn the_printed_command_removes_a_leftover_force_but_not_a_newer_one() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let request = json!({"version": "4.21.1", "image": fixtures::image("4.21.1"), "force": true});
     cluster.patch(json!({"spec": {"desiredUpdate": request}})).await;

@@ -26,7 +26,7 @@ fn check(kubeconfig: &Path) -> Value {
 }
 
 #[tokio::test]
-async fn check_foretells_what_the_bridge_does() {
+async fn check_predicts_what_the_bridge_does() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let version = "4.21.2";
@@ -70,7 +70,7 @@ async fn check_foretells_what_the_bridge_does() {
 
 /// `kubectl exec deployment/upgrade-gate -- /upgrade-gate check` runs with the operator's own account.
 #[tokio::test]
-async fn check_with_the_operator_s_rights_answers_as_the_operator_does() {
+async fn check_with_the_operator_s_permissions_agrees_with_the_operator() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::mode("auto")).await;

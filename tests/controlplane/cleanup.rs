@@ -23,7 +23,7 @@ fn ours(cluster_version: &Value) -> Vec<&Value> {
 }
 
 #[tokio::test]
-async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
+async fn with_a_cvo_cleanup_deletes_the_bridge_s_cluster_operator_which_blocks_a_minor() {
     let (cluster, cvo, operator) = support::updated().await;
 
     // Not while the operator runs; a look is allowed.
@@ -55,7 +55,7 @@ async fn beside_a_cvo_what_the_bridge_left_no_longer_blocks_a_minor() {
 }
 
 #[tokio::test]
-async fn a_force_is_left_while_the_update_runs_and_removed_afterwards() {
+async fn a_force_is_kept_during_its_update_and_removed_afterwards() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     cluster.install_policy().await;
@@ -92,7 +92,7 @@ async fn a_force_is_left_while_the_update_runs_and_removed_afterwards() {
 }
 
 #[tokio::test]
-async fn where_it_was_the_gate_its_conditions_are_withdrawn() {
+async fn after_replace_cleanup_withdraws_the_conditions() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -116,7 +116,7 @@ async fn where_it_was_the_gate_its_conditions_are_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_gate_that_was_guarded_is_given_back_and_a_cvos_own_word_stays() {
+async fn after_guard_cleanup_withdraws_its_conditions_and_keeps_those_of_the_cvo() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     Cvo::start(&cluster, Profile::Main, Params::default()).await.scale_to_zero();
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
@@ -151,7 +151,7 @@ async fn a_gate_that_was_guarded_is_given_back_and_a_cvos_own_word_stays() {
 }
 
 #[tokio::test]
-async fn where_nothing_of_it_was_ever_there_there_is_nothing_to_do() {
+async fn on_a_cluster_without_upgrade_gate_cleanup_does_nothing() {
     let cluster = support::cluster(fixtures::cluster()).await;
     assert_eq!(clean(&cluster, true).await, Report::default());
     let missing = cluster.without_crd("clusteroperators").await;

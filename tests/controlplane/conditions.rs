@@ -19,7 +19,7 @@ fn settled(upgradeable: &str) -> Value {
 }
 
 #[tokio::test]
-async fn while_the_gate_stays_closed_its_transition_time_stays_whatever_the_reasons() {
+async fn last_transition_time_is_kept_while_upgradeable_stays_false_and_reasons_change() {
     let mut cluster_version = settled("False");
     cluster_version["spec"]["overrides"] = json!([fixtures::policy_override()]);
     let cluster = support::cluster(cluster_version).await;
@@ -40,7 +40,7 @@ async fn while_the_gate_stays_closed_its_transition_time_stays_whatever_the_reas
 }
 
 #[tokio::test]
-async fn while_the_gate_stays_open_its_transition_time_stays() {
+async fn last_transition_time_is_kept_while_upgradeable_stays_true() {
     let cluster = support::cluster(settled("True")).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     let seen = cluster.upgradeable("True", "AsExpected").await;
@@ -53,7 +53,7 @@ async fn while_the_gate_stays_open_its_transition_time_stays() {
 }
 
 #[tokio::test]
-async fn the_word_on_a_request_moves_its_transition_time_only_when_it_flips() {
+async fn release_accepted_changes_its_transition_time_only_with_its_status() {
     let cluster = support::cluster(settled("True")).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
@@ -76,7 +76,7 @@ async fn the_word_on_a_request_moves_its_transition_time_only_when_it_flips() {
 }
 
 #[tokio::test]
-async fn the_gate_owns_its_two_conditions_and_what_it_wrote_of_the_history() {
+async fn managed_fields_own_two_conditions_and_the_history_text() {
     let cluster = support::cluster_as("updater", fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;

@@ -21,7 +21,7 @@ async fn hammer(cluster: &Cluster, mut stop: tokio::sync::oneshot::Receiver<()>)
 }
 
 #[tokio::test]
-async fn each_kind_of_write_is_made_once_although_another_writer_is_faster() {
+async fn each_kind_of_write_succeeds_once_after_a_conflict() {
     let mut cluster_version = fixtures::cluster_with_override();
     let patches: Vec<_> = (2..100).map(|patch| fixtures::release(&format!("4.21.{patch}"))).collect();
     cluster_version["status"]["availableUpdates"] = json!(patches);
@@ -61,7 +61,7 @@ async fn each_kind_of_write_is_made_once_although_another_writer_is_faster() {
 }
 
 #[tokio::test]
-async fn a_failed_test_of_a_patch_is_a_422_and_a_version_that_has_passed_a_409() {
+async fn a_failed_json_patch_test_is_a_422_and_a_stale_resource_version_a_409() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let seen = cluster.cluster_version().await;
     let patch = |version: &Value, front: &Value| {
@@ -112,17 +112,17 @@ async fn a_record_that_is_refused(reason: &str) {
 }
 
 #[tokio::test]
-async fn a_record_that_is_forbidden_holds_the_request_up_and_comes_when_it_can() {
+async fn a_forbidden_record_delays_the_request_until_it_is_allowed() {
     a_record_that_is_refused("Forbidden").await;
 }
 
 #[tokio::test]
-async fn a_record_that_is_invalid_holds_the_request_up_and_comes_when_it_can() {
+async fn an_invalid_record_delays_the_request_until_it_is_valid() {
     a_record_that_is_refused("Invalid").await;
 }
 
 #[tokio::test]
-async fn conditions_that_are_refused_are_tried_ever_less_often_until_they_pass() {
+async fn rejected_conditions_are_retried_with_backoff_until_they_succeed() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -141,7 +141,7 @@ async fn conditions_that_are_refused_are_tried_ever_less_often_until_they_pass()
 }
 
 #[tokio::test]
-async fn a_failed_write_whose_object_is_gone_keeps_no_processor_busy() {
+async fn a_failed_write_of_a_deleted_object_is_not_retried_in_a_loop() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;

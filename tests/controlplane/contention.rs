@@ -29,7 +29,7 @@ async fn made(cluster: &Cluster) -> usize {
 }
 
 #[tokio::test]
-async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_override_at_once() {
+async fn conditions_reverted_each_time_are_written_twice_and_a_new_override_at_once() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -77,7 +77,7 @@ async fn what_another_manager_takes_back_each_time_is_written_twice_and_a_new_ov
 }
 
 #[tokio::test]
-async fn a_record_that_is_taken_back_each_time_is_written_twice_and_holds_nothing_else_up() {
+async fn a_history_text_reverted_each_time_is_written_twice_and_blocks_nothing_else() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -108,7 +108,7 @@ async fn a_record_that_is_taken_back_each_time_is_written_twice_and_holds_nothin
 }
 
 #[tokio::test]
-async fn a_condition_that_is_edited_once_is_put_right_at_once() {
+async fn a_condition_that_is_edited_once_is_restored_at_once() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     let before = cluster.upgradeable("False", "ClusterVersionOverrides").await;

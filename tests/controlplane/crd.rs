@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{self, ControlPlane};
 
 #[test]
-fn the_schema_is_openshifts_but_for_what_is_named_here() {
+fn the_schema_equals_openshift_s_except_for_listed_differences() {
     let folder = PathBuf::from(support::provide(&["crds"]).unwrap());
     let theirs = leaves(&folder.join("0000_00_cluster-version-operator_01_clusterversions-Default.crd.yaml"));
     let ours = leaves(&support::repository("crds/clusterversion/clusterversion.crd.yaml"));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{self, NAME, NAMESPACE, Operator, Options, condition, eventually, fixtures};
 
 #[tokio::test]
-async fn each_decision_is_told_once() {
+async fn each_decision_is_one_event() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace").identity("upgrade-gate-7")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -47,7 +47,7 @@ async fn each_decision_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_restart_tells_nothing_again() {
+async fn a_restart_repeats_no_event() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -61,7 +61,7 @@ async fn a_restart_tells_nothing_again() {
 }
 
 #[tokio::test]
-async fn an_event_about_many_overrides_is_cut_and_still_published() {
+async fn an_event_about_many_overrides_is_truncated_and_published() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -81,7 +81,7 @@ async fn an_event_about_many_overrides_is_cut_and_still_published() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_record_is_told_once_it_goes_ahead() {
+async fn an_update_that_waits_for_its_record_has_its_event_when_it_proceeds() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -94,7 +94,7 @@ async fn what_waits_for_its_record_is_told_once_it_goes_ahead() {
 }
 
 #[tokio::test]
-async fn mode_observe_tells_what_it_would_write_and_writes_nothing_else() {
+async fn observe_publishes_events_of_intended_writes_and_writes_nothing_else() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let before = cluster.cluster_version().await;
     let operator = Operator::start(&cluster, Options::mode("observe")).await;
@@ -118,7 +118,7 @@ async fn mode_observe_tells_what_it_would_write_and_writes_nothing_else() {
 }
 
 #[tokio::test]
-async fn mode_observe_believes_whoever_gates_the_cluster() {
+async fn observe_reports_the_conditions_of_the_current_owner() {
     let cluster = support::cluster_as("cluster-version-operator", {
         let mut cluster_version = fixtures::cluster();
         let gated = fixtures::condition("Upgradeable", "False", "ResourceDeletesInProgress", "only the CVO knows");

@@ -186,7 +186,7 @@ async fn holds(name: &str, steps: &[Step], trouble: Trouble) {
 }
 
 #[tokio::test]
-async fn every_scenario_holds_under_every_fault() {
+async fn every_scenario_keeps_the_invariants_under_every_fault() {
     for (number, trouble) in TROUBLES.into_iter().enumerate() {
         for (name, steps) in SCENARIOS {
             // One scenario for each fault, another with each seed.
@@ -199,7 +199,7 @@ async fn every_scenario_holds_under_every_fault() {
 }
 
 #[tokio::test]
-async fn any_schedule_of_faults_and_steps_holds() {
+async fn random_schedules_of_faults_and_steps_keep_the_invariants() {
     const STEPS: [Step; 10] = [
         Step::Override(true),
         Step::Override(true),
@@ -241,7 +241,7 @@ async fn any_schedule_of_faults_and_steps_holds() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_has_landed_and_is_not_made_again() {
+async fn a_write_whose_response_is_lost_is_not_repeated() {
     let scene = Scene::set(fixtures::cluster()).await;
     scene.cluster.upgradeable("True", "AsExpected").await;
     scene.proxy.inject(Fault::DropAfter, Kind::write("clusterversions/status"), 1);
@@ -254,7 +254,7 @@ async fn a_write_whose_answer_is_lost_has_landed_and_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_watch_that_falls_silent_hides_an_override_for_little_more_than_half_a_minute() {
+async fn a_stalled_watch_delays_an_override_by_little_more_than_half_a_minute() {
     let scene = Scene::set(fixtures::cluster()).await;
     scene.cluster.upgradeable("True", "AsExpected").await;
     scene.proxy.watches(Kind::watch("clusterversions"), Watch::Stall);
@@ -270,7 +270,7 @@ async fn a_watch_that_falls_silent_hides_an_override_for_little_more_than_half_a
 }
 
 #[tokio::test]
-async fn a_leader_without_its_api_server_writes_nothing_once_another_leads() {
+async fn a_partitioned_leader_writes_nothing_after_another_has_taken_over() {
     let replica = |identity| {
         Options::mode("replace").identity(identity).arg("--lease-duration=3s").arg("--lease-renew-interval=1s")
     };

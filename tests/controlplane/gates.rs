@@ -34,7 +34,7 @@ async fn is_gated(cluster: &Cluster, risk: &str, close: impl AsyncFn(bool)) {
 }
 
 #[tokio::test]
-async fn a_cluster_operator_gates_minors_and_not_patches() {
+async fn a_cluster_operator_blocks_minors_and_not_patches() {
     let cluster = support::cluster(fixtures::cluster()).await;
     cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "True", "", "")])).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Available", "False", "", "")])).await;
@@ -46,7 +46,7 @@ async fn a_cluster_operator_gates_minors_and_not_patches() {
 }
 
 #[tokio::test]
-async fn a_gate_without_its_acknowledgement_gates_minors_and_not_patches() {
+async fn an_unacknowledged_gate_blocks_minors_and_not_patches() {
     let cluster = support::cluster(fixtures::cluster()).await;
     cluster.set_admin_gates(json!({"ack-4.21-api": "Read https://example.com/api.", "ack-4.20-old": "past"})).await;
     cluster.set_admin_acks(json!({"ack-4.21-api": "true"})).await;
@@ -57,7 +57,7 @@ async fn a_gate_without_its_acknowledgement_gates_minors_and_not_patches() {
 }
 
 #[tokio::test]
-async fn an_update_in_progress_gates_minors_and_not_patches() {
+async fn an_update_in_progress_blocks_minors_and_not_patches() {
     let cluster = support::cluster(fixtures::cluster()).await;
     is_gated(&cluster, "ClusterVersionUpdating", async |closed: bool| {
         let progressing = fixtures::condition("Progressing", if closed { "True" } else { "False" }, "", "");
@@ -67,7 +67,7 @@ async fn an_update_in_progress_gates_minors_and_not_patches() {
 }
 
 #[tokio::test]
-async fn a_veto_of_anybody_gates_minors_and_not_patches() {
+async fn a_veto_blocks_minors_and_not_patches() {
     let cluster = support::cluster(fixtures::cluster()).await;
     is_gated(&cluster, "UpgradeableSomething", async |closed: bool| {
         let veto = fixtures::condition("UpgradeableSomething", if closed { "False" } else { "True" }, "Why", "so");
@@ -83,7 +83,7 @@ async fn a_veto_of_anybody_gates_minors_and_not_patches() {
 }
 
 #[tokio::test]
-async fn our_own_cluster_operator_and_what_the_cvo_says_of_our_sources_gate_nothing() {
+async fn own_cluster_operator_and_the_cvo_s_conditions_about_our_sources_block_nothing() {
     let mut cluster_version = fixtures::cluster();
     let conditions = cluster_version["status"]["conditions"].as_array_mut().unwrap();
     for type_ in ["UpgradeableClusterVersionOverrides", "UpgradeableClusterOperators", "UpgradeableAdminAckRequired"] {
@@ -104,7 +104,7 @@ fn cluster_that_knows(versions: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_giant_hop_is_blocked_although_no_risk_holds() {
+async fn a_giant_hop_is_blocked_without_any_risk() {
     let cluster = support::cluster(cluster_that_knows(&["4.21.2", "4.23.0", "5.1.0", "6.0.0"])).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -118,7 +118,7 @@ async fn a_giant_hop_is_blocked_although_no_risk_holds() {
 }
 
 #[tokio::test]
-async fn going_back_is_blocked_other_than_to_the_previous_patch() {
+async fn a_rollback_is_blocked_except_to_the_previous_patch() {
     let mut cluster_version = cluster_that_knows(&["4.21.2"]);
     cluster_version["status"]["history"]
         .as_array_mut()
@@ -140,7 +140,7 @@ async fn going_back_is_blocked_other_than_to_the_previous_patch() {
 }
 
 #[tokio::test]
-async fn a_patch_that_is_not_recommended_goes_ahead_and_is_recorded_without_any_override() {
+async fn a_patch_that_is_not_recommended_is_accepted_and_recorded() {
     let mut cluster_version = cluster_that_knows(&[]);
     cluster_version["status"]["conditionalUpdates"] = json!([{
         "release": fixtures::release("4.21.2"),

@@ -42,7 +42,7 @@ async fn forces(cluster: &Cluster) -> usize {
 }
 
 #[tokio::test]
-async fn git_that_names_no_force_leaves_the_bridges_alone() {
+async fn a_manifest_without_force_keeps_the_bridge_s_force() {
     for desired_update in [json!({"version": "4.21.2"}), json!({"image": fixtures::image("4.21.2")})] {
         let (cluster, cvo) = start(Duration::from_secs(1)).await;
         cluster.install_policy().await;
@@ -66,7 +66,7 @@ async fn git_that_names_no_force_leaves_the_bridges_alone() {
 }
 
 #[tokio::test]
-async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand_over_feels_it() {
+async fn a_manifest_with_force_false_removes_it_and_it_is_set_again_only_after_a_fallback() {
     let (cluster, cvo) = start(Duration::from_secs(1)).await;
     cluster.install_policy().await;
     let _operator = Operator::start(&cluster, Options::default()).await;
@@ -107,7 +107,7 @@ async fn git_that_says_no_force_takes_it_away_and_only_a_restart_before_the_hand
 
 /// The CVO stands still, so each force is taken away before it is taken up, as fast as the two can write.
 #[tokio::test]
-async fn a_controller_that_takes_the_force_away_at_once_is_not_fought() {
+async fn a_controller_that_removes_the_force_each_time_meets_a_backoff() {
     let (cluster, cvo) = start(Duration::from_secs(1)).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;

@@ -41,7 +41,7 @@ async fn a_test_starts_with_the_cluster_version_that_it_asked_for() {
 }
 
 #[tokio::test]
-async fn nothing_of_one_test_is_there_in_the_next() {
+async fn no_object_of_one_test_is_left_for_the_next() {
     for _ in 0..2 {
         let cluster = support::cluster(fixtures::cluster()).await;
         assert!(cluster.cluster_operators().list(&ListParams::default()).await.unwrap().items.is_empty());
@@ -53,7 +53,7 @@ async fn nothing_of_one_test_is_there_in_the_next() {
 }
 
 #[tokio::test]
-async fn the_audit_log_tells_who_wrote_what() {
+async fn the_audit_log_names_the_user_of_each_write() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let versions = cluster.record().await;
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
@@ -78,7 +78,7 @@ async fn the_audit_log_tells_who_wrote_what() {
 }
 
 #[tokio::test]
-async fn the_operator_is_its_service_account_and_nothing_wider() {
+async fn the_operator_authenticates_as_its_service_account() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let client = cluster.control_plane.operator_client().await;
     let refused = Api::<Secret>::namespaced(client, NAMESPACE).list(&ListParams::default()).await.unwrap_err();
@@ -88,7 +88,7 @@ async fn the_operator_is_its_service_account_and_nothing_wider() {
 }
 
 #[test]
-fn a_control_plane_ends_when_its_holder_is_killed() {
+fn a_control_plane_ends_when_its_parent_is_killed() {
     let dir = tempfile::tempdir().unwrap().keep();
     let mut holder = Command::new("sleep").arg("600").stdout(Stdio::piped()).spawn().unwrap();
     let mut held = Command::new(support::repository("hack/controlplane/start"))

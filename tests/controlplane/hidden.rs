@@ -24,7 +24,7 @@ fn assert_shown(what: &str, text: &Value) {
 #[case::replace("replace", "text")]
 #[case::bridge("bridge", "json")]
 #[tokio::test]
-async fn what_hides_on_a_cluster_is_escaped_wherever_it_is_passed_on(#[case] mode: &'static str, #[case] format: &str) {
+async fn unprintable_text_of_the_cluster_is_escaped_in_every_output(#[case] mode: &'static str, #[case] format: &str) {
     let mut fixture = fixtures::cluster();
     let entry = json!({"group": HOSTILE, "kind": HOSTILE, "namespace": HOSTILE, "name": HOSTILE, "unmanaged": true});
     fixture["spec"]["overrides"] = json!([entry]);
@@ -87,7 +87,7 @@ async fn what_hides_on_a_cluster_is_escaped_wherever_it_is_passed_on(#[case] mod
 #[case::text("text")]
 #[case::json("json")]
 #[tokio::test]
-async fn the_token_is_in_no_log_at_any_level_whatever_goes_wrong(#[case] format: &str) {
+async fn the_token_is_in_no_log_at_any_level_under_any_fault(#[case] format: &str) {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let file = Kubeconfig::read_from(ControlPlane::get().operator_kubeconfig()).unwrap();
     let secret = |user: kube::config::NamedAuthInfo| serde_json::to_value(user.auth_info.unwrap()).unwrap();

@@ -39,7 +39,7 @@ async fn is_pruned(full: Vec<String>, expected: Vec<String>) {
 }
 
 #[tokio::test]
-async fn of_a_full_history_the_oldest_goes_that_is_neither_last_nor_an_edge() {
+async fn a_full_history_drops_the_oldest_entry_that_is_neither_last_nor_an_edge() {
     is_pruned(
         versions(&["4.21.1", "4.21.0"], "4.20", (0..=97).rev(), &[]),
         versions(&["4.21.2", "4.21.1", "4.21.0"], "4.20", (2..=97).rev(), &["4.20.0"]),
@@ -48,7 +48,7 @@ async fn of_a_full_history_the_oldest_goes_that_is_neither_last_nor_an_edge() {
 }
 
 #[tokio::test]
-async fn of_a_full_history_a_partial_between_patches_goes_before_older_entries() {
+async fn a_full_history_drops_a_partial_between_patches_before_older_entries() {
     let full = versions(&["4.21.1", "4.21.0"], "4.20", (9..=97).rev(), &["P4.20.8"]);
     let older = versions(&[], "4.20", (0..=7).rev(), &[]);
     is_pruned(
@@ -59,7 +59,7 @@ async fn of_a_full_history_a_partial_between_patches_goes_before_older_entries()
 }
 
 #[tokio::test]
-async fn of_a_full_history_the_edges_of_minors_stay_and_a_partial_between_them() {
+async fn a_full_history_keeps_the_edges_of_minors_and_a_partial_between_them() {
     is_pruned(
         versions(&["4.21.1", "4.21.0"], "4.20", (0..=95).rev(), &["P4.19.9", "4.19.0"]),
         versions(&["4.21.2", "4.21.1", "4.21.0"], "4.20", (2..=95).rev(), &["4.20.0", "4.19.9", "4.19.0"]),
@@ -68,7 +68,7 @@ async fn of_a_full_history_the_edges_of_minors_stay_and_a_partial_between_them()
 }
 
 #[tokio::test]
-async fn a_partial_entry_that_is_left_behind_is_closed_at_the_moment_the_new_one_starts() {
+async fn an_abandoned_partial_entry_is_closed_when_the_new_one_starts() {
     let mut cluster_version = fixtures::cluster_with_override();
     let status = &mut cluster_version["status"];
     let mut partial = fixtures::completed("4.21.2");
@@ -119,7 +119,7 @@ async fn with_entry_in_front(fields: Value) -> (Cluster, Operator, Value) {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_already_there_gets_the_text_and_nothing_else() {
+async fn an_existing_entry_gets_only_the_accepted_risks() {
     let (cluster, _operator, mut entry) = with_entry_in_front(json!({})).await;
     let seen = cluster.cluster_version().await;
     let text = seen["status"]["history"][0]["acceptedRisks"].as_str().unwrap().to_owned();
@@ -133,7 +133,7 @@ async fn an_entry_that_is_already_there_gets_the_text_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_entry_that_the_updater_made_without_a_version_is_the_same_request() {
+async fn an_entry_without_a_version_matches_the_request_by_image() {
     let (cluster, _operator, _) = with_entry_in_front(json!({"version": ""})).await;
     let seen = cluster.cluster_version().await;
     assert_eq!(versions_of_history(&seen), ["", "4.21.1", "4.21.0"]);
@@ -141,14 +141,14 @@ async fn an_entry_that_the_updater_made_without_a_version_is_the_same_request() 
 }
 
 #[tokio::test]
-async fn a_text_that_is_already_there_stays() {
+async fn existing_accepted_risks_are_kept() {
     let (cluster, _operator, entry) = with_entry_in_front(json!({"acceptedRisks": "the updater's own"})).await;
     assert_eq!(cluster.cluster_version().await["status"]["history"][0], entry);
     assert!(!cluster.operator_writes().await.iter().any(support::Write::is_record));
 }
 
 #[tokio::test]
-async fn unknown_fields_and_the_conditions_of_others_stay_as_they_are() {
+async fn unknown_fields_and_conditions_of_others_are_kept() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let loose = [
         Loosen::UnknownFields("/properties/spec"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{self, Operator, Options, fixtures};
 
 #[tokio::test]
-async fn nothing_is_written_in_a_minute_of_resyncs() {
+async fn an_idle_operator_writes_nothing_in_a_minute_of_resyncs() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let leader = Operator::start(&cluster, Options::mode("replace").identity("leader")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;

@@ -34,7 +34,7 @@ async fn leads(operator: &Operator, leads: f64) {
 }
 
 #[tokio::test]
-async fn an_operator_that_is_asked_to_stop_gives_the_lease_back_and_another_goes_on() {
+async fn an_operator_that_terminates_releases_the_lease_and_another_continues() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let first = Operator::start(&cluster, replica("first")).await;
     held_by(&cluster, json!("first")).await;
@@ -49,7 +49,7 @@ async fn an_operator_that_is_asked_to_stop_gives_the_lease_back_and_another_goes
 }
 
 #[tokio::test]
-async fn a_replica_that_waits_takes_a_lease_that_is_given_back_before_it_would_run_out() {
+async fn a_waiting_replica_acquires_a_released_lease_before_it_would_expire() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let lasting = |identity| {
         Options::mode("replace").identity(identity).arg("--lease-duration=600s").arg("--lease-renew-interval=5s")
@@ -66,7 +66,7 @@ async fn a_replica_that_waits_takes_a_lease_that_is_given_back_before_it_would_r
 }
 
 #[tokio::test]
-async fn a_leader_that_was_paused_writes_nothing_when_it_wakes_while_another_leads() {
+async fn a_paused_leader_writes_nothing_when_it_resumes_after_another_has_taken_over() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let first = Operator::start(&cluster, replica("first")).await;
     held_by(&cluster, json!("first")).await;
@@ -96,7 +96,7 @@ async fn a_leader_that_was_paused_writes_nothing_when_it_wakes_while_another_lea
 }
 
 #[tokio::test]
-async fn a_replica_that_leads_again_takes_the_writes_of_another_for_no_contention() {
+async fn a_replica_that_leads_again_does_not_count_the_other_leader_s_writes_as_contention() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let first = Operator::start(&cluster, replica("first")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -116,7 +116,7 @@ async fn a_replica_that_leads_again_takes_the_writes_of_another_for_no_contentio
 }
 
 #[tokio::test]
-async fn a_replica_that_only_waits_leaves_the_lease_alone_when_it_ends() {
+async fn a_waiting_replica_does_not_touch_the_lease_when_it_terminates() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _leader = Operator::start(&cluster, replica("leader")).await;
     held_by(&cluster, json!("leader")).await;
@@ -128,7 +128,7 @@ async fn a_replica_that_only_waits_leaves_the_lease_alone_when_it_ends() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_deleted_under_the_leader_is_made_again() {
+async fn a_deleted_lease_is_created_again_by_the_leader() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let operator = Operator::start(&cluster, replica("only")).await;
     held_by(&cluster, json!("only")).await;
@@ -142,7 +142,7 @@ async fn a_lease_that_is_deleted_under_the_leader_is_made_again() {
 }
 
 #[tokio::test]
-async fn without_an_election_there_is_no_lease_and_the_gate_works() {
+async fn without_leader_election_the_operator_works_and_creates_no_lease() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, Options::mode("replace").arg("--leader-elect=false")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -152,7 +152,7 @@ async fn without_an_election_there_is_no_lease_and_the_gate_works() {
 }
 
 #[tokio::test]
-async fn of_replicas_that_all_see_a_free_lease_one_takes_it_and_keeps_it() {
+async fn of_replicas_that_race_for_a_free_lease_one_acquires_and_keeps_it() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let leases = Api::<Lease>::namespaced(cluster.client.clone(), NAMESPACE);
     let held_by_a_ghost = json!({"metadata": {"name": NAME}, "spec": {"holderIdentity": "ghost",
@@ -195,7 +195,7 @@ async fn of_replicas_that_all_see_a_free_lease_one_takes_it_and_keeps_it() {
 }
 
 #[tokio::test]
-async fn an_operator_that_may_not_have_its_lease_ends_and_says_so() {
+async fn an_operator_without_permission_for_its_lease_exits_with_an_error() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _unbound = cluster.unbind_lease();
     let status = Operator::start(&cluster, replica("only")).await.ended().await;

@@ -129,7 +129,7 @@ impl State {
 }
 
 #[tokio::test]
-async fn the_right_state_follows_from_any() {
+async fn the_expected_state_is_reached_from_any_state() {
     let (seed, states) = (number("UPGRADE_GATE_SEED", 1), number("UPGRADE_GATE_STATES", 60));
     let mut steps = Steps::seeded(seed);
     let cluster = support::cluster(fixtures::cluster()).await;

@@ -34,7 +34,7 @@ async fn applying_again_writes_nothing() {
 }
 
 #[tokio::test]
-async fn applying_again_keeps_what_was_acknowledged() {
+async fn applying_again_keeps_acknowledgements() {
     let cluster = support::cluster(fixtures::cluster()).await;
     cluster.set_admin_gates(json!(null)).await;
     cluster.set_admin_acks(json!(null)).await;
@@ -145,7 +145,7 @@ async fn the_operator_may(#[case] request: &str, #[case] allowed: bool) {
 
 /// A create can't be granted by name, unless it is a server-side apply.
 #[tokio::test]
-async fn the_operator_makes_its_own_cluster_operator_and_no_other() {
+async fn the_operator_creates_only_its_own_cluster_operator() {
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "ClusterOperator");
     let client = ControlPlane::get().operator_client().await;
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&kind));

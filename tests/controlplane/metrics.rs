@@ -47,7 +47,7 @@ async fn the_metrics_have_their_names_and_the_format_is_open_metrics() {
 }
 
 #[tokio::test]
-async fn the_metrics_follow_the_cluster_and_a_series_goes_with_its_risk() {
+async fn the_metrics_follow_the_cluster_and_the_series_of_a_resolved_risk_is_removed() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -105,7 +105,7 @@ async fn the_metrics_follow_the_cluster_and_a_series_goes_with_its_risk() {
 }
 
 #[tokio::test]
-async fn the_replica_that_only_waits_shows_the_same_verdict_and_that_it_does_not_lead() {
+async fn a_waiting_replica_exposes_the_same_verdict_and_that_it_is_not_the_leader() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let leader = Operator::start(&cluster, Options::mode("replace").identity("leader")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -118,7 +118,7 @@ async fn the_replica_that_only_waits_shows_the_same_verdict_and_that_it_does_not
 }
 
 #[tokio::test]
-async fn an_operator_is_alive_before_it_has_read_everything_and_ready_once_it_has() {
+async fn an_operator_is_live_before_its_caches_are_filled_and_ready_afterwards() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let unbound = cluster.unbind_cluster();
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;

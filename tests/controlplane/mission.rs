@@ -3,7 +3,7 @@
 use crate::support::{self, Operator, Options, condition, fixtures, has_condition};
 
 #[tokio::test]
-async fn the_three_rows_of_the_mission() {
+async fn overrides_block_a_minor_and_not_a_patch() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     let seen = cluster

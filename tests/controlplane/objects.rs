@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{self, Loosen, Operator, Options, entries, eventually, fixtures, has_condition};
 
 #[tokio::test]
-async fn without_a_status_the_operator_waits_and_acts_when_there_is_one() {
+async fn without_a_status_the_operator_writes_nothing_until_there_is_one() {
     let mut cluster_version = fixtures::cluster_with_override();
     let status = cluster_version.as_object_mut().unwrap().remove("status").unwrap();
     let cluster = support::cluster(cluster_version).await;
@@ -56,7 +56,7 @@ async fn an_operator_that_starts_before_the_object_waits_for_it() {
 }
 
 #[tokio::test]
-async fn an_object_that_makes_no_sense_is_left_alone_until_it_is_mended() {
+async fn a_malformed_object_is_not_written_until_it_is_fixed() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let loose = [
         Loosen::AnyType("/properties/spec/properties/overrides"),

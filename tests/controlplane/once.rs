@@ -27,7 +27,7 @@ async fn ask(cluster: &Cluster, version: &str) {
 }
 
 #[tokio::test]
-async fn an_operator_killed_after_the_record_and_before_the_conditions_finishes_its_work_later() {
+async fn an_operator_killed_between_record_and_conditions_writes_the_conditions_after_its_restart() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -47,7 +47,7 @@ async fn an_operator_killed_after_the_record_and_before_the_conditions_finishes_
 }
 
 #[tokio::test]
-async fn an_operator_killed_as_soon_as_its_record_shows_leaves_one() {
+async fn an_operator_killed_right_after_the_record_leaves_one_entry() {
     let cluster = support::cluster(cluster_with_patches()).await;
     let versions = cluster.record().await;
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
@@ -63,7 +63,7 @@ async fn an_operator_killed_as_soon_as_its_record_shows_leaves_one() {
 }
 
 #[tokio::test]
-async fn an_operator_killed_at_any_moment_leaves_one_record() {
+async fn an_operator_killed_at_any_moment_leaves_one_entry() {
     let cluster = support::cluster(cluster_with_patches()).await;
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -82,7 +82,7 @@ async fn an_operator_killed_at_any_moment_leaves_one_record() {
 }
 
 #[tokio::test]
-async fn an_operator_asked_to_stop_at_any_moment_finishes_its_write_and_leaves_one_record() {
+async fn an_operator_terminated_at_any_moment_finishes_its_write_and_leaves_one_entry() {
     let cluster = support::cluster(cluster_with_patches()).await;
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
@@ -98,7 +98,7 @@ async fn an_operator_asked_to_stop_at_any_moment_finishes_its_write_and_leaves_o
 }
 
 #[tokio::test]
-async fn two_replicas_make_one_record_and_the_other_goes_on_when_one_is_killed() {
+async fn two_replicas_make_one_entry_and_one_continues_when_the_other_is_killed() {
     let cluster = support::cluster(cluster_with_patches()).await;
     let lease = |identity| {
         Options::mode("replace").identity(identity).arg("--lease-duration=3s").arg("--lease-renew-interval=1s")
@@ -125,7 +125,7 @@ async fn two_replicas_make_one_record_and_the_other_goes_on_when_one_is_killed()
 }
 
 #[tokio::test]
-async fn two_writers_without_an_election_still_make_one_record() {
+async fn two_writers_without_leader_election_make_one_entry() {
     let cluster = support::cluster(cluster_with_patches()).await;
     let alone = |identity| Options::mode("replace").identity(identity).arg("--leader-elect=false");
     let mut one = Operator::start(&cluster, alone("one")).await;
@@ -166,7 +166,7 @@ async fn the_same_request_twice_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_cleared_and_asked_again_keeps_its_record() {
+async fn a_request_that_is_cleared_and_repeated_keeps_its_entry() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;

@@ -23,7 +23,7 @@ fn conditions(operator: &Value) -> Vec<(&str, &str, &str)> {
 }
 
 #[tokio::test]
-async fn it_is_there_in_each_mode_that_writes_and_says_how_the_operator_is() {
+async fn own_cluster_operator_exists_in_each_writing_mode_and_reports_health() {
     for (mode, upgradeable, role) in [
         (
             "replace",
@@ -68,7 +68,7 @@ async fn it_is_there_in_each_mode_that_writes_and_says_how_the_operator_is() {
 }
 
 #[tokio::test]
-async fn at_rest_it_is_not_written_and_its_times_move_with_its_status() {
+async fn own_cluster_operator_is_not_written_while_idle() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
     cluster.own_condition("Upgradeable", "False", "ClusterVersionOverrides").await;
@@ -101,7 +101,7 @@ async fn at_rest_it_is_not_written_and_its_times_move_with_its_status() {
 }
 
 #[tokio::test]
-async fn it_is_no_risk_to_itself() {
+async fn own_cluster_operator_is_not_a_risk() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -121,7 +121,7 @@ async fn it_is_no_risk_to_itself() {
 }
 
 #[tokio::test]
-async fn beside_a_cvo_that_lets_patch_updates_through_it_says_that_there_is_nothing_to_do() {
+async fn with_a_cvo_that_allows_patches_own_cluster_operator_reports_nothing_to_do() {
     let mut cluster_version = fixtures::cluster_with_override();
     cluster_version["status"]["desired"] = fixtures::release("4.22.0");
     cluster_version["status"]["availableUpdates"] = json!([fixtures::release("4.22.1"), fixtures::release("4.23.0")]);
@@ -164,7 +164,7 @@ async fn beside_a_cvo_that_lets_patch_updates_through_it_says_that_there_is_noth
 }
 
 #[tokio::test]
-async fn it_is_degraded_while_a_source_may_not_be_read() {
+async fn own_cluster_operator_is_degraded_while_a_source_is_forbidden() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let access = json!({"resource": "configmaps", "name": "admin-acks", "verb": "list"});
     let revoked = cluster.revoke_role("openshift-config", access).await;
@@ -190,7 +190,7 @@ async fn it_is_degraded_while_a_source_may_not_be_read() {
 }
 
 #[tokio::test]
-async fn it_is_degraded_while_somebody_takes_the_gate_back() {
+async fn own_cluster_operator_is_degraded_while_conditions_are_reverted() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
@@ -207,7 +207,7 @@ async fn it_is_degraded_while_somebody_takes_the_gate_back() {
 }
 
 #[tokio::test]
-async fn where_its_api_is_not_served_nothing_is_missed() {
+async fn without_the_api_of_cluster_operators_the_operator_works() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let missing = cluster.without_crd("clusteroperators").await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{self, Operator, Options, condition, entries, fixtures, has_condition};
 
 #[tokio::test]
-async fn each_toggle_of_the_overrides_takes_one_write_and_reaches_its_state() {
+async fn each_toggle_of_overrides_takes_one_write() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -108,7 +108,7 @@ async fn a_patch_without_overrides_leaves_the_history_to_the_updater() {
 }
 
 #[tokio::test]
-async fn only_an_override_that_says_unmanaged_counts() {
+async fn only_an_override_with_unmanaged_true_counts() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;

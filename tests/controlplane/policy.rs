@@ -46,7 +46,7 @@ fn verdict(reply: &Reply) -> &'static str {
 }
 
 #[tokio::test]
-async fn the_three_rows_of_the_mission() {
+async fn overrides_block_a_minor_and_not_a_patch() {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     for (version, expected) in [("4.21.2", "warned"), ("4.22.0", "denied"), ("5.0.0", "denied")] {
         let by_version = json!({"version": version});
@@ -63,7 +63,7 @@ async fn the_three_rows_of_the_mission() {
 
 /// The digest counts. A version that isn't the digest's is denied, forced or not: a CVO would ignore such a request.
 #[tokio::test]
-async fn a_request_is_what_its_digest_is_known_to_be() {
+async fn a_request_by_digest_has_the_version_of_that_digest() {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let mirrored = |version: &str| fixtures::image(version).replace("registry.example.com", "mirror.example.com:5000");
     for (version, image, expected) in [
@@ -86,7 +86,7 @@ async fn a_request_is_what_its_digest_is_known_to_be() {
 
 /// As a site without an update service asks, on a CVO up to 4.22 that publishes Upgradeable minutes after the override.
 #[tokio::test]
-async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
+async fn an_unknown_image_with_overrides_is_denied_until_upgradeable_is_false() {
     let cluster = cluster_with_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
     let image = json!({"spec": {"desiredUpdate": {"image": "registry.example.com/a@sha256:01"}}});
     assert_eq!(verdict(&cluster.dry_run(&image).await), "warned", "without overrides it is the CVO's to decide");
@@ -118,7 +118,7 @@ async fn an_unknown_image_under_overrides_waits_for_upgradeable_to_be_false() {
 
 /// Whatever the CRD of a newer release admits: no CVO acts on it.
 #[tokio::test]
-async fn a_mode_exempts_nothing() {
+async fn a_request_with_a_mode_is_not_exempt() {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let mode = Loosen::Field("/properties/spec/properties/desiredUpdate", "mode");
     let newer = cluster.loosen("clusterversions", &[mode]).await;
@@ -130,7 +130,7 @@ async fn a_mode_exempts_nothing() {
 }
 
 #[tokio::test]
-async fn overrides_and_a_minor_in_one_request_are_refused() {
+async fn overrides_and_a_minor_in_one_request_are_denied() {
     let cluster = cluster_with_policy(cluster_with(&json!({}), Some(("True", "AsExpected", "")))).await;
     let mut both = asking("4.22.0");
     assert_eq!(verdict(&cluster.dry_run(&both).await), "passed");
@@ -146,7 +146,7 @@ async fn overrides_and_a_minor_in_one_request_are_refused() {
 #[case::unknown(Some("Unknown"), "passed")]
 #[case::false_(Some("False"), "denied")]
 #[tokio::test]
-async fn a_minor_is_refused_while_upgradeable_is_false(#[case] status: Option<&str>, #[case] expected: &str) {
+async fn a_minor_is_denied_while_upgradeable_is_false(#[case] status: Option<&str>, #[case] expected: &str) {
     let upgradeable = status.map(|status| (status, "Reason", "message"));
     let cluster = cluster_with_policy(cluster_with(&json!({}), upgradeable)).await;
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), expected);
@@ -166,7 +166,7 @@ async fn a_minor_is_refused_while_upgradeable_is_false(#[case] status: Option<&s
 #[case::cleared(json!({"spec": {"desiredUpdate": null}}))]
 #[case::emptied(json!({"spec": {"desiredUpdate": {"version": ""}}}))]
 #[tokio::test]
-async fn an_edit_that_asks_for_nothing_new_passes(#[case] edit: Value) {
+async fn an_edit_without_a_new_request_is_allowed(#[case] edit: Value) {
     let mut spec = overrides();
     spec["desiredUpdate"] = json!({"version": "4.22.0"});
     let cluster = cluster_with_policy(cluster_with(&spec, Some(("False", "MultipleReasons", "no")))).await;
@@ -189,7 +189,7 @@ async fn removing_the_overrides_takes_effect_once_upgradeable_follows() {
 
 /// Whoever writes status, as a PUT of all of it, and back to what the spec asks for.
 #[tokio::test]
-async fn the_status_is_nobodys_request() {
+async fn a_write_to_the_status_is_not_matched() {
     let mut spec = overrides();
     spec["desiredUpdate"] = json!({"version": "4.22.0", "force": true});
     let cluster = cluster_with_policy(cluster_with(&spec, Some(("False", "Reason", "")))).await;
@@ -214,7 +214,7 @@ async fn the_status_is_nobodys_request() {
 #[case::unknown(json!({"version": "", "image": "registry.example.com/other@sha256:0123"}))]
 #[case::another_image(json!({"image": "registry.example.com/other@sha256:0123"}))]
 #[tokio::test]
-async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Value) {
+async fn a_new_force_is_allowed_and_a_leftover_one_denied(#[case] target: Value) {
     let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "Reason", "")))).await;
     let mut forced = json!({"spec": {"desiredUpdate": target}});
     forced["spec"]["desiredUpdate"]["force"] = json!(true);
@@ -236,7 +236,7 @@ async fn force_on_purpose_passes_and_a_left_over_one_does_not(#[case] target: Va
 }
 
 #[tokio::test]
-async fn a_left_over_force_counts_although_the_gate_is_open() {
+async fn a_leftover_force_is_denied_although_upgradeable_is_true() {
     let spec = json!({"desiredUpdate": {"version": "4.21.2", "force": true}});
     let cluster = cluster_with_policy(cluster_with(&spec, Some(("True", "AsExpected", "")))).await;
     for (version, expected) in [
@@ -260,7 +260,7 @@ async fn a_left_over_force_counts_although_the_gate_is_open() {
 }
 
 #[tokio::test]
-async fn a_denial_is_one_line_and_says_what_to_do() {
+async fn a_denial_is_one_line_with_a_command() {
     let message = "Two of them:\n* first\r\n* second\n";
     let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", message)))).await;
     let reply = cluster.dry_run(&asking("4.22.0")).await;
@@ -280,7 +280,7 @@ async fn a_denial_is_one_line_and_says_what_to_do() {
 #[case::broken("\n")]
 #[case::hidden("a\u{fe0f}\u{e0100}\u{3164}\u{34f}")]
 #[tokio::test]
-async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
+async fn a_denial_escapes_what_it_quotes(#[case] unit: &str) {
     let message = unit.repeat(100_000);
     let cluster = cluster_with_policy(cluster_with(&overrides(), Some(("False", "MultipleReasons", &message)))).await;
     let reply = cluster.dry_run(&asking("4.22.0")).await;
@@ -294,7 +294,7 @@ async fn a_denial_stays_readable_whatever_it_quotes(#[case] unit: &str) {
 }
 
 #[tokio::test]
-async fn null_is_no_error() {
+async fn null_fields_are_not_errors() {
     let mut object = cluster_with(&overrides(), None);
     object["status"]["availableUpdates"] = json!(null);
     let cluster = cluster_with_policy(object).await;
@@ -320,7 +320,7 @@ async fn without_a_status_every_update_is_unknown() {
 }
 
 #[tokio::test]
-async fn warnings_tell_what_was_let_through() {
+async fn an_allowed_edit_is_warned_of() {
     let cluster: Cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let patch = cluster.dry_run(&asking("4.21.2")).await.warnings;
     assert_eq!(

@@ -36,7 +36,7 @@ fn outcomes(records: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn what_the_gate_lets_through_is_recorded_before_it_goes_ahead() {
+async fn an_accepted_update_is_recorded_before_it_proceeds() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = gate(&cluster).await;
     let accepted = cluster.request_accepted("4.21.2").await;
@@ -73,7 +73,7 @@ async fn what_the_gate_lets_through_is_recorded_before_it_goes_ahead() {
 }
 
 #[tokio::test]
-async fn each_update_has_a_record_of_its_own_and_what_never_came_is_marked() {
+async fn each_update_has_its_record_and_an_abandoned_one_is_marked() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let _operator = gate(&cluster).await;
     cluster.request_accepted("4.21.2").await;
@@ -122,7 +122,7 @@ async fn each_update_has_a_record_of_its_own_and_what_never_came_is_marked() {
 }
 
 #[tokio::test]
-async fn stopped_between_record_and_history_it_leaves_one_record_in_either_order_of_loss() {
+async fn an_operator_stopped_between_record_and_history_leaves_one_record() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = gate(&cluster).await;
     let denial = cluster.deny("history", "Forbidden").await;
@@ -150,7 +150,7 @@ async fn stopped_between_record_and_history_it_leaves_one_record_in_either_order
 }
 
 #[tokio::test]
-async fn a_hundred_stay_and_the_oldest_that_has_ended_goes() {
+async fn a_hundred_records_are_kept_and_the_oldest_ended_one_deleted() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let records: Vec<Value> = (0..100)
         .map(|index| {
@@ -184,7 +184,7 @@ async fn a_hundred_stay_and_the_oldest_that_has_ended_goes() {
 }
 
 #[tokio::test]
-async fn without_the_crd_the_gate_works_degraded_and_records_once_it_is_there() {
+async fn without_the_crd_the_operator_is_degraded_and_records_once_it_is_installed() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let crd =
         cluster.control_plane.kubectl(&["get", "crd", "updaterecords.upgrade-gate.openshift.io", "--output=name"]);
@@ -206,7 +206,7 @@ async fn without_the_crd_the_gate_works_degraded_and_records_once_it_is_there() 
 }
 
 #[tokio::test]
-async fn without_access_to_records_the_gate_works_degraded() {
+async fn without_access_to_records_the_operator_is_degraded() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let access = json!({"group": "upgrade-gate.openshift.io", "resource": "updaterecords", "verb": "list"});
     let revoked = cluster.revoke_rules(access, |resource, _| !resource.starts_with("updaterecords")).await;

@@ -46,7 +46,7 @@ fn refused(result: Result<UpdateRecord, kube::Error>, part: &str) {
 }
 
 #[tokio::test]
-async fn the_columns_are_what_an_auditor_asks_first() {
+async fn the_printer_columns_are_the_expected_ones() {
     let (cluster, api) = turn().await;
     create(&api, record("4.21.2-of-a-test")).await.unwrap();
     let table = |args: &[&str]| -> Vec<Vec<String>> {
@@ -74,7 +74,7 @@ async fn the_columns_are_what_an_auditor_asks_first() {
 #[case::author(json!({"by": "Gate"}))]
 #[case::time(json!({"acceptedTime": "2026-01-01T00:00:01Z"}))]
 #[tokio::test]
-async fn a_record_never_changes(#[case] change: Value) {
+async fn the_spec_of_a_record_is_immutable(#[case] change: Value) {
     let (_cluster, api) = turn().await;
     let written = create(&api, record("of-a-test")).await.unwrap();
     let patched = api.patch("of-a-test", &PatchParams::default(), &Patch::Merge(json!({"spec": change.clone()}))).await;
@@ -96,7 +96,7 @@ async fn a_record_never_changes(#[case] change: Value) {
 }
 
 #[tokio::test]
-async fn a_record_may_be_labelled_and_comes_without_an_end() {
+async fn a_record_may_be_labelled_and_created_without_an_outcome() {
     let (_cluster, api) = turn().await;
     let mut early = record("of-a-test");
     early["status"] = json!({"outcome": "Completed", "verified": true});
@@ -149,7 +149,7 @@ async fn a_record_is_admitted(#[case] change: Value, #[case] expected: Result<()
 #[case::odd_time(json!({"completedTime": "soon"}), "status.completedTime")]
 #[case::odd_verified(json!({"verified": "yes"}), "status.verified")]
 #[tokio::test]
-async fn a_status_is_refused(#[case] status: Value, #[case] part: &str) {
+async fn a_status_at_creation_is_rejected(#[case] status: Value, #[case] part: &str) {
     let (_cluster, api) = turn().await;
     create(&api, record("of-a-test")).await.unwrap();
     let patch = Patch::Merge(json!({"status": status}));
@@ -176,7 +176,7 @@ async fn the_longest_record_is_admitted_and_compared_within_the_budget() {
 }
 
 #[test]
-fn the_crd_is_sound_and_every_field_is_explained() {
+fn the_crd_is_structural_and_every_field_has_a_description() {
     let control_plane = ControlPlane::get();
     let crd = control_plane.kubectl(&["get", "crd", "updaterecords.upgrade-gate.openshift.io", "--output=json"]);
     let crd: Value = serde_json::from_str(&crd).unwrap();
@@ -191,7 +191,7 @@ fn the_crd_is_sound_and_every_field_is_explained() {
 }
 
 #[tokio::test]
-async fn a_record_reads_well() {
+async fn kubectl_describe_shows_the_record_as_expected() {
     let (cluster, api) = turn().await;
     create(&api, record("of-a-test")).await.unwrap();
     let described = cluster.control_plane.kubectl(&["describe", "updaterecord", "of-a-test"]);

@@ -60,7 +60,7 @@ fn present(control_plane: &ControlPlane, args: &[&str]) -> Vec<(String, String, 
 }
 
 #[test]
-fn undeploy_leaves_nothing_that_blocks_and_every_record() {
+fn undeploy_leaves_the_records_and_nothing_that_blocks() {
     let control_plane = ControlPlane::start().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), LEFT_BEHIND).unwrap();
@@ -112,7 +112,7 @@ fn undeploy_leaves_nothing_that_blocks_and_every_record() {
 
 /// The commands of deploy/README.md, for those who remove it without `make`.
 #[test]
-fn removal_by_hand_leaves_nothing_either() {
+fn the_documented_manual_removal_leaves_nothing_that_blocks() {
     let control_plane = ControlPlane::start().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), LEFT_BEHIND).unwrap();

@@ -23,7 +23,7 @@ async fn gated_by_overrides() -> (Cluster, Operator) {
 }
 
 #[tokio::test]
-async fn a_minor_that_is_forced_past_overrides_goes_ahead_and_is_said_to_be_forced() {
+async fn a_minor_forced_past_overrides_is_accepted_and_reported_as_forced() {
     let (cluster, _operator) = gated_by_overrides().await;
     cluster.request_blocked("4.22.0", &["\"ClusterVersionOverrides\""]).await;
     cluster.patch(json!({"spec": {"desiredUpdate": {"force": true}}})).await;
@@ -61,7 +61,7 @@ async fn a_minor_that_is_forced_past_overrides_goes_ahead_and_is_said_to_be_forc
 }
 
 #[tokio::test]
-async fn force_is_said_only_where_it_was_needed() {
+async fn force_is_reported_only_if_it_was_needed() {
     let (cluster, _operator) = gated_by_overrides().await;
     desire(&cluster, forced("4.21.2")).await;
     let seen = cluster.accepted("4.21.2").await;
@@ -76,7 +76,7 @@ async fn force_is_said_only_where_it_was_needed() {
 }
 
 #[tokio::test]
-async fn force_gets_past_every_precondition_and_each_is_named() {
+async fn force_skips_every_precondition_and_each_is_named() {
     let (cluster, _operator) = gated_by_overrides().await;
     desire(&cluster, forced("4.23.0")).await;
     let seen = cluster.accepted("4.23.0").await;
@@ -93,7 +93,7 @@ async fn force_gets_past_every_precondition_and_each_is_named() {
 }
 
 #[tokio::test]
-async fn a_version_that_its_image_contradicts_is_refused_even_when_forced() {
+async fn a_version_that_differs_from_its_image_is_rejected_even_if_forced() {
     let (cluster, _operator) = gated_by_overrides().await;
     for force in [false, true] {
         desire(&cluster, json!({"version": "4.21.2", "image": fixtures::image("4.22.0"), "force": force})).await;
@@ -103,7 +103,7 @@ async fn a_version_that_its_image_contradicts_is_refused_even_when_forced() {
 }
 
 #[tokio::test]
-async fn a_version_that_nobody_knows_is_refused_even_when_forced_and_what_there_is_is_named() {
+async fn an_unknown_version_is_rejected_even_if_forced_and_known_ones_are_listed() {
     let (cluster, _operator) = gated_by_overrides().await;
     for force in [false, true] {
         desire(&cluster, json!({"version": "4.21.9", "force": force})).await;
@@ -116,7 +116,7 @@ async fn a_version_that_nobody_knows_is_refused_even_when_forced_and_what_there_
 }
 
 #[tokio::test]
-async fn an_image_is_told_by_its_digest_whatever_the_mirror_is_called() {
+async fn an_image_of_a_mirror_is_recognised_by_its_digest() {
     let (cluster, _operator) = gated_by_overrides().await;
     let mirrored = |version: &str| fixtures::image(version).replace("registry.example.com", "mirror.internal:5000/a");
     cluster.request("", &mirrored("4.22.0")).await;
@@ -127,7 +127,7 @@ async fn an_image_is_told_by_its_digest_whatever_the_mirror_is_called() {
 }
 
 #[tokio::test]
-async fn a_version_alone_gets_the_image_that_the_lists_know() {
+async fn a_version_without_an_image_gets_the_image_of_the_update_lists() {
     let (cluster, _operator) = gated_by_overrides().await;
     cluster.request("4.22.0", "").await;
     cluster.refused("4.22.0", "PreconditionChecks", &["\"ClusterVersionOverrides\""]).await;
@@ -137,14 +137,14 @@ async fn a_version_alone_gets_the_image_that_the_lists_know() {
 }
 
 #[tokio::test]
-async fn another_architecture_has_images_that_nobody_knows() {
+async fn a_change_of_architecture_has_an_unknown_image() {
     let (cluster, _operator) = gated_by_overrides().await;
     desire(&cluster, json!({"version": "4.21.2", "architecture": "Multi"})).await;
     cluster.refused("4.21.2", "RetrievePayload", &["Multi"]).await;
 }
 
 #[tokio::test]
-async fn a_request_for_what_the_cluster_runs_is_no_update() {
+async fn a_request_for_the_current_version_is_not_an_update() {
     let (cluster, _operator) = gated_by_overrides().await;
     let before = cluster.operator_writes().await.len();
     cluster.request("4.21.1", &fixtures::image("4.21.1")).await;

@@ -58,7 +58,7 @@ fn crowded() -> Value {
 }
 
 #[tokio::test]
-async fn a_thousand_reasons_are_cut_and_counted_and_the_verdict_holds() {
+async fn a_thousand_reasons_are_truncated_and_counted_with_the_same_verdict() {
     let cluster = support::cluster(crowded()).await;
     block_everything(&cluster).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
@@ -123,7 +123,7 @@ async fn fill(cluster: &Cluster, spare: usize) -> Value {
 }
 
 #[tokio::test]
-async fn an_object_without_room_is_said_once_and_no_loop_and_written_once_there_is_room() {
+async fn an_object_at_the_size_limit_is_reported_once_and_written_once_there_is_space() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let before = fill(&cluster, 256).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;

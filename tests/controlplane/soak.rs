@@ -21,7 +21,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[tokio::test]
 #[ignore = "takes an hour: make soak"]
-async fn memory_stays_flat_on_a_busy_cluster() {
+async fn memory_does_not_grow_on_a_busy_cluster() {
     let minutes = number("UPGRADE_GATE_SOAK_MINUTES", 60);
     let mut steps = Steps::seeded(number("UPGRADE_GATE_SEED", 1));
     let cluster = support::cluster(fixtures::cluster()).await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{self, Loosen, Operator, Options, condition, fixtures, has_condition};
 
 #[tokio::test]
-async fn a_config_map_that_vanishes_is_a_risk_until_it_comes_back() {
+async fn a_deleted_config_map_is_a_risk_until_it_is_created_again() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -27,7 +27,7 @@ async fn a_config_map_that_vanishes_is_a_risk_until_it_comes_back() {
 }
 
 #[tokio::test]
-async fn config_maps_that_may_not_be_read_are_a_risk_until_they_may() {
+async fn forbidden_config_maps_are_a_risk_until_access_is_granted() {
     let cluster = support::cluster(fixtures::cluster()).await;
     for namespace in ["openshift-config-managed", "openshift-config"] {
         let unbound = cluster.unbind_in(namespace);
@@ -43,7 +43,7 @@ async fn config_maps_that_may_not_be_read_are_a_risk_until_they_may() {
 }
 
 #[tokio::test]
-async fn cluster_operators_that_may_no_longer_be_read_are_a_risk_until_they_may() {
+async fn forbidden_cluster_operators_are_a_risk_until_access_is_granted() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     cluster.upgradeable("True", "AsExpected").await;
@@ -60,7 +60,7 @@ async fn cluster_operators_that_may_no_longer_be_read_are_a_risk_until_they_may(
 }
 
 #[tokio::test]
-async fn without_the_api_of_cluster_operators_there_is_no_risk_and_with_it_there_may_be() {
+async fn an_unserved_api_of_cluster_operators_is_not_a_risk_until_it_is_served() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let missing = cluster.without_crd("clusteroperators").await;
     let mut operator = Operator::start(&cluster, Options::mode("replace")).await;
@@ -79,7 +79,7 @@ async fn without_the_api_of_cluster_operators_there_is_no_risk_and_with_it_there
 }
 
 #[tokio::test]
-async fn one_cluster_operator_that_makes_no_sense_hides_no_other_and_is_a_risk() {
+async fn a_malformed_cluster_operator_is_a_risk_and_does_not_hide_the_others() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let loosened = cluster.loosen("clusteroperators", &[Loosen::AnyType("/properties/status")]).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
@@ -123,7 +123,7 @@ fn left_by_a_cvo() -> Value {
 const CVO: &str = "cluster-version-operator";
 
 #[tokio::test]
-async fn the_stale_word_of_a_cvo_is_taken_over_and_mended() {
+async fn stale_conditions_of_a_cvo_are_taken_over_and_corrected() {
     let cluster = support::cluster_as(CVO, left_by_a_cvo()).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;
     let seen = cluster.upgradeable("True", "AsExpected").await;
@@ -133,7 +133,7 @@ async fn the_stale_word_of_a_cvo_is_taken_over_and_mended() {
 }
 
 #[tokio::test]
-async fn a_gate_that_stays_closed_through_the_takeover_keeps_its_transition_time() {
+async fn upgradeable_that_stays_false_keeps_its_transition_time_at_takeover() {
     let mut cluster_version = left_by_a_cvo();
     cluster_version["spec"]["overrides"] = json!([fixtures::policy_override()]);
     let cluster = support::cluster_as(CVO, cluster_version).await;

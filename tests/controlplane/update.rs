@@ -68,7 +68,7 @@ fn assert_nothing_is_left(seen: &Value) {
 }
 
 #[tokio::test]
-async fn a_locked_out_cluster_gets_its_patch_and_nothing_is_left_behind() {
+async fn a_locked_out_cluster_gets_its_patch_and_nothing_else_changes() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let (code, stdout, stderr) = update(&cluster, &GO);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
@@ -146,7 +146,7 @@ async fn what_is_not_confirmed_or_not_allowed_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_busy_is_left_alone_as_by_oc() {
+async fn a_cluster_that_is_updating_is_rejected_as_by_oc() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
     cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.2", "force": true}}})).await;
@@ -163,7 +163,7 @@ async fn a_cluster_that_is_busy_is_left_alone_as_by_oc() {
 }
 
 #[tokio::test]
-async fn a_site_without_an_update_graph_names_version_and_image() {
+async fn without_an_update_graph_version_and_image_are_given() {
     let mut object = fixtures::cluster_with_override();
     object["status"]["availableUpdates"] = Value::Null;
     let cluster = support::cluster_as(cvo::MANAGER, object).await;
@@ -186,7 +186,7 @@ async fn a_site_without_an_update_graph_names_version_and_image() {
 }
 
 #[tokio::test]
-async fn a_rollback_goes_through_as_well() {
+async fn a_rollback_is_forced_too() {
     let (cluster, cvo) = locked_out(Profile::V4_21).await;
     cvo.publish(&fixtures::image("4.21.0"), "4.21.0");
     let image = fixtures::image("4.21.0");
@@ -200,7 +200,7 @@ async fn a_rollback_goes_through_as_well() {
 }
 
 #[tokio::test]
-async fn what_the_cvo_refuses_for_something_else_is_told_in_its_words() {
+async fn a_refusal_for_another_reason_shows_the_cvo_s_message() {
     let (cluster, cvo) = locked_out(Profile::V4_21).await;
     cvo.set_verifiable(&fixtures::image("4.21.2"), false);
     let (code, stdout, stderr) = update(&cluster, &GO);
@@ -214,7 +214,7 @@ async fn what_the_cvo_refuses_for_something_else_is_told_in_its_words() {
 }
 
 #[tokio::test]
-async fn a_policy_that_was_there_before_stays() {
+async fn an_existing_policy_is_kept() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     cluster.install_policy().await;
     let (code, stdout, stderr) = update(&cluster, &GO);
@@ -231,7 +231,7 @@ async fn a_policy_that_was_there_before_stays() {
 
 /// The operator's account may ask, force and record, and may not create policies.
 #[tokio::test]
-async fn who_may_not_create_the_policy_is_told_before_anything_is_written() {
+async fn without_permission_for_the_policy_nothing_is_written() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let before = cluster.cluster_version().await;
     let kubeconfig = cluster.control_plane.operator_kubeconfig();
@@ -277,7 +277,7 @@ async fn the_role_for_update_is_enough() {
 }
 
 #[tokio::test]
-async fn who_may_not_patch_is_told_before_anything_is_written() {
+async fn without_permission_to_patch_nothing_is_written() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let access =
         json!({"group": "config.openshift.io", "resource": "clusterversions", "name": "version", "verb": "patch"});
@@ -289,7 +289,7 @@ async fn who_may_not_patch_is_told_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn a_running_operator_does_the_forcing() {
+async fn with_a_running_operator_update_does_not_force() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     cluster.install_policy().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
@@ -333,7 +333,7 @@ async fn without_wait_a_later_run_or_cleanup_removes_the_force() {
 }
 
 #[tokio::test]
-async fn where_records_are_not_served_the_record_is_printed() {
+async fn without_the_crd_of_records_the_record_is_printed() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let control_plane = cluster.control_plane;
     let crd = "crd/updaterecords.upgrade-gate.openshift.io";

@@ -89,7 +89,7 @@ async fn assert_finished(cluster: &Cluster, versions: Vec<Value>) {
 /// the policy's.
 #[rstest]
 #[tokio::test]
-async fn a_second_run_finishes_what_was_killed_after_any_write(#[values(1, 2, 3, 4, 5, 6, 7, 8, 9)] writes: usize) {
+async fn a_second_run_finishes_a_run_killed_after_any_write(#[values(1, 2, 3, 4, 5, 6, 7, 8, 9)] writes: usize) {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let _no_policy = NoPolicy::new(&cluster);
     let versions = cluster.record().await;
@@ -101,7 +101,7 @@ async fn a_second_run_finishes_what_was_killed_after_any_write(#[values(1, 2, 3,
 
 #[rstest]
 #[tokio::test]
-async fn cleanup_finishes_what_was_killed_after_the_force(#[values(5, 6, 7, 8)] writes: usize) {
+async fn cleanup_finishes_a_run_killed_after_the_force(#[values(5, 6, 7, 8)] writes: usize) {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let _no_policy = NoPolicy::new(&cluster);
     let versions = cluster.record().await;
@@ -126,7 +126,7 @@ fn is_over(cluster_version: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn what_only_fails_now_and_then_is_tried_again() {
+async fn transient_errors_are_retried() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let _no_policy = NoPolicy::new(&cluster);
     let versions = cluster.record().await;
@@ -146,7 +146,7 @@ async fn what_only_fails_now_and_then_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_for_long_ends_it_with_what_goes_on() {
+async fn a_long_connection_loss_ends_update_with_the_state_of_the_cluster() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let proxy = Proxy::start_for(&cluster.control_plane.kubeconfig()).await;
     proxy.inject(Fault::Delay(Duration::ZERO), Kind::write("clusterversions"), 1);
@@ -162,7 +162,7 @@ async fn a_connection_that_is_lost_for_long_ends_it_with_what_goes_on() {
 }
 
 #[tokio::test]
-async fn control_c_says_in_what_state_the_cluster_is_left() {
+async fn control_c_reports_the_state_of_the_cluster() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
     let child = start(&mut command(&cluster.control_plane.kubeconfig(), &GO));

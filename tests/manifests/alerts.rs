@@ -6,7 +6,7 @@ use upgrade_gate::controller::metrics::Metrics;
 use upgrade_gate::plan::bridge::unforce::KeepReason;
 
 #[test]
-fn the_alerts_ask_for_metrics_that_there_are() {
+fn the_alerts_use_existing_metrics() {
     let metrics = Metrics::new();
     metrics.wrote("conditions", "refused"); // or else it has no series
     metrics.set_force(true, Some(&KeepReason::NotCompleted));

@@ -78,7 +78,7 @@ fn line(rule: &PolicyRule) -> String {
 }
 
 #[test]
-fn every_role_is_bound_to_the_service_account_and_to_nobody_else() {
+fn every_role_is_bound_only_to_the_service_account() {
     let base = objects("deploy/base");
     let places = |wanted: [&str; 2]| -> Vec<Value> {
         let of_kind = base.iter().filter(|object| wanted.contains(&kind(object)));
@@ -148,7 +148,7 @@ fn every_file_is_part_of_its_kustomization() {
 }
 
 #[test]
-fn applying_again_leaves_what_administrators_acknowledged() {
+fn applying_again_keeps_the_acknowledgements_of_administrators() {
     let maps: Vec<_> = objects("deploy/overlays/kubernetes").into_iter().filter(|o| kind(o) == "ConfigMap").collect();
     let places: Vec<_> =
         maps.iter().map(|map| format!("{}/{}", map["metadata"]["namespace"], map["metadata"]["name"])).collect();

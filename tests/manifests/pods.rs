@@ -123,7 +123,7 @@ fn the_deployment_survives_a_lost_node_and_fits_on_one() {
 }
 
 #[test]
-fn the_container_is_probed_and_asks_for_little() {
+fn the_container_has_probes_and_small_requests() {
     let pod = pod();
     let container = container(&pod);
     let named = |name: &str| container.ports.iter().flatten().find(|port| port.name.as_deref() == Some(name)).unwrap();
@@ -144,7 +144,7 @@ fn the_container_is_probed_and_asks_for_little() {
 }
 
 #[test]
-fn the_operator_learns_who_it_is_from_the_pod() {
+fn the_operator_gets_its_identity_from_the_pod() {
     let pod = pod();
     let container = container(&pod);
     assert_eq!(container.args.as_ref().unwrap()[..2], ["run", "--mode=auto"]);
@@ -161,7 +161,7 @@ fn the_operator_learns_who_it_is_from_the_pod() {
 }
 
 #[test]
-fn the_operator_knows_its_arguments() {
+fn the_operator_accepts_the_arguments_of_the_deployment() {
     #[derive(clap::Parser)]
     struct Run {
         #[command(flatten)]

@@ -55,7 +55,7 @@ fn explored(role: Role, bounds: Bounds) -> Vec<&'static str> {
 #[case::a_silence_of_the_bridge(BRIDGE, [1, 0, 1, 0])]
 #[case::an_expiry_of_the_bridge(BRIDGE, [1, 0, 0, 1])]
 #[case::two_wishes_of_the_bridge(BRIDGE, [2, 0, 0, 0])]
-fn every_law_holds(#[case] role: Role, #[case] within: [u8; 4]) {
+fn every_invariant_holds(#[case] role: Role, #[case] within: [u8; 4]) {
     assert_eq!(explored(role, bounds(within)), Vec::<&str>::new());
 }
 
@@ -70,7 +70,7 @@ fn every_law_holds(#[case] role: Role, #[case] within: [u8; 4]) {
 #[case::two_wishes_and_a_silence_of_the_bridge(BRIDGE, [2, 0, 1, 0])]
 #[case::everything_once_on_the_bridge(BRIDGE, [1, 1, 1, 1])]
 #[ignore = "takes minutes: make model"]
-fn every_law_holds_within_wider_bounds(#[case] role: Role, #[case] within: [u8; 4]) {
+fn every_invariant_holds_within_wider_bounds(#[case] role: Role, #[case] within: [u8; 4]) {
     assert_eq!(explored(role, bounds(within)), Vec::<&str>::new());
 }
 
@@ -86,7 +86,7 @@ fn is_found(law: Law, role: Role, within: [u8; 4], defences: Defences) -> bool {
 #[rstest]
 #[case::a_minor_against_a_risk(Law::Accepted, REPLACE)]
 #[case::a_force_that_nothing_calls_for_any_more(Law::Force, BRIDGE)]
-fn without_the_resource_version_a_late_write_says_what_was_true_once(#[case] law: Law, #[case] role: Role) {
+fn without_the_resource_version_a_late_write_is_stale(#[case] law: Law, #[case] role: Role) {
     assert!(is_found(law, role, [2, 0, 0, 0], NO_VERSION));
 }
 
@@ -98,6 +98,6 @@ fn without_tests_and_resource_version_one_request_has_two_entries() {
 }
 
 #[test]
-fn without_the_lease_a_former_leader_goes_on_writing() {
+fn without_the_lease_a_former_leader_keeps_writing() {
     assert!(is_found(Law::Late, REPLACE, [1, 0, 0, 1], NO_LEASE));
 }

@@ -243,7 +243,7 @@ fn a_minor() -> Value {
 }
 
 #[test]
-fn both_policies_read_an_edit_alike() {
+fn both_policies_interpret_an_edit_the_same_way() {
     let [deny, warn] = ["deny.yaml", "warn.yaml"].map(cel::document);
     let shared = |policy: &Value| {
         let variables = policy["spec"]["variables"].as_array().unwrap();

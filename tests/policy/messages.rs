@@ -176,7 +176,7 @@ fn an_unknown_update_is_warned_of_once_upgradeable_is_false(
 #[case::patch("4.21.3", "the update from 4.21.1 to 4.21.3")]
 #[case::older("4.20.0", "the update from 4.21.1 to 4.20.0")]
 #[case::unknown("latest", "an update that may be minor or major: latest")]
-fn a_left_over_force_is_told_how_to_clear(#[case] version: &str, #[case] what: &str) {
+fn the_command_to_clear_a_leftover_force_is_shown(#[case] version: &str, #[case] what: &str) {
     let mut edit = asking(&status(), &json!({"version": version, "force": true}));
     edit.before["spec"]["desiredUpdate"] = json!({"version": "4.21.2", "force": true});
     let expected = format!(
@@ -221,7 +221,7 @@ fn a_patch_is_said_to_wait_where_a_minor_is_unfinished(#[case] history: Value, #
 }
 
 #[test]
-fn of_many_overrides_five_are_named() {
+fn of_many_overrides_the_message_names_five() {
     let mut edit = asking(&status(), &json!({"version": "4.21.2"}));
     let entry = |n: u8| {
         let name = format!("d{n}");
@@ -236,7 +236,7 @@ fn of_many_overrides_five_are_named() {
 }
 
 #[test]
-fn of_what_hides_nothing_is_repeated_and_everything_else_is() {
+fn messages_quote_printable_text_only() {
     let hidden: Vec<char> = (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| escape::is_unprintable(*c)).collect();
     let shown = "é e\u{301} 中 עברית 🦀 … \\ \"";
     for hidden in hidden.chunks(200) {
@@ -250,7 +250,7 @@ fn of_what_hides_nothing_is_repeated_and_everything_else_is() {
 
 /// Whatever is quoted, from wherever.
 #[rstest]
-fn a_message_fits_whatever_it_quotes(
+fn a_message_fits_the_limit_with_any_quoted_text(
     #[values(
         "a",
         "é",

@@ -60,7 +60,7 @@ fn each_room_uses_only_those_below_it() {
 }
 
 #[test]
-fn what_decides_names_no_client_clock_runtime_or_command_line() {
+fn pure_modules_use_no_client_clock_runtime_or_command_line() {
     let mut broken = BTreeSet::new();
     for file in files().iter().filter(|file| file.module.first().is_some_and(|room| PURE.contains(&room.as_str()))) {
         for path in file.paths() {
@@ -81,7 +81,7 @@ fn what_decides_names_no_client_clock_runtime_or_command_line() {
 
 /// At each level: the rooms, and the modules within a folder. A folder's own mod.rs is their parent, which uses all.
 #[test]
-fn no_modules_import_each_other_in_a_circle() {
+fn no_import_cycles() {
     let files = files();
     let modules: BTreeSet<&[String]> = files.iter().map(|file| file.module.as_slice()).collect();
     let mut uses: BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
@@ -127,7 +127,7 @@ fn circle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 }
 
 #[test]
-fn the_parser_sees_what_it_is_for() {
+fn the_parser_finds_paths_and_cycles() {
     let file = |text: &str| SourceFile::new("src/plan/a.rs", text);
     let paths = |text: &str| file(text).paths().into_iter().map(|path| path.join("::")).collect::<Vec<_>>();
     assert_eq!(

@@ -53,7 +53,7 @@ async fn lets_through_the_patch_alone(trouble: Trouble) {
 }
 
 #[tokio::test]
-async fn the_bridge_forces_what_it_should_once_under_every_fault() {
+async fn the_bridge_forces_exactly_once_under_every_fault() {
     for (number, trouble) in TROUBLES.into_iter().enumerate() {
         // A third of them with each seed.
         if all() || number as u64 % 3 == seed() % 3 {

@@ -32,7 +32,7 @@ async fn closes_within(scene: &Scene, time: Duration) {
 #[case::writes_that_fail(Fault::Answer(500), Kind::writes())]
 #[case::a_server_that_is_busy(Fault::Answer(429), Kind::any())]
 #[tokio::test]
-async fn no_fault_makes_a_loop_of_requests_and_all_is_well_once_it_is_over(#[case] fault: Fault, #[case] kind: Kind) {
+async fn no_lasting_fault_causes_a_request_loop_and_the_operator_recovers(#[case] fault: Fault, #[case] kind: Kind) {
     let scene = Scene::set(fixtures::cluster()).await;
     scene.cluster.upgradeable("True", "AsExpected").await;
     scene.proxy.inject(fault, kind, ALWAYS);
@@ -51,7 +51,7 @@ async fn no_fault_makes_a_loop_of_requests_and_all_is_well_once_it_is_over(#[cas
 #[case::config_maps("configmaps")]
 #[case::records("updaterecords")]
 #[tokio::test]
-async fn a_404_opens_nothing_while_the_api_is_there(#[case] resource: &str) {
+async fn a_404_for_a_served_api_does_not_set_upgradeable(#[case] resource: &str) {
     let cluster = support::cluster(fixtures::cluster()).await;
     let blocked = json!([fixtures::condition("Upgradeable", "False", "Why", "so")]);
     cluster.put_cluster_operator("network", blocked).await;
@@ -74,7 +74,7 @@ async fn a_404_opens_nothing_while_the_api_is_there(#[case] resource: &str) {
 
 /// A watch cache that lags repeats events that are out of date.
 #[tokio::test]
-async fn what_a_watch_tells_once_more_opens_nothing() {
+async fn a_replayed_watch_event_does_not_set_upgradeable() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let upgradeable_is = |status: &str| json!([fixtures::condition("Upgradeable", status, "Why", "so")]);
     let scene = Scene::of(cluster, Options::mode("replace")).await;
@@ -101,7 +101,7 @@ async fn what_a_watch_tells_once_more_opens_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_holds_the_lease_writes_although_it_never_sees_the_lease_change() {
+async fn the_lease_holder_writes_although_its_lease_watch_is_stalled() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let proxy = Proxy::start(&cluster).await;
     let versions = cluster.record().await;
@@ -119,7 +119,7 @@ async fn whoever_holds_the_lease_writes_although_it_never_sees_the_lease_change(
 
 /// The record comes first, or the update waits, and nothing else does.
 #[tokio::test]
-async fn while_records_fail_the_gate_is_kept_and_no_update_goes_ahead() {
+async fn while_records_fail_conditions_are_kept_and_no_update_proceeds() {
     let scene = Scene::set(fixtures::cluster()).await;
     scene.cluster.upgradeable("True", "AsExpected").await;
     scene.proxy.inject(Fault::Answer(500), Kind::write("updaterecords"), ALWAYS);

@@ -64,7 +64,7 @@ async fn ask(cluster: &Cluster, way: Way, version: &str, dry_run: bool) -> Outpu
 
 #[rstest]
 #[tokio::test]
-async fn however_a_minor_is_asked_for_it_is_refused_with_the_reason(#[values(true, false)] dry_run: bool) {
+async fn a_minor_is_denied_in_every_form_of_request_with_the_reason(#[values(true, false)] dry_run: bool) {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let before = cluster.cluster_version().await;
     for way in WAYS {
@@ -78,7 +78,7 @@ async fn however_a_minor_is_asked_for_it_is_refused_with_the_reason(#[values(tru
 }
 
 #[tokio::test]
-async fn an_edit_is_refused_with_the_reason() {
+async fn an_edit_is_denied_with_the_reason() {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let before = cluster.cluster_version().await;
     let editor = "sed -i 's/^spec:/spec:\\n  desiredUpdate: {version: 4.22.0}/'";
@@ -94,7 +94,7 @@ async fn an_edit_is_refused_with_the_reason() {
 
 #[rstest]
 #[tokio::test]
-async fn however_a_patch_is_asked_for_it_goes_through_with_a_warning(#[values(true, false)] dry_run: bool) {
+async fn a_patch_is_allowed_in_every_form_of_request_with_a_warning(#[values(true, false)] dry_run: bool) {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     for way in WAYS {
         let output = ask(&cluster, way, "4.21.2", dry_run).await;
@@ -107,7 +107,7 @@ async fn however_a_patch_is_asked_for_it_goes_through_with_a_warning(#[values(tr
 }
 
 #[tokio::test]
-async fn in_a_trial_everything_goes_through_with_a_warning() {
+async fn with_action_warn_every_request_is_allowed_with_a_warning() {
     let cluster = cluster_with_policy(cluster_with(&overrides(), None)).await;
     let dir = tempfile::tempdir().unwrap();
     let kustomization = json!({

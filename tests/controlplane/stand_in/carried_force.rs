@@ -28,7 +28,7 @@ async fn carried(cluster: &Cluster, cvo: &Cvo, version: &str, image: &str) -> Va
 #[case::older("4.21.0")]
 #[case::major("5.0.0")]
 #[tokio::test]
-async fn it_forces_another_target(#[case] target: &str) {
+async fn a_carried_force_applies_to_another_target(#[case] target: &str) {
     for profile in [Profile::V4_21, Profile::V4_22, Profile::Main] {
         let (cluster, cvo) = forced(profile).await;
         let seen = carried(&cluster, &cvo, target, &fixtures::image(target)).await;
@@ -42,7 +42,7 @@ async fn it_forces_another_target(#[case] target: &str) {
 }
 
 #[tokio::test]
-async fn it_takes_an_image_that_cannot_be_verified_and_no_condition_says_so() {
+async fn a_carried_force_accepts_an_unverifiable_image_without_a_condition() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cvo.set_verifiable(&fixtures::image("4.21.3"), false);
     let before = cluster.cluster_version().await;
@@ -60,7 +60,7 @@ async fn it_takes_an_image_that_cannot_be_verified_and_no_condition_says_so() {
 }
 
 #[tokio::test]
-async fn without_it_the_same_image_is_not_retrieved() {
+async fn without_a_carried_force_the_same_image_is_not_retrieved() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cvo.set_verifiable(&fixtures::image("4.21.3"), false);
     patch_request(&cluster, &cvo, json!({"force": null})).await;
@@ -70,7 +70,7 @@ async fn without_it_the_same_image_is_not_retrieved() {
 }
 
 #[tokio::test]
-async fn it_does_not_force_a_version_that_differs_from_the_payloads() {
+async fn a_carried_force_does_not_accept_a_version_that_differs_from_the_payload() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     let seen = carried(&cluster, &cvo, "4.22.0", &fixtures::image("4.21.3")).await;
     assert_eq!(said(&seen, "ReleaseAccepted"), "ReleaseAccepted=False VerifyPayloadVersion");

@@ -10,7 +10,7 @@ use crate::support::cvo::Profile;
 use crate::support::fixtures;
 
 #[tokio::test]
-async fn force_on_a_blocked_request_is_taken_up_without_waiting_for_the_retry() {
+async fn force_on_a_blocked_request_takes_effect_before_the_retry() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let blocked = request(&cluster, &cvo, "4.21.2").await;
     assert_eq!(said(&blocked, "ReleaseAccepted"), BLOCKED);
@@ -30,7 +30,7 @@ async fn force_on_a_blocked_request_is_taken_up_without_waiting_for_the_retry() 
 }
 
 #[tokio::test]
-async fn force_is_only_told_where_it_was_needed() {
+async fn force_is_recorded_only_if_it_was_needed() {
     let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, EVENTS_ONLY).await;
     cvo.publish(&fixtures::image("4.21.3"), "4.21.3");
     let forced = json!({"image": fixtures::image("4.21.3"), "force": true});
@@ -40,7 +40,7 @@ async fn force_is_only_told_where_it_was_needed() {
 }
 
 #[tokio::test]
-async fn force_skips_the_signature_and_says_verified_false() {
+async fn force_skips_the_signature_and_records_verified_false() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     cvo.set_verifiable(&fixtures::image("4.21.2"), false);
@@ -52,7 +52,7 @@ async fn force_skips_the_signature_and_says_verified_false() {
 }
 
 #[tokio::test]
-async fn force_does_not_conjure_up_an_image() {
+async fn force_does_not_accept_an_unpullable_image() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     cvo.withdraw(&fixtures::image("4.21.2"));
@@ -62,7 +62,7 @@ async fn force_does_not_conjure_up_an_image() {
 }
 
 #[tokio::test]
-async fn force_takes_any_gate_that_arose_since() {
+async fn force_also_skips_gates_that_were_added_since() {
     let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, PROMPT).await;
     request(&cluster, &cvo, "4.22.0").await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Upgradeable", "False", "Broken", "no")])).await;
@@ -75,7 +75,7 @@ async fn force_takes_any_gate_that_arose_since() {
 }
 
 #[tokio::test]
-async fn taking_force_away_before_the_hand_over_lets_a_restart_fall_back_to_the_old_release() {
+async fn without_force_a_restart_before_the_hand_over_falls_back_to_the_old_release() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     patch_request(&cluster, &cvo, json!({"force": true})).await;
@@ -89,7 +89,7 @@ async fn taking_force_away_before_the_hand_over_lets_a_restart_fall_back_to_the_
 }
 
 #[tokio::test]
-async fn after_the_hand_over_a_restart_goes_on() {
+async fn after_the_hand_over_a_restart_continues_the_update() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     patch_request(&cluster, &cvo, json!({"force": true})).await;
@@ -101,7 +101,7 @@ async fn after_the_hand_over_a_restart_goes_on() {
 }
 
 #[tokio::test]
-async fn taking_force_away_after_the_update_applies_everything_once_more() {
+async fn removing_force_after_the_update_reapplies_the_payload() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     patch_request(&cluster, &cvo, json!({"force": true})).await;
@@ -116,7 +116,7 @@ async fn taking_force_away_after_the_update_applies_everything_once_more() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_written_whole_takes_force_along() {
+async fn replacing_the_whole_request_removes_force() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     patch_request(&cluster, &cvo, json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true}))
         .await;

@@ -81,7 +81,11 @@ async fn by_versions(
 )]
 #[case::nobody_knows(json!({"conditionalUpdates": [conditional(&json!([]))]}), "stable-4.21", "UnknownConditionType")]
 #[tokio::test]
-async fn what_is_not_recommended_is_a_warning(#[case] status: Value, #[case] channel: &str, #[case] expected: &str) {
+async fn a_target_that_is_not_recommended_is_a_warning(
+    #[case] status: Value,
+    #[case] channel: &str,
+    #[case] expected: &str,
+) {
     let mut before = cluster("4.21.1", "4.21.0", false);
     before["spec"]["channel"] = json!(channel);
     status.as_object().unwrap().iter().for_each(|(field, value)| before["status"][field] = value.clone());

@@ -30,7 +30,7 @@ async fn write(cluster: &Cluster, cvo: &Cvo, risks: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_later_request_erases_it_even_a_blocked_one() {
+async fn a_later_request_erases_accepted_risks_even_if_blocked() {
     for profile in PROFILES {
         let (cluster, cvo) = updated(profile).await;
         let seen = request(&cluster, &cvo, "4.22.0").await;
@@ -40,7 +40,7 @@ async fn a_later_request_erases_it_even_a_blocked_one() {
 }
 
 #[tokio::test]
-async fn what_others_write_stays_as_long_as_no_other_target_was_tried() {
+async fn accepted_risks_written_by_others_are_kept_until_another_target_is_tried() {
     let (cluster, cvo) = updated(Profile::V4_21).await;
     assert_eq!(write(&cluster, &cvo, "mine").await, "mine");
     cvo.restart().await;
@@ -48,7 +48,7 @@ async fn what_others_write_stays_as_long_as_no_other_target_was_tried() {
 }
 
 #[tokio::test]
-async fn after_a_blocked_request_each_such_write_is_erased_until_a_restart() {
+async fn after_a_blocked_request_accepted_risks_are_erased_until_a_restart() {
     let (cluster, cvo) = updated(Profile::V4_21).await;
     request(&cluster, &cvo, "4.22.0").await;
     for _ in 0..3 {
@@ -63,7 +63,7 @@ async fn after_a_blocked_request_each_such_write_is_erased_until_a_restart() {
 }
 
 #[tokio::test]
-async fn a_blocked_request_that_is_cleared_erases_it_too() {
+async fn a_cleared_blocked_request_erases_accepted_risks() {
     let (cluster, cvo) = updated(Profile::V4_21).await;
     request(&cluster, &cvo, "4.22.0").await;
     let seen = patch_request(&cluster, &cvo, json!(null)).await;
@@ -72,7 +72,7 @@ async fn a_blocked_request_that_is_cleared_erases_it_too() {
 }
 
 #[tokio::test]
-async fn clearing_the_request_that_was_completed_keeps_it() {
+async fn clearing_a_completed_request_keeps_accepted_risks() {
     let (cluster, cvo) = updated(Profile::V4_21).await;
     let before = record(&cluster.cluster_version().await);
     let seen = patch_request(&cluster, &cvo, json!(null)).await;
@@ -81,7 +81,7 @@ async fn clearing_the_request_that_was_completed_keeps_it() {
 }
 
 #[tokio::test]
-async fn on_a_partial_entry_its_own_text_comes_back_before_the_hand_over_and_not_after() {
+async fn on_a_partial_entry_the_cvo_s_text_is_restored_only_before_the_hand_over() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     let own = record(&patch_request(&cluster, &cvo, json!({"force": true})).await);
@@ -92,7 +92,7 @@ async fn on_a_partial_entry_its_own_text_comes_back_before_the_hand_over_and_not
 }
 
 #[tokio::test]
-async fn changing_force_on_an_accepted_image_keeps_it() {
+async fn changing_force_on_an_accepted_image_keeps_accepted_risks() {
     let (cluster, cvo) = under_overrides(Profile::V4_22).await;
     let accepted = request(&cluster, &cvo, "4.21.2").await;
     assert_ne!(record(&accepted), "");
@@ -101,7 +101,7 @@ async fn changing_force_on_an_accepted_image_keeps_it() {
 }
 
 #[tokio::test]
-async fn changing_force_after_another_target_was_tried_drops_it() {
+async fn changing_force_after_another_target_was_tried_erases_accepted_risks() {
     let (cluster, cvo) = under_overrides(Profile::V4_22).await;
     request(&cluster, &cvo, "4.21.2").await;
     request(&cluster, &cvo, "4.22.0").await;
@@ -110,7 +110,7 @@ async fn changing_force_after_another_target_was_tried_drops_it() {
 }
 
 #[tokio::test]
-async fn an_entry_that_others_put_in_front_is_history_to_it() {
+async fn an_entry_prepended_by_others_counts_as_history() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     cluster
         .put_status("someone", |status| {

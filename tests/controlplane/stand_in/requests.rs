@@ -19,7 +19,7 @@ const IMAGE_4_21_2: &str = "registry.example.com/openshift/release@\
     sha256:0000000000000000000000000000000000000000000000000000342e32312e32";
 
 #[tokio::test]
-async fn a_blocked_patch_and_a_blocked_minor_read_alike() {
+async fn a_blocked_patch_and_a_blocked_minor_have_the_same_message() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let patch = request(&cluster, &cvo, "4.21.2").await;
     assert_eq!(said(&patch, "ReleaseAccepted"), BLOCKED);
@@ -41,7 +41,7 @@ async fn a_blocked_patch_and_a_blocked_minor_read_alike() {
 }
 
 #[tokio::test]
-async fn several_items_come_as_a_list_and_those_that_only_warn_look_the_same() {
+async fn several_items_are_a_list_in_which_warnings_look_the_same() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     cvo.publish(&fixtures::image("4.21.3"), "4.21.3");
     let seen = request(&cluster, &cvo, "4.21.3").await;
@@ -58,7 +58,7 @@ async fn several_items_come_as_a_list_and_those_that_only_warn_look_the_same() {
 }
 
 #[tokio::test]
-async fn a_text_may_hold_lines_that_look_like_items() {
+async fn a_message_may_contain_lines_that_look_like_items() {
     let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, PROMPT).await;
     cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
     let several = |cv: &_| said(cv, "Upgradeable") == "Upgradeable=False MultipleReasons";
@@ -72,7 +72,7 @@ async fn a_text_may_hold_lines_that_look_like_items() {
 }
 
 #[tokio::test]
-async fn a_blocked_request_moves_nothing_but_release_accepted() {
+async fn a_blocked_request_changes_only_release_accepted() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let before = cluster.cluster_version().await;
     let after = request(&cluster, &cvo, "4.22.0").await;
@@ -85,7 +85,7 @@ async fn a_blocked_request_moves_nothing_but_release_accepted() {
 }
 
 #[tokio::test]
-async fn the_transition_time_stays_when_the_target_changes_while_blocked() {
+async fn the_transition_time_is_kept_when_a_blocked_target_changes() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.22.0").await;
     let aged = |status: &mut serde_json::Value| {
@@ -100,7 +100,7 @@ async fn the_transition_time_stays_when_the_target_changes_while_blocked() {
 }
 
 #[tokio::test]
-async fn a_blocked_request_is_tried_again_by_the_clock_signature_included() {
+async fn a_blocked_request_is_retried_periodically_including_its_signature() {
     let params = Params { retry: Duration::from_millis(50), ..EVENTS_ONLY };
     let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, params).await;
     request(&cluster, &cvo, "4.21.2").await;
@@ -133,7 +133,7 @@ async fn an_image_without_a_known_digest_cannot_be_verified(#[case] image: &str)
 }
 
 #[tokio::test]
-async fn a_mirrors_name_is_the_same_image() {
+async fn an_image_of_a_mirror_is_the_same_image() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let mirror = IMAGE_4_21_2.replace("registry.example.com", "mirror.example.net");
     let seen = patch_request(&cluster, &cvo, json!({"image": mirror})).await;
@@ -142,7 +142,7 @@ async fn a_mirrors_name_is_the_same_image() {
 }
 
 #[tokio::test]
-async fn a_partial_request_is_filled_in_the_message_and_not_in_the_spec() {
+async fn a_partial_request_is_completed_in_the_message_and_not_in_the_spec() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let expected = format!("payload loaded version=\"4.21.2\" image=\"{IMAGE_4_21_2}\"");
     for partial in [json!({"version": "4.21.2"}), json!({"image": IMAGE_4_21_2})] {
@@ -185,7 +185,7 @@ async fn a_version_that_is_not_available_is_invalid_and_the_current_release_acce
 #[case(false)]
 #[case(true)]
 #[tokio::test]
-async fn a_version_that_differs_from_the_payloads_is_refused_force_or_not(#[case] force: bool) {
+async fn a_version_that_differs_from_the_payload_is_rejected_with_and_without_force(#[case] force: bool) {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let mismatch = json!({"version": "4.22.0", "image": IMAGE_4_21_2, "force": force});
     let seen = patch_request(&cluster, &cvo, mismatch).await;
@@ -197,7 +197,7 @@ async fn a_version_that_differs_from_the_payloads_is_refused_force_or_not(#[case
 #[case(Profile::V4_22, "Upgradeable=False ClusterVersionOverridesSet")]
 #[case(Profile::Main, "Upgradeable=False ClusterVersionOverrides")]
 #[tokio::test]
-async fn later_releases_let_a_patch_through_and_record_the_risk(#[case] profile: Profile, #[case] upgradeable: &str) {
+async fn later_releases_accept_a_patch_and_record_the_risk(#[case] profile: Profile, #[case] upgradeable: &str) {
     let (cluster, cvo) = under_overrides(profile).await;
     let minor = request(&cluster, &cvo, "4.22.0").await;
     assert_eq!(
@@ -229,7 +229,7 @@ async fn an_update_without_failures_leaves_no_risk() {
 }
 
 #[tokio::test]
-async fn an_update_goes_on_by_itself_where_the_test_says_so() {
+async fn an_update_completes_by_itself_if_complete_after_is_set() {
     let params = Params { complete_after: Some(Duration::from_millis(20)), ..EVENTS_ONLY };
     let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, params).await;
     request(&cluster, &cvo, "4.21.2").await;

@@ -34,7 +34,7 @@ async fn restarted(cluster: &Cluster, cvo: &Cvo) -> Value {
 #[case(Profile::V4_22)]
 #[case(Profile::Main)]
 #[tokio::test]
-async fn while_force_is_set_each_restart_is_a_pass(#[case] profile: Profile) {
+async fn with_force_each_restart_reapplies_the_payload(#[case] profile: Profile) {
     let (cluster, cvo) = forced(profile).await;
     let before = cluster.cluster_version().await;
     for _ in 0..2 {
@@ -52,7 +52,7 @@ async fn while_force_is_set_each_restart_is_a_pass(#[case] profile: Profile) {
 }
 
 #[tokio::test]
-async fn while_force_is_set_a_degraded_cluster_operator_holds_the_pass_of_a_restart() {
+async fn with_force_a_degraded_cluster_operator_blocks_the_pass_after_a_restart() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
     cvo.wait_until_idle().await;
@@ -71,7 +71,7 @@ async fn held(cluster: &Cluster, cvo: &Cvo) {
 }
 
 #[tokio::test]
-async fn without_force_a_restart_is_quiet() {
+async fn without_force_a_restart_changes_nothing() {
     let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, EVENTS_ONLY).await;
     request(&cluster, &cvo, "4.21.2").await;
     cvo.complete().await;
@@ -82,7 +82,7 @@ async fn without_force_a_restart_is_quiet() {
 }
 
 #[tokio::test]
-async fn before_the_hand_over_a_restart_falls_back_and_takes_the_forced_release_up_again() {
+async fn before_the_hand_over_a_restart_falls_back_and_accepts_the_forced_release_again() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     assert_eq!(history(&force(&cluster, &cvo).await)[0], "Partial 4.21.2");
     let versions = cluster.record().await;
@@ -92,7 +92,7 @@ async fn before_the_hand_over_a_restart_falls_back_and_takes_the_forced_release_
 }
 
 #[tokio::test]
-async fn between_the_hand_over_and_the_end_of_the_update_a_restart_goes_on() {
+async fn between_hand_over_and_completion_a_restart_continues_the_update() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     force(&cluster, &cvo).await;
     cvo.hand_over().await;
@@ -110,7 +110,7 @@ async fn between_the_hand_over_and_the_end_of_the_update_a_restart_goes_on() {
 #[case::the_pin_stays(json!({"force": null}))]
 #[case::cleared(json!(null))]
 #[tokio::test]
-async fn taking_force_away_is_one_pass_and_later_restarts_are_quiet(#[case] patch: Value) {
+async fn removing_force_is_one_pass_and_later_restarts_change_nothing(#[case] patch: Value) {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     // Nothing is verified again, and no precondition is checked: both would fail.
     cvo.set_verifiable(&fixtures::image("4.21.2"), false);
@@ -132,7 +132,7 @@ async fn taking_force_away_is_one_pass_and_later_restarts_are_quiet(#[case] patc
 }
 
 #[tokio::test]
-async fn a_degraded_cluster_operator_holds_the_pass_after_force_is_taken_away() {
+async fn a_degraded_cluster_operator_blocks_the_pass_after_force_is_removed() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
     cvo.wait_until_idle().await;
@@ -141,7 +141,7 @@ async fn a_degraded_cluster_operator_holds_the_pass_after_force_is_taken_away() 
 }
 
 #[tokio::test]
-async fn a_cluster_operator_that_no_payload_brings_holds_nothing() {
+async fn a_cluster_operator_that_is_not_in_the_payload_blocks_no_pass() {
     let (cluster, cvo) = forced(Profile::V4_21).await;
     cluster.put_cluster_operator("upgrade-gate", json!([fixtures::condition("Degraded", "True", "No", "no")])).await;
     cvo.wait_until_idle().await;
@@ -151,7 +151,7 @@ async fn a_cluster_operator_that_no_payload_brings_holds_nothing() {
 }
 
 #[tokio::test]
-async fn a_pass_ends_by_itself_where_the_test_says_so_and_not_while_an_operator_is_degraded() {
+async fn a_pass_ends_by_itself_if_complete_after_is_set_unless_an_operator_is_degraded() {
     let params = Params { complete_after: Some(std::time::Duration::from_millis(20)), ..EVENTS_ONLY };
     let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, params).await;
     force(&cluster, &cvo).await;

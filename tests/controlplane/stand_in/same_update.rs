@@ -20,7 +20,7 @@ async fn a_version_under_an_image_that_is_running_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_pin_swallows_a_later_version_with_and_without_force() {
+async fn a_pinned_image_ignores_a_later_version_with_and_without_force() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let forced = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true});
     patch_request(&cluster, &cvo, forced).await;
@@ -38,7 +38,7 @@ async fn a_pin_swallows_a_later_version_with_and_without_force() {
 }
 
 #[tokio::test]
-async fn with_the_request_restored_a_later_version_is_heard() {
+async fn with_the_request_restored_a_later_version_is_handled() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     patch_request(&cluster, &cvo, json!({"version": "4.21.2"})).await;
     patch_request(&cluster, &cvo, json!({"image": fixtures::image("4.21.2"), "force": true})).await;
@@ -68,7 +68,7 @@ async fn a_rollback_is_refused_by_4_21_with_the_items_of_a_patch() {
 }
 
 #[tokio::test]
-async fn a_rollback_is_let_through_by_4_22() {
+async fn a_rollback_is_accepted_by_4_22() {
     let (cluster, cvo) = under_overrides(Profile::V4_22).await;
     let seen = request(&cluster, &cvo, "4.21.0").await;
     assert_eq!(said(&seen, "ReleaseAccepted"), ACCEPTED);

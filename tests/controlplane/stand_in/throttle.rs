@@ -34,7 +34,7 @@ async fn override_set(cluster: &Cluster, cvo: &Cvo) -> Value {
 #[case(Profile::V4_21)]
 #[case(Profile::V4_22)]
 #[tokio::test]
-async fn up_to_4_22_no_event_within_the_throttle_computes_it(#[case] profile: Profile) {
+async fn up_to_4_22_events_within_the_throttle_do_not_recompute_upgradeable(#[case] profile: Profile) {
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     assert_eq!(said(&override_set(&cluster, &cvo).await, "Upgradeable"), "");
     assert_eq!(said(&touch(&cluster, &cvo, "1").await, "Upgradeable"), "");
@@ -48,14 +48,14 @@ async fn up_to_4_22_no_event_within_the_throttle_computes_it(#[case] profile: Pr
 #[case(Profile::V4_21)]
 #[case(Profile::V4_22)]
 #[tokio::test]
-async fn up_to_4_22_an_event_after_the_throttle_computes_it(#[case] profile: Profile) {
+async fn up_to_4_22_an_event_after_the_throttle_recomputes_upgradeable(#[case] profile: Profile) {
     let params = Params { throttle: Duration::ZERO, ..EVENTS_ONLY };
     let (cluster, cvo) = start(fixtures::cluster(), profile, params).await;
     assert_eq!(said(&override_set(&cluster, &cvo).await, "Upgradeable"), OVERRIDES_SET);
 }
 
 #[tokio::test]
-async fn up_to_4_22_the_end_of_the_throttle_is_no_reason_to_look() {
+async fn up_to_4_22_the_end_of_the_throttle_triggers_no_sync() {
     let params = Params { throttle: Duration::from_millis(300), ..EVENTS_ONLY };
     let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, params).await;
     // This event computes it or comes too early; a ClusterOperator is no event at all.
@@ -67,7 +67,7 @@ async fn up_to_4_22_the_end_of_the_throttle_is_no_reason_to_look() {
 }
 
 #[tokio::test]
-async fn up_to_4_22_a_resync_looks_without_an_event() {
+async fn up_to_4_22_a_resync_recomputes_upgradeable() {
     let (cluster, _cvo) = start(fixtures::cluster(), Profile::V4_22, super::PROMPT).await;
     let no = fixtures::condition("Upgradeable", "False", "DnsSaysNo", "no");
     cluster.put_cluster_operator("dns", json!([no])).await;
@@ -75,7 +75,7 @@ async fn up_to_4_22_a_resync_looks_without_an_event() {
 }
 
 #[tokio::test]
-async fn main_computes_it_at_every_sync() {
+async fn main_recomputes_upgradeable_at_every_sync() {
     let (cluster, cvo) = start(fixtures::cluster(), Profile::Main, EVENTS_ONLY).await;
     let seen = override_set(&cluster, &cvo).await;
     assert_eq!(said(&seen, "Upgradeable"), "Upgradeable=False ClusterVersionOverrides");
@@ -87,7 +87,7 @@ async fn main_computes_it_at_every_sync() {
 #[case(Profile::V4_21)]
 #[case(Profile::V4_22)]
 #[tokio::test]
-async fn a_touch_of_admin_acks_computes_it_and_an_annotation_publishes_it(#[case] profile: Profile) {
+async fn a_change_of_admin_acks_recomputes_upgradeable_and_an_annotation_publishes_it(#[case] profile: Profile) {
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     override_set(&cluster, &cvo).await;
     touch_admin_acks(&cluster, "1").await;
@@ -106,7 +106,7 @@ async fn a_touch_of_admin_acks_computes_it_and_an_annotation_publishes_it(#[case
 #[case(Profile::V4_22)]
 #[case(Profile::Main)]
 #[tokio::test]
-async fn overrides_and_a_minor_in_one_request_pass(#[case] profile: Profile) {
+async fn overrides_and_a_minor_in_one_request_are_accepted(#[case] profile: Profile) {
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     let update = json!({"version": "4.22.0", "image": fixtures::image("4.22.0")});
     let overrides = json!([fixtures::policy_override()]);
@@ -121,7 +121,7 @@ async fn overrides_and_a_minor_in_one_request_pass(#[case] profile: Profile) {
 #[case(Profile::V4_22, ACCEPTED)]
 #[case(Profile::Main, BLOCKED)]
 #[tokio::test]
-async fn a_minor_right_after_an_override_passes_up_to_4_22(#[case] profile: Profile, #[case] expected: &str) {
+async fn up_to_4_22_a_minor_right_after_an_override_is_accepted(#[case] profile: Profile, #[case] expected: &str) {
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     override_set(&cluster, &cvo).await;
     let seen = patch_request(&cluster, &cvo, json!({"image": fixtures::image("4.22.0")})).await;
@@ -147,7 +147,7 @@ async fn once_it_is_published_the_minor_is_blocked() {
 }
 
 #[tokio::test]
-async fn overrides_that_are_gone_no_longer_block_a_patch_whatever_upgradeable_says() {
+async fn removed_overrides_no_longer_block_a_patch_although_upgradeable_is_stale() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     request(&cluster, &cvo, "4.21.2").await;
     cluster.set_overrides(json!([])).await;
@@ -161,7 +161,10 @@ async fn overrides_that_are_gone_no_longer_block_a_patch_whatever_upgradeable_sa
 #[case(Profile::V4_22, "")]
 #[case(Profile::Main, "")]
 #[tokio::test]
-async fn on_4_21_an_update_that_has_completed_still_counts_for_a_while(#[case] profile: Profile, #[case] after: &str) {
+async fn on_4_21_a_completed_update_counts_until_upgradeable_is_recomputed(
+    #[case] profile: Profile,
+    #[case] after: &str,
+) {
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     request(&cluster, &cvo, "4.21.2").await;
     cvo.hand_over().await; // the new release's CVO looks first when it starts

@@ -83,7 +83,7 @@ async fn a_single_source_gives_the_reason(#[case] sources: Sources, #[case] befo
 #[case(Profile::V4_22, true)]
 #[case(Profile::Main, false)]
 #[tokio::test]
-async fn several_sources_are_multiple_reasons_and_up_to_4_22_conditions_of_their_own(
+async fn several_sources_are_multiple_reasons_and_up_to_4_22_separate_conditions(
     #[case] profile: Profile,
     #[case] of_their_own: bool,
 ) {
@@ -110,7 +110,7 @@ async fn several_sources_are_multiple_reasons_and_up_to_4_22_conditions_of_their
 }
 
 #[tokio::test]
-async fn with_one_source_left_the_conditions_of_their_own_go() {
+async fn with_one_source_left_the_separate_conditions_are_removed() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
     let _cvo = Cvo::start(&cluster, Profile::V4_22, PROMPT).await;
@@ -123,7 +123,7 @@ async fn with_one_source_left_the_conditions_of_their_own_go() {
 }
 
 #[tokio::test]
-async fn an_acknowledged_gate_is_open() {
+async fn an_acknowledged_gate_does_not_block() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     cluster.set_admin_gates(json!({"ack-4.21-apis": "look"})).await;
     cluster.set_admin_acks(json!({"ack-4.21-apis": "yes"})).await;
@@ -138,7 +138,7 @@ async fn an_acknowledged_gate_is_open() {
 #[case(Profile::V4_22)]
 #[case(Profile::Main)]
 #[tokio::test]
-async fn a_cluster_operator_of_ones_own_is_heard_and_blocks_minors_only(#[case] profile: Profile) {
+async fn any_cluster_operator_counts_and_blocks_only_minors(#[case] profile: Profile) {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     let own = fixtures::condition("Upgradeable", "False", "OverridesSet", "patch updates go through");
     cluster.put_cluster_operator("upgrade-gate", json!([own])).await;
@@ -155,7 +155,7 @@ async fn a_cluster_operator_of_ones_own_is_heard_and_blocks_minors_only(#[case] 
 }
 
 #[tokio::test]
-async fn while_operators_block_as_well_the_patchs_item_still_names_the_overrides_only() {
+async fn the_item_of_a_patch_names_only_the_overrides_although_operators_block_too() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     cluster.put_cluster_operator("dns", json!([fixtures::condition("Upgradeable", "False", "No", "no")])).await;
     let cvo = Cvo::start(&cluster, Profile::V4_21, EVENTS_ONLY).await;

@@ -15,7 +15,7 @@ async fn change_conditions(cluster: &Cluster, change: impl Fn(&mut Vec<Value>)) 
 }
 
 #[tokio::test]
-async fn it_puts_the_whole_status_as_its_own_user_and_manager() {
+async fn the_whole_status_is_put_by_the_cvo_s_user_and_manager() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     let writes = cluster.writes().await;
     assert!(!writes.is_empty());
@@ -37,7 +37,7 @@ async fn it_puts_the_whole_status_as_its_own_user_and_manager() {
 }
 
 #[tokio::test]
-async fn at_rest_it_writes_nothing() {
+async fn an_idle_cvo_writes_nothing() {
     for profile in PROFILES {
         let params = Params {
             retry: Duration::from_millis(50),
@@ -60,7 +60,7 @@ async fn at_rest_it_writes_nothing() {
 #[case::changed_in_its_text_only("Upgradeable", json!({"message": "nothing to see here"}))]
 #[case::removed("Upgradeable", json!({"type": "Removed"}))]
 #[tokio::test]
-async fn whoever_changes_upgradeable_is_put_right_at_once(#[case] type_: &str, #[case] fields: Value) {
+async fn a_changed_upgradeable_is_restored_at_once(#[case] type_: &str, #[case] fields: Value) {
     for profile in PROFILES {
         let (cluster, cvo) = under_overrides(profile).await;
         let before = condition(&cluster.cluster_version().await, type_).clone();
@@ -79,7 +79,7 @@ async fn whoever_changes_upgradeable_is_put_right_at_once(#[case] type_: &str, #
 }
 
 #[tokio::test]
-async fn a_false_where_it_sees_no_reason_is_removed() {
+async fn upgradeable_false_without_a_reason_is_removed() {
     for profile in PROFILES {
         let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
         let foreign = fixtures::condition("Upgradeable", "False", "Because", "I say so");
@@ -93,7 +93,7 @@ async fn a_false_where_it_sees_no_reason_is_removed() {
 #[case(Profile::V4_22, &["UpgradeableByMe", "UpgradeGateX"])]
 #[case(Profile::Main, &["UpgradeableByMe", "UpgradeGateX"])]
 #[tokio::test]
-async fn of_other_conditions_it_removes_what_it_takes_for_its_own(#[case] profile: Profile, #[case] stay: &[&str]) {
+async fn conditions_of_types_that_the_cvo_owns_are_removed(#[case] profile: Profile, #[case] stay: &[&str]) {
     let (cluster, cvo) = start(fixtures::cluster(), profile, EVENTS_ONLY).await;
     let foreign = [
         "UpgradeableAdminAckRequired",
@@ -134,7 +134,7 @@ async fn a_write_that_conflicts_is_dropped_until_the_next_sync() {
 }
 
 #[tokio::test]
-async fn what_it_does_not_know_stays() {
+async fn unknown_fields_are_kept() {
     let mut before = fixtures::cluster();
     before["status"]["capabilities"] = json!({"enabledCapabilities": ["marketplace"]});
     before["status"]["desired"]["url"] = json!("https://example.com/errata");
@@ -164,7 +164,7 @@ async fn the_lease_is_renewed_while_it_runs_and_released_when_it_stops() {
 }
 
 #[tokio::test]
-async fn a_cvo_that_is_scaled_away_leaves_a_lease_that_goes_stale() {
+async fn a_cvo_that_is_scaled_to_zero_leaves_a_lease_that_expires() {
     let params = Params { lease: Some(Duration::from_secs(137)), ..EVENTS_ONLY };
     let (cluster, stand_in) = start(fixtures::cluster(), Profile::V4_21, params).await;
     stand_in.scale_to_zero();
@@ -178,7 +178,7 @@ async fn a_cvo_that_is_scaled_away_leaves_a_lease_that_goes_stale() {
 }
 
 #[tokio::test]
-async fn one_without_a_lease_never_makes_one() {
+async fn without_a_lease_duration_no_lease_is_created() {
     let (cluster, cvo) = start(fixtures::cluster(), Profile::V4_21, EVENTS_ONLY).await;
     assert!(lease(&cluster).await.is_none());
     cvo.stop().await;
@@ -186,7 +186,7 @@ async fn one_without_a_lease_never_makes_one() {
 }
 
 #[tokio::test]
-async fn paused_it_stands_still_and_killed_it_is_gone() {
+async fn a_paused_cvo_writes_nothing_and_a_killed_one_ends() {
     let (cluster, cvo) = under_overrides(Profile::V4_21).await;
     cvo.pause().await;
     cluster.request("4.22.0", &fixtures::image("4.22.0")).await;
