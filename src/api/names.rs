@@ -18,6 +18,8 @@ pub const ADMIN_ACKS: (&str, &str) = ("openshift-config", "admin-acks");
 pub const POLICY: &str = "upgrade-gate";
 /// Namespace and name of the Lease that a cluster-version operator holds.
 pub const CVO_LEASE: (&str, &str) = ("openshift-cluster-version", "version");
+/// Annotation of the operator's own Lease: the mode in which the replica runs that holds it.
+pub const MODE: &str = "upgrade-gate.openshift.io/mode";
 /// API group of UpdateRecord.
 pub const RECORD_GROUP: &str = "upgrade-gate.openshift.io";
 /// Annotation of an UpdateRecord by which a person acknowledges, with the value `true`, that its update went ahead without

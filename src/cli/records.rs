@@ -1,19 +1,30 @@
 //! The UpdateRecords of a cluster as they would be if the operator followed them now.
 
-use kube::{Api, Client, api::ListParams};
+use kube::{
+    Api, Client,
+    api::{ApiResource, ListParams},
+};
 use serde_json::Value;
 
 use crate::{
     api::{ClusterVersion, UpdateRecord},
+    client::discovery::is_served,
     gate::Source,
     plan::{patch::record_status, update_records::follow, write::RecordWrite},
 };
 
-/// All UpdateRecords.
+/// All UpdateRecords. After a 404, discovery decides whether the API is served: a proxy may answer 404 as well, and what is
+/// not served gets no record.
 pub async fn records(client: &Client) -> Source<Vec<UpdateRecord>> {
     match Api::<UpdateRecord>::all(client.clone()).list(&ListParams::default()).await {
         Ok(list) => Source::Read(list.items),
-        Err(kube::Error::Api(status)) if status.code == 404 => Source::NotServed,
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            match is_served(client, &ApiResource::erase::<UpdateRecord>(&())).await {
+                Ok(false) => Source::NotServed,
+                Ok(true) => Source::Unreadable(format!("the API is served, but: {status}")),
+                Err(error) => Source::Unreadable(format!("discovery fails: {error}")),
+            }
+        }
         Err(error) => Source::Unreadable(error.to_string()),
     }
 }

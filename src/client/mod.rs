@@ -2,6 +2,7 @@
 //! secret of a kubeconfig.
 
 mod connection;
+pub mod discovery;
 mod error;
 pub mod rate_limit;
 mod stack;

@@ -110,6 +110,8 @@ pub struct Config {
 pub struct LeaseConfig {
     /// Namespace of the Lease.
     pub namespace: String,
+    /// The mode, by which other commands know what the holder does.
+    pub mode: Mode,
     /// How long a Lease is valid without renewal.
     pub duration: Duration,
     /// How often it is renewed.
@@ -151,7 +153,7 @@ impl Config {
             mode: args.mode,
             vacant_after: args.vacant_after,
             degraded_after: args.degraded_after,
-            lease: args.leader_elect.then_some(LeaseConfig { namespace, duration, renew_interval }),
+            lease: args.leader_elect.then_some(LeaseConfig { namespace, mode: args.mode, duration, renew_interval }),
             // In every container the process has the same number.
             identity: pod_name
                 .unwrap_or_else(|| format!("{}-{}-{:x}", names::SELF, std::process::id(), now.as_nanosecond())),

@@ -32,7 +32,7 @@ use crate::controller::{
 
 pub use self::{
     lease::LeaderError,
-    probe::{cvo_lease, is_in_force, policies, policy, policy_is_installed, self_lease},
+    probe::{SELF_LEASE, cvo_lease, is_in_force, policies, policy, policy_is_installed, read_lease, self_lease},
     signals::Signals,
     watch::{cluster_operators, cluster_versions},
 };

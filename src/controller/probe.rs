@@ -9,12 +9,13 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
+    core::Status,
 };
 use serde_json::Value;
 
 use crate::{
     api::names::{self, CVO_LEASE},
-    plan::role::CvoLease,
+    plan::role::{CvoLease, Mode},
 };
 
 /// How long an answer may take.
@@ -24,28 +25,54 @@ const DURATIONS: i64 = 3;
 /// The match conditions of the policy. With one more, some requests would pass unchecked.
 const CONDITIONS: [&str; 1] = ["changes-the-requested-update"];
 
+/// Where the operator of upgrade-gate has its Lease.
+pub const SELF_LEASE: (&str, &str) = (names::NAMESPACE, names::SELF);
+
 /// Whether a CVO renews its Lease.
 pub async fn cvo_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
-    lease(client, CVO_LEASE, now).await
+    known_lease(client, CVO_LEASE, now).await.0
 }
 
-/// Whether an operator of our own renews its Lease.
-pub async fn self_lease(client: &Client, now: jiff::Timestamp) -> CvoLease {
-    lease(client, (names::NAMESPACE, names::SELF), now).await
+/// Whether an operator of our own renews its Lease, and the mode in which it runs.
+pub async fn self_lease(client: &Client, now: jiff::Timestamp) -> (CvoLease, Option<Mode>) {
+    known_lease(client, SELF_LEASE, now).await
 }
 
 /// A Lease that can't be read is unknown. That isn't logged: the role that follows from it is reported once.
-async fn lease(client: &Client, (namespace, name): (&str, &str), now: jiff::Timestamp) -> CvoLease {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    match tokio::time::timeout(TIMEOUT, leases.get_opt(name)).await {
-        Ok(Ok(Some(lease))) => freshness(&lease, now),
-        Ok(Ok(None)) => CvoLease::Absent,
+async fn known_lease(client: &Client, lease: (&str, &str), now: jiff::Timestamp) -> (CvoLease, Option<Mode>) {
+    match tokio::time::timeout(TIMEOUT, read_lease(client, lease, now)).await {
+        Ok(Ok(found)) => found,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "cannot read the Lease {namespace}/{name}");
-            CvoLease::Unknown
+            tracing::debug!(%error, "cannot read the Lease {}/{}", lease.0, lease.1);
+            (CvoLease::Unknown, None)
         }
-        Err(_) => CvoLease::Unknown,
+        Err(_) => (CvoLease::Unknown, None),
     }
+}
+
+/// Reads a Lease of that namespace and name, and the mode of the operator if it is that of upgrade-gate.
+///
+/// # Errors
+/// It cannot be read. A 404 means that there is none only if the API server names the Lease in it.
+pub async fn read_lease(
+    client: &Client,
+    (namespace, name): (&str, &str),
+    now: jiff::Timestamp,
+) -> kube::Result<(CvoLease, Option<Mode>)> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    match leases.get(name).await {
+        Ok(lease) => Ok((freshness(&lease, now), mode(&lease))),
+        Err(kube::Error::Api(status)) if is_absent(&status, name) => Ok((CvoLease::Absent, None)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_absent(status: &Status, name: &str) -> bool {
+    status.reason == "NotFound" && status.details.as_ref().is_some_and(|details| details.name == name)
+}
+
+fn mode(lease: &Lease) -> Option<Mode> {
+    lease.metadata.annotations.as_ref()?.get(names::MODE)?.parse().ok()
 }
 
 fn freshness(lease: &Lease, now: jiff::Timestamp) -> CvoLease {

@@ -153,7 +153,7 @@ impl Cluster {
     async fn surroundings(&self, now: jiff::Timestamp) -> Surroundings {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}", names::NAMESPACE, names::SELF);
         let cvo = cvo_lease(&self.client, now).await;
-        let running = match self_lease(&self.client, now).await {
+        let running = match self_lease(&self.client, now).await.0 {
             CvoLease::Fresh => Some(true),
             CvoLease::Stale | CvoLease::Absent => Some(false),
             CvoLease::Unknown => None,

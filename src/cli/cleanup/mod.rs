@@ -14,7 +14,7 @@ use crate::{
     client,
     controller::{cluster_operators, cluster_versions, self_lease},
     plan::{
-        role::CvoLease,
+        role::{CvoLease, Mode},
         withdraw::{ours, withdrawal},
         write::Withdrawal,
     },
@@ -81,7 +81,10 @@ fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> CleanupError {
 /// The operator is still running or may be, or the API server refuses.
 pub async fn clean_up(client: &Client, confirmed: bool, now: jiff::Timestamp) -> Result<Report, CleanupError> {
     let mut report = Report::default();
-    match self_lease(client, now).await {
+    let (lease, mode) = self_lease(client, now).await;
+    match lease {
+        // It writes nothing.
+        CvoLease::Fresh if mode == Some(Mode::Observe) => {}
         CvoLease::Fresh if confirmed => return Err(CleanupError::StillRunning),
         CvoLease::Fresh => report.stays.push("The operator is still running: delete its Deployment first.".to_owned()),
         CvoLease::Unknown if confirmed => {

@@ -8,17 +8,20 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{ClusterVersion, UpdateRecord, names},
+    api::{
+        ClusterVersion, UpdateRecord,
+        names::{self, CVO_LEASE},
+    },
     cli::{
         check::live,
         input::evidence::with_current,
         records::{followed, records},
-        update::{MANAGER, TIME_LIMIT, policy, steps::Evidence},
+        update::{MANAGER, TIME_LIMIT, operator::Operator, policy, steps::Evidence},
     },
     client::problem,
-    controller::{cluster_versions, cvo_lease, self_lease},
+    controller::{SELF_LEASE, cluster_versions, read_lease},
     gate::{Authority, Snapshot},
-    plan::role::CvoLease,
+    plan::role::{CvoLease, Mode},
 };
 
 /// Why a request has not succeeded.
@@ -51,6 +54,16 @@ impl Failure {
             // A credential that is missing does not appear by itself.
             kube::Error::Auth(_) => Self::Refused { code: 0, problem: problem(error) },
             error => Self::Lost(problem(error)),
+        }
+    }
+
+    /// With what could not be read before the problem.
+    fn reading(self, what: &str) -> Self {
+        let named = |problem| format!("cannot read {what}: {problem}");
+        match self {
+            Self::Lost(problem) => Self::Lost(named(problem)),
+            Self::Conflict(problem) => Self::Conflict(named(problem)),
+            Self::Refused { code, problem } => Self::Refused { code, problem: named(problem) },
         }
     }
 }
@@ -88,7 +101,16 @@ impl Cluster {
 
     /// The ClusterVersion, and then everything else.
     pub async fn look(&self, now: jiff::Timestamp) -> Result<Evidence, Failure> {
-        let cluster_version = self.cluster_version().await?;
+        self.look_beside(self.cluster_version().await?, now).await
+    }
+
+    /// Everything else. A Lease that cannot be read is a failure: whether an operator or a CVO runs decides who sets the
+    /// force, and whether it may be set.
+    pub async fn look_beside(
+        &self,
+        cluster_version: ClusterVersion,
+        now: jiff::Timestamp,
+    ) -> Result<Evidence, Failure> {
         let lost = |error: crate::cli::check::Error| Failure::Lost(error.to_string());
         let client = self.client();
         let sources = futures::future::join3(
@@ -99,10 +121,13 @@ impl Cluster {
         let others = futures::future::join4(
             records(client),
             policy::state(client, &cluster_version),
-            cvo_lease(client, now),
-            self_lease(client, now),
+            self.lease(CVO_LEASE, now),
+            self.lease(SELF_LEASE, now),
         );
         let ((operators, gates, acks), (records, policy, cvo, own)) = futures::future::join(sources, others).await;
+        let (cvo, _) = cvo?;
+        let (lease, mode) = own?;
+        let operator = Operator::new(lease, mode, &cluster_version, cvo);
         let (records, endings) = followed(records, &cluster_version);
         let snapshot = Snapshot {
             now,
@@ -113,7 +138,12 @@ impl Cluster {
             targets: Vec::new(),
             cluster_version,
         };
-        Ok(Evidence { snapshot, records, endings, policy, cvo, operator: own == CvoLease::Fresh })
+        Ok(Evidence { snapshot, records, endings, policy, cvo, operator })
+    }
+
+    async fn lease(&self, lease: (&str, &str), now: jiff::Timestamp) -> Result<(CvoLease, Option<Mode>), Failure> {
+        let found = within(read_lease(self.client(), lease, now)).await;
+        found.map_err(|failure| failure.reading(&format!("the Lease {}/{}", lease.0, lease.1)))
     }
 
     /// Writes the request, unless the ClusterVersion has changed since.

@@ -1,5 +1,7 @@
 //! How a run ends: what is printed, the exit code, and what to do next. Pure.
 
+use std::time::Duration;
+
 use crate::{
     api::ClusterVersion,
     cli::update::{
@@ -9,6 +11,7 @@ use crate::{
         text::{self, Commands, Reached},
     },
     gate::message,
+    plan::role::owns_force,
 };
 
 /// What is known of the run.
@@ -59,17 +62,21 @@ impl Run<'_> {
                 reason.message()
             )),
             Ending::OperatorIdle => {
+                let what = if owns_force(cluster_version) {
+                    format!("removed spec.desiredUpdate.force, although the update to {name} has completed,")
+                } else {
+                    format!("let {name} through")
+                };
                 let why = format!(
-                    "the upgrade-gate operator is running, and has not let {name} through within {}; its log has the reason \
-                     (oc -n openshift-upgrade-gate logs deployment/upgrade-gate). {stays}",
-                    text::span(steps::OPERATOR)
+                    "the operator of upgrade-gate is running, and has not {what} within {}. `{}` has the reason; {}",
+                    text::span(steps::OPERATOR),
+                    self.commands.log,
+                    self.left()
                 );
                 (String::new(), Ended::unknown(why))
             }
-            Ending::NoCvo => {
-                let why = format!(
-                    "no cluster-version operator answers: its Lease openshift-cluster-version/version is not renewed. {stays}"
-                );
+            Ending::NoCvo(cvo) => {
+                let why = format!("{}; {}", text::no_cvo(cvo, self.commands), self.left());
                 (String::new(), Ended::unknown(why))
             }
             Ending::Overtaken => no(format!(
@@ -101,6 +108,26 @@ impl Run<'_> {
         let error = format!("{}: {what}: {}; {}", self.server, message::quote(problem), self.left());
         if is_denied { Ended::no(error) } else { Ended::unknown(error) }
     }
+}
+
+/// A read or a write has failed for longer than it is tried again.
+#[must_use]
+pub fn gave_up(server: &str, failure: &Failure, lost_for: Duration, left: &str) -> Ended {
+    let span = text::span(lost_for);
+    Ended::unknown(match failure {
+        Failure::Lost(problem) | Failure::Conflict(problem) => {
+            format!("{server}: no answer for {span}: {}; {left}", message::quote(problem))
+        }
+        Failure::Refused { code, problem } => {
+            let advice = match code {
+                401 => "log in to it again",
+                403 => "run this as a user who may do that, such as a cluster administrator",
+                404 => "make sure that no proxy answers for the API server",
+                _ => "try again",
+            };
+            format!("{server} has refused a request for {span}: {}; {advice}; {left}", message::quote(problem))
+        }
+    })
 }
 
 /// The cluster can't be read at the start.
@@ -139,7 +166,10 @@ mod tests {
     use crate::{
         api::Condition,
         gate::testing::cluster_version_from,
-        plan::bridge::{skip_reason::SkipReason, unforce::KeepReason},
+        plan::{
+            bridge::{skip_reason::SkipReason, unforce::KeepReason},
+            role::CvoLease,
+        },
     };
 
     fn commands() -> Commands {
@@ -147,6 +177,8 @@ mod tests {
             again: "upgrade-gate update --to 4.21.2 --context prod".to_owned(),
             clear: "oc adm upgrade --clear --context prod".to_owned(),
             cleanup: "upgrade-gate cleanup --yes --context prod".to_owned(),
+            pods: "oc -n openshift-cluster-version get pods --context prod".to_owned(),
+            log: "oc -n openshift-upgrade-gate logs deployment/upgrade-gate --context prod".to_owned(),
         }
     }
 
@@ -168,7 +200,7 @@ mod tests {
     #[case::overtaken(Ending::Overtaken, 1)]
     #[case::failing(Ending::Failing("etcd is down".to_owned()), 1)]
     #[case::idle(Ending::OperatorIdle, 2)]
-    #[case::no_cvo(Ending::NoCvo, 2)]
+    #[case::no_cvo(Ending::NoCvo(CvoLease::Stale), 2)]
     fn exit_codes(#[case] ending: Ending, #[case] code: u8) {
         assert_eq!(ended(Reached::Asked, ending).1.code, code);
     }

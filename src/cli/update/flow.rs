@@ -3,7 +3,7 @@
 
 mod write;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, time::Duration};
 
 use kube::Client;
 use tokio::sync::oneshot;
@@ -17,10 +17,11 @@ use crate::{
             Ended,
             args::Args,
             cluster::{Cluster, Failure},
-            ending::{Run, no_answer},
+            ending::{Run, gave_up, no_answer},
             judge::{Judged, judge, obstacle},
             progress::{self, Display},
             request::Named,
+            rights,
             steps::{self, Ending, Evidence, Goal, Memory, Step, Wait},
             text::{self, Commands, Plan, Reached},
             timing::{Repeats, Timing},
@@ -30,6 +31,9 @@ use crate::{
     gate::{message, request::word},
     plan::role::owns_force,
 };
+
+/// How long the first look is tried again. Nothing was written, so ending costs nothing.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
 
 /// One run.
 pub struct Flow<'a> {
@@ -127,7 +131,7 @@ impl<'a> Flow<'a> {
     }
 
     async fn try_work(&mut self) -> Result<Ended, Ended> {
-        let evidence = self.cluster.look(now()).await.map_err(|failure| no_answer(self.cluster.server(), failure))?;
+        let evidence = self.first_look().await?;
         let mut judged = self.judge(&evidence)?;
         self.timing.seen(&mut self.memory, &evidence.snapshot.cluster_version, Some(&evidence.records));
         self.memory.old_word = word(&evidence.snapshot.cluster_version).cloned();
@@ -136,7 +140,7 @@ impl<'a> Flow<'a> {
         if judged.plan.is_empty() && !self.is_watched(&judged.goal, &evidence) {
             return Ok(self.nothing_to_do(&judged.goal, &evidence));
         }
-        obstacle(self.args, &judged.plan, &evidence, self.cluster.client()).await?;
+        obstacle(self.args, &judged.plan, &evidence, self.cluster.client(), &self.commands).await?;
         if self.args.dry_run {
             self.display.line("\nNothing was written (--dry-run).");
             return Ok(Ended::done());
@@ -181,6 +185,36 @@ impl<'a> Flow<'a> {
                     self.note(&step, answer).await?;
                 }
             }
+        }
+    }
+
+    /// Reads the cluster before anything is written. Without a ClusterVersion there is nothing to wait for; what is read
+    /// beside it may fail for a moment.
+    async fn first_look(&mut self) -> Result<Evidence, Ended> {
+        let no_answer = |failure| no_answer(self.cluster.server(), failure);
+        let cluster_version = self.cluster.cluster_version().await.map_err(no_answer)?;
+        let mut found = self.cluster.look_beside(cluster_version, now()).await;
+        loop {
+            let failure = match found {
+                Ok(evidence) => {
+                    self.timing.done();
+                    return Ok(evidence);
+                }
+                Err(failure) => failure,
+            };
+            if matches!(failure, Failure::Refused { .. }) {
+                let needed = [rights::ASK.as_slice(), &rights::FORCE].concat();
+                let missing = rights::missing(self.cluster.client(), &needed).await;
+                if !missing.is_empty() {
+                    return Err(Ended::unknown(text::missing_rights(&missing, false)));
+                }
+            }
+            let lost_for = self.timing.lost_for();
+            if lost_for >= self.args.retry_for.min(FIRST_LOOK) {
+                return Err(gave_up(self.cluster.server(), &failure, lost_for, "nothing was written"));
+            }
+            self.try_again(&failure).await;
+            found = self.cluster.look(now()).await;
         }
     }
 
@@ -246,7 +280,7 @@ impl<'a> Flow<'a> {
         if !is_as_shown {
             self.display.line("\nThe cluster has changed meanwhile.");
             self.display.line(&judged.text);
-            obstacle(self.args, &judged.plan, evidence, self.cluster.client()).await?;
+            obstacle(self.args, &judged.plan, evidence, self.cluster.client(), &self.commands).await?;
             self.confirm(&judged.plan).await?;
         }
         Ok(())

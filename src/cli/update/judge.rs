@@ -15,18 +15,16 @@ use crate::{
         update::{
             Ended,
             args::Args,
+            operator::Operator,
             policy::PolicyState,
             request::{self, Allowed, Named, Refusal},
             rights,
             steps::{self, Evidence, Goal, Memory, Step},
-            text::{self, Plan},
+            text::{self, Commands, Plan},
         },
     },
     gate::{Decision, Snapshot, Source, TargetVerdict, UpdateType, Verdict, evaluate, message},
-    plan::{
-        bridge::skip_reason::SkipReason,
-        role::{CvoLease, owns_force},
-    },
+    plan::role::{CvoLease, owns_force},
 };
 
 /// What was evaluated and shown.
@@ -140,7 +138,7 @@ fn plan(args: &Args, goal: &Goal, target_verdict: &TargetVerdict, evidence: &Evi
     let is_begun_or_forced = is_begun || (is_asked && has_force);
     let is_overridden = cluster_version.unmanaged_overrides().next().is_some();
     let may_force = !is_begun_or_forced && stays_within && is_overridden && may_be_refused;
-    let forces = may_force && !evidence.operator;
+    let forces = may_force && !evidence.operator.acts();
     let is_missing = matches!(evidence.policy, PolicyState::Missing { .. });
     let is_in_force = matches!(evidence.policy, PolicyState::InForce { .. });
     Plan {
@@ -159,11 +157,16 @@ fn plan(args: &Args, goal: &Goal, target_verdict: &TargetVerdict, evidence: &Evi
 ///
 /// # Errors
 /// What is missing, and what to do.
-pub async fn obstacle(args: &Args, plan: &Plan, evidence: &Evidence, client: &Client) -> Result<(), Ended> {
-    let forces = plan.may_force && !plan.operator;
-    let has_no_cvo = matches!(evidence.cvo, CvoLease::Stale | CvoLease::Absent);
-    if (plan.asks || forces) && !plan.operator && has_no_cvo {
-        return Err(Ended::unknown(format!("{} Nothing was written.", SkipReason::NoCvo.message())));
+pub async fn obstacle(
+    args: &Args,
+    plan: &Plan,
+    evidence: &Evidence,
+    client: &Client,
+    commands: &Commands,
+) -> Result<(), Ended> {
+    let forces = plan.may_force && !plan.operator.acts();
+    if plan.asks || forces {
+        gatekeeper(evidence, commands)?;
     }
     let mut needed = Vec::new();
     if plan.asks || forces || plan.is_forced {
@@ -194,6 +197,18 @@ pub async fn obstacle(args: &Args, plan: &Plan, evidence: &Evidence, client: &Cl
     }
 }
 
+/// Checks that exactly one program answers requests.
+fn gatekeeper(evidence: &Evidence, commands: &Commands) -> Result<(), Ended> {
+    match (evidence.operator, evidence.cvo) {
+        (Operator::Decides, CvoLease::Fresh) => Err(Ended::unknown(format!("{}; nothing was written", text::BOTH))),
+        (Operator::Decides, CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown)
+        | (Operator::Absent | Operator::Observes | Operator::Forces, CvoLease::Fresh) => Ok(()),
+        (Operator::Absent | Operator::Observes | Operator::Forces, cvo) => {
+            Err(Ended::unknown(format!("{}; nothing was written", text::no_cvo(cvo, commands))))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{Args as _, FromArgMatches as _};
@@ -219,7 +234,7 @@ mod tests {
             endings: Vec::new(),
             policy: PolicyState::InForce { created_here: false },
             cvo: CvoLease::Fresh,
-            operator: false,
+            operator: Operator::Absent,
         };
         let named = request::named(Some("4.21.2"), None).unwrap();
         judge(&args, &named, &evidence, "https://api:6443/").ok().unwrap().plan

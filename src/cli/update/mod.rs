@@ -5,6 +5,7 @@
 //! request    what the arguments mean on this cluster, and what oc refuses on the client   pure
 //! steps      the next step, from the state of the cluster                                 pure
 //! text, ending   the texts that are printed                                               pure
+//! operator   what the operator of upgrade-gate does here                               pure
 //! cluster    reads and writes
 //! policy     the admission policy that guards the force
 //! rights     which rights the user has
@@ -18,6 +19,7 @@ mod cluster;
 mod ending;
 mod flow;
 mod judge;
+mod operator;
 pub(crate) mod policy;
 mod progress;
 mod request;

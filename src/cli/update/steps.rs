@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     api::{AcceptedBy, ClusterVersion, Condition, ConditionStatus, HistoryState, UpdateRecord, names::condition},
-    cli::update::{policy::PolicyState, request::Request},
+    cli::update::{operator::Operator, policy::PolicyState, request::Request},
     gate::{
         Snapshot, Source, TargetVerdict,
         request::{Standing, standing, word},
@@ -69,6 +69,8 @@ pub struct Memory {
     pub waited: Duration,
     /// How long `Failing` has been `True`.
     pub failing_for: Duration,
+    /// How long nobody has written the ClusterVersion.
+    pub unchanged_for: Duration,
     /// How long the record has been missing.
     pub record_missing_for: Duration,
     /// The last try to write the record has failed.
@@ -88,8 +90,8 @@ pub struct Evidence {
     pub policy: PolicyState,
     /// The CVO's Lease.
     pub cvo: CvoLease,
-    /// An operator renews its Lease, and does the forcing.
-    pub operator: bool,
+    /// The operator of upgrade-gate.
+    pub operator: Operator,
 }
 
 /// One step.
@@ -164,10 +166,10 @@ pub enum Ending {
     Refused(Condition),
     /// The CVO refuses it for overrides, and it isn't forced.
     NotForced(SkipReason),
-    /// The operator hasn't forced it.
+    /// The operator hasn't forced it, or hasn't removed the force.
     OperatorIdle,
-    /// No CVO runs that could answer.
-    NoCvo,
+    /// No CVO runs that could answer, or go on with the update.
+    NoCvo(CvoLease),
     /// Another user has requested another release.
     Overtaken,
     /// The update has been failing for long.
@@ -217,16 +219,12 @@ fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, eviden
     if is_forced {
         return forced(goal, memory, cluster_version, evidence);
     }
-    let Some(word) = word(cluster_version) else { return unanswered(memory, cluster_version, evidence) };
+    let wait = |wait| while_a_cvo_runs(wait, memory, cluster_version, evidence);
+    let Some(word) = word(cluster_version) else { return wait(Wait::Answer) };
     match standing(word) {
-        Standing::Undecided => Step::Wait(Wait::Answer),
-        Standing::Accepted => {
-            if goal.wait {
-                Step::Wait(Wait::Begin)
-            } else {
-                end(Ending::Left { forced: false }, cluster_version, evidence)
-            }
-        }
+        Standing::Undecided => wait(Wait::Answer),
+        Standing::Accepted if goal.wait => wait(Wait::Begin),
+        Standing::Accepted => end(Ending::Left { forced: false }, cluster_version, evidence),
         Standing::Refused(_) if memory.old_word.as_ref() == Some(word) && memory.waited < PATIENCE => {
             Step::Wait(Wait::Answer)
         }
@@ -238,17 +236,23 @@ fn answer(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, eviden
     }
 }
 
-/// The CVO hasn't answered. Pulling a release takes time; a CVO that stopped never answers.
-fn unanswered(memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
-    if memory.waited < PATIENCE {
-        return Step::Wait(Wait::Answer);
-    }
+/// The CVO has to do something. Pulling a release takes time; a CVO that stopped never does it.
+fn while_a_cvo_runs(
+    wait: Wait,
+    memory: &Memory,
+    cluster_version: &ClusterVersion,
+    evidence: Option<&Evidence>,
+) -> Step {
+    let limit = if wait == Wait::Complete { memory.unchanged_for >= FAILING } else { memory.waited >= PATIENCE };
     match evidence {
+        _ if !limit => Step::Wait(wait),
         None => Step::Look,
-        Some(seen) if !seen.operator && matches!(seen.cvo, CvoLease::Stale | CvoLease::Absent) => {
-            end(Ending::NoCvo, cluster_version, evidence)
+        Some(Evidence { cvo: cvo @ (CvoLease::Stale | CvoLease::Absent), operator, .. })
+            if *operator != Operator::Decides =>
+        {
+            end(Ending::NoCvo(*cvo), cluster_version, evidence)
         }
-        Some(_) => Step::Wait(Wait::Answer),
+        Some(_) => Step::Wait(wait),
     }
 }
 
@@ -262,13 +266,19 @@ fn forced(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, eviden
         Some((word, Standing::Refused(_))) if memory.waited >= PATIENCE => {
             end(Ending::Refused(word.clone()), cluster_version, evidence)
         }
-        Some(_) | None => Step::Wait(Wait::Begin),
+        Some(_) | None => while_a_cvo_runs(Wait::Begin, memory, cluster_version, evidence),
     }
 }
 
 /// The CVO refuses the request, and its message names overrides as the only reason.
 fn refused_for_overrides(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Step {
-    let end = |reason| end(Ending::NotForced(reason), cluster_version, Some(evidence));
+    let end = |reason| {
+        let ending = match reason {
+            SkipReason::NoCvo => Ending::NoCvo(evidence.cvo),
+            reason => Ending::NotForced(reason),
+        };
+        end(ending, cluster_version, Some(evidence))
+    };
     let is_patient = memory.waited < PATIENCE;
     let is_in_force = matches!(evidence.policy, PolicyState::InForce { .. });
     let candidate = match candidate(&evidence.snapshot) {
@@ -279,17 +289,17 @@ fn refused_for_overrides(goal: &Goal, memory: &Memory, cluster_version: &Cluster
     let target_verdict = candidate.target_verdict().clone();
     let record = RecordWait::of(&evidence.records, cluster_version, &target_verdict, memory.record_fails);
     let checks = ClusterChecks {
-        policy_installed: is_in_force || (goal.without_policy && !evidence.operator),
+        policy_installed: is_in_force || (goal.without_policy && !evidence.operator.acts()),
         cvo: evidence.cvo,
         record,
         record_missing_for: memory.record_missing_for,
     };
     let confirmed = confirm(candidate, &checks);
-    if evidence.operator {
+    if evidence.operator.acts() {
         return match confirmed {
-            Err(reason) if memory.waited >= OPERATOR => end(reason),
-            Ok(_) if memory.waited >= OPERATOR => Step::End(Ending::OperatorIdle),
-            Ok(_) | Err(_) => Step::Wait(Wait::Operator),
+            Ok(_) | Err(_) if memory.waited < OPERATOR => Step::Wait(Wait::Operator),
+            Err(reason) if evidence.operator == Operator::Forces => end(reason),
+            Ok(_) | Err(_) => self::end(Ending::OperatorIdle, cluster_version, Some(evidence)),
         };
     }
     match confirmed {
@@ -364,7 +374,7 @@ fn running(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evide
         Some(failing) if memory.failing_for >= FAILING => {
             end(Ending::Failing(failing.message.clone()), cluster_version, evidence)
         }
-        Some(_) | None => Step::Wait(Wait::Complete),
+        Some(_) | None => while_a_cvo_runs(Wait::Complete, memory, cluster_version, evidence),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         },
         update::{
             args::Args,
+            operator::Operator,
             policy::PolicyState,
             rights::Right,
             steps::{Goal, Step, Wait},
@@ -18,6 +19,7 @@ use crate::{
     },
     escape::escape,
     gate::message,
+    plan::role::CvoLease,
 };
 
 /// The last step that this run has done, for the message after an interruption.
@@ -43,8 +45,8 @@ pub struct Plan {
     pub may_force: bool,
     /// The force of an earlier run is there.
     pub is_forced: bool,
-    /// An operator runs, and does the forcing.
-    pub operator: bool,
+    /// The operator of upgrade-gate.
+    pub operator: Operator,
     /// UpdateRecords are served.
     pub records: bool,
     /// The policy has to be created.
@@ -80,6 +82,25 @@ impl Plan {
     }
 }
 
+/// An operator that takes the place of a CVO, beside a CVO.
+pub const BOTH: &str = "the operator of upgrade-gate is running with --mode=replace, and a cluster-version operator is running as \
+     well, so two programs answer each request: run the operator with --mode=auto";
+
+/// No CVO runs.
+#[must_use]
+pub fn no_cvo(cvo: CvoLease, commands: &Commands) -> String {
+    let why = match cvo {
+        CvoLease::Absent => "does not exist",
+        CvoLease::Stale | CvoLease::Fresh => "is not renewed",
+        CvoLease::Unknown => "cannot be read",
+    };
+    format!(
+        "no cluster-version operator is running: its Lease openshift-cluster-version/version {why}. `{}` shows its Pod; \
+         start it first",
+        commands.pods
+    )
+}
+
 /// What a force without the policy risks.
 pub const UNGUARDED: &str = "Without the policy, nothing denies another target while the force is set: whatever a merge patch \
      requests then, a minor update too, is applied without any check, its signature included.";
@@ -92,12 +113,30 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
     if plan.asks {
         item(&format!("spec.desiredUpdate of ClusterVersion version, the whole of it: `{}`", goal.request.value));
     }
-    if plan.operator {
-        item(
-            "Nothing else: the operator is running. It lets the update through where the cluster-version operator refuses \
-             it for overrides alone, and cleans up.",
-        );
-    } else if plan.may_force {
+    let sets_force = match plan.operator {
+        Operator::Forces => {
+            item(
+                "Nothing else: the operator of upgrade-gate is running. It sets the force if the cluster-version operator \
+                 refuses the request for overrides alone, and removes it.",
+            );
+            false
+        }
+        Operator::Decides => {
+            item(
+                "Nothing else: the operator of upgrade-gate is running in the place of a cluster-version operator, and \
+                 answers the request itself.",
+            );
+            false
+        }
+        Operator::Absent | Operator::Observes => plan.may_force,
+    };
+    if sets_force {
+        if plan.operator == Operator::Observes {
+            item(
+                "The operator of upgrade-gate is running with --mode=observe and writes nothing, so this command does what \
+                 follows.",
+            );
+        }
         if plan.installs_policy {
             item(
                 "If the cluster-version operator refuses the request for overrides alone: ValidatingAdmissionPolicy upgrade-gate \
@@ -117,7 +156,7 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
              just verified. A force skips the preconditions, and the signature as well.",
         );
     }
-    if plan.is_forced || plan.may_force && !plan.operator {
+    if plan.is_forced || sets_force {
         let policy = if plan.installs_policy || plan.removes_policy { ", then the policy" } else { "" };
         item(&format!("Once the update has completed, spec.desiredUpdate.force is removed again{policy}."));
     } else if plan.removes_policy {
@@ -138,6 +177,10 @@ pub struct Commands {
     pub clear: String,
     /// Removes what is left.
     pub cleanup: String,
+    /// Shows the Pod of the CVO.
+    pub pods: String,
+    /// Shows the log of the operator.
+    pub log: String,
 }
 
 impl Commands {
@@ -165,13 +208,15 @@ impl Commands {
             again: caller.upgrade_gate(&again),
             clear: caller.oc("adm upgrade --clear"),
             cleanup: caller.upgrade_gate("cleanup --yes"),
+            pods: caller.oc("-n openshift-cluster-version get pods"),
+            log: caller.oc("-n openshift-upgrade-gate logs deployment/upgrade-gate"),
         }
     }
 }
 
 /// In what state the cluster is left, and what finishes the work.
 #[must_use]
-pub fn left(reached: Reached, name: &str, Commands { again, clear, cleanup }: &Commands) -> String {
+pub fn left(reached: Reached, name: &str, Commands { again, clear, cleanup, .. }: &Commands) -> String {
     match reached {
         Reached::Nothing => "nothing was written".to_owned(),
         Reached::Asked => format!(

@@ -83,6 +83,7 @@ impl Timing {
         if self.changed.0 != *version {
             self.changed = (version.clone(), Instant::now());
         }
+        memory.unchanged_for = self.changed.1.elapsed();
     }
 
     /// How long to pause for this wait, which may have begun already.

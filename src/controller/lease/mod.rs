@@ -250,7 +250,8 @@ impl Election {
         match request {
             Request::Read => self.api.get_opt(names::SELF).await,
             Request::Create => {
-                let lease = json!({"metadata": {"name": names::SELF}, "spec": held(1)});
+                let metadata = json!({"name": names::SELF, "annotations": self.annotations()});
+                let lease = json!({"metadata": metadata, "spec": held(1)});
                 let lease = serde_json::from_value(lease).map_err(kube::Error::SerdeError)?;
                 let params = PostParams { field_manager: Some(names::SELF.to_owned()), ..PostParams::default() };
                 self.api.create(&params, &lease).await.map(Some)
@@ -263,8 +264,15 @@ impl Election {
     /// Patches the Lease, unless it has changed since that version.
     async fn patch(&self, version: &str, spec: &Value) -> kube::Result<Lease> {
         let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": spec}));
+        let metadata = json!({"resourceVersion": version, "annotations": self.annotations()});
+        let patch = Patch::Merge(json!({"metadata": metadata, "spec": spec}));
         self.api.patch(names::SELF, &params, &patch).await
+    }
+
+    /// What the holder does, for `upgrade-gate update` and `upgrade-gate cleanup`.
+    fn annotations(&self) -> Value {
+        let mode: &str = self.config.mode.into();
+        json!({names::MODE: mode})
     }
 
     /// A request has failed. Only the first failure in a row is logged.

@@ -195,6 +195,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::plan::role::Mode;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -208,8 +209,12 @@ mod tests {
     }
 
     fn term(now: Instant) -> Term {
-        let config =
-            LeaseConfig { namespace: String::new(), duration: Duration::from_secs(15), renew_interval: 5 * SECOND };
+        let config = LeaseConfig {
+            namespace: String::new(),
+            mode: Mode::Auto,
+            duration: Duration::from_secs(15),
+            renew_interval: 5 * SECOND,
+        };
         Term::new("me".to_owned(), config, now)
     }
 

@@ -5,7 +5,6 @@ mod stale;
 mod wire;
 
 use futures::StreamExt as _;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::GroupVersionForDiscovery;
 use kube::{
     Api, Client,
     api::ApiResource,
@@ -21,7 +20,7 @@ use crate::{
         Served, UpdateRecord,
         names::{ADMIN_ACKS, ADMIN_GATES, CLUSTER_VERSION},
     },
-    client::rate_limit::WATCH_SECONDS,
+    client::{discovery::is_served, rate_limit::WATCH_SECONDS},
     escape::causes,
 };
 
@@ -203,7 +202,7 @@ impl Source {
         let why = error.to_string();
         let watcher::Error::InitialListFailed(error) = error else { return Failure::Passing(why) };
         let failure = match error {
-            kube::Error::Api(status) if status.code == 404 => match self.is_served().await {
+            kube::Error::Api(status) if status.code == 404 => match is_served(&self.client, &self.resource).await {
                 Ok(false) => return Failure::NotServed,
                 Ok(true) => Failure::Passing(format!("the API is served, but: {why}")),
                 Err(error) => Failure::Passing(format!("discovery fails: {error}")),
@@ -216,22 +215,6 @@ impl Source {
             Failure::Passing(why) if failures.are_lasting() => Failure::Refused(why),
             failure => failure,
         }
-    }
-
-    /// Whether the API server's discovery lists the API. A 404 alone doesn't prove that it isn't served: a load balancer may
-    /// answer 404 for a moment, and without ClusterOperators the gate would allow minor updates.
-    async fn is_served(&self) -> kube::Result<bool> {
-        let ApiResource { group, version, api_version, plural, .. } = &self.resource;
-        if group.is_empty() {
-            return Ok(true); // the core always is
-        }
-        let is_version = |found: &GroupVersionForDiscovery| found.version == *version;
-        let groups = self.client.list_api_groups().await?.groups;
-        if !groups.iter().any(|found| found.name == *group && found.versions.iter().any(is_version)) {
-            return Ok(false);
-        }
-        let resources = self.client.list_api_group_resources(api_version).await?.resources;
-        Ok(resources.iter().any(|found| found.name == *plural))
     }
 }
 

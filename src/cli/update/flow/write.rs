@@ -9,6 +9,7 @@ use crate::{
         update::{
             Ended,
             cluster::Failure,
+            ending::gave_up,
             flow::Flow,
             progress::{Display, Progress},
             steps::{Evidence, Step},
@@ -102,24 +103,27 @@ impl Flow<'_> {
 
     /// Tries again for as long as `--retry-for` allows: while a cluster updates, its API servers restart.
     pub(super) async fn lost(&mut self, failure: Failure) -> Result<(), Ended> {
-        let (problem, limit) = match failure {
-            Failure::Lost(problem) | Failure::Conflict(problem) => (problem, self.args.retry_for),
-            Failure::Refused { problem, .. } => (problem, self.args.retry_for.min(STARTING)),
+        let limit = match &failure {
+            Failure::Lost(_) | Failure::Conflict(_) => self.args.retry_for,
+            Failure::Refused { .. } => self.args.retry_for.min(STARTING),
         };
         let lost_for = self.timing.lost_for();
         if lost_for >= limit {
-            return Err(Ended::unknown(format!(
-                "{}: no answer for {}: {}; {}",
-                self.cluster.server(),
-                text::span(lost_for),
-                message::quote(&problem),
-                self.left()
-            )));
+            return Err(gave_up(self.cluster.server(), &failure, lost_for, &self.left()));
         }
-        let message = format!("The API server does not answer, trying again: {}", message::quote_name(&problem));
+        self.try_again(&failure).await;
+        Ok(())
+    }
+
+    /// Shows the failure, and waits a moment.
+    pub(super) async fn try_again(&mut self, failure: &Failure) {
+        let (what, problem) = match failure {
+            Failure::Lost(problem) | Failure::Conflict(problem) => ("does not answer", problem),
+            Failure::Refused { problem, .. } => ("refuses a request", problem),
+        };
+        let message = format!("The API server {what}, trying again: {}", message::quote_name(problem));
         self.display.update(&Progress { percent: None, message });
         tokio::time::sleep(AFTER_ALL).await;
-        Ok(())
     }
 }
 

@@ -2,7 +2,10 @@
 
 use crate::{
     api::{ClusterOperator, ClusterVersion, names},
-    cli::update::steps::{Ending, Evidence, Goal, Memory, PATIENCE, Step, Wait, create, end},
+    cli::update::{
+        operator::Operator,
+        steps::{Ending, Evidence, Goal, Memory, OPERATOR, PATIENCE, Step, Wait, create, end},
+    },
     gate::Source,
     plan::{
         bridge::unforce::{self, KeepReason},
@@ -22,7 +25,7 @@ pub fn finish(
     is_asked: bool,
 ) -> Step {
     let is_ours = owns_force(cluster_version);
-    if !evidence.operator
+    if !evidence.operator.acts()
         && let Some(step) = accounted(memory, cluster_version, evidence)
     {
         return step;
@@ -34,7 +37,9 @@ pub fn finish(
         let operators = others(&evidence.snapshot.cluster_operators);
         match unforce::decide(cluster_version, &operators, &evidence.records, memory.began) {
             None => {}
-            Some(Ok(removal)) if !evidence.operator => return Step::Unforce(removal),
+            // An operator that decides itself sets and removes no force.
+            Some(Ok(removal)) if evidence.operator != Operator::Forces => return Step::Unforce(removal),
+            Some(Ok(_)) if memory.waited >= OPERATOR => return Step::End(Ending::OperatorIdle),
             Some(Ok(_)) => return Step::Wait(Wait::Operator),
             Some(Err(reason)) if is_final(&reason) => return Step::End(Ending::Kept(reason)),
             Some(Err(reason)) if goal.wait => return Step::Wait(Wait::Unforce(reason)),

@@ -104,7 +104,7 @@ fn evidence(object: &Value, policy: PolicyState, records: Source<Vec<UpdateRecor
         endings: Vec::new(),
         policy,
         cvo: CvoLease::Fresh,
-        operator: false,
+        operator: Operator::Absent,
     }
 }
 
@@ -171,16 +171,40 @@ fn the_cluster_version_alone_says_what_comes_next(#[case] object: Value, #[case]
 }
 
 #[rstest]
-#[case::is_pulling(CvoLease::Fresh, false, "Wait(Answer)")]
-#[case::may_be_running(CvoLease::Unknown, false, "Wait(Answer)")]
-#[case::has_stopped(CvoLease::Stale, false, "End(NoCvo)")]
-#[case::the_operator_is_the_gate(CvoLease::Absent, true, "Wait(Answer)")]
-fn a_cvo_that_has_stopped_never_answers(#[case] cvo: CvoLease, #[case] operator: bool, #[case] expected: &str) {
-    let object = asked(false, "oc");
+#[case::is_pulling(CvoLease::Fresh, Operator::Absent, None)]
+#[case::has_stopped(CvoLease::Stale, Operator::Absent, Some("End(NoCvo(Stale))"))]
+#[case::is_not_there(CvoLease::Absent, Operator::Absent, Some("End(NoCvo(Absent))"))]
+#[case::an_operator_observes(CvoLease::Stale, Operator::Observes, Some("End(NoCvo(Stale))"))]
+#[case::an_operator_forces(CvoLease::Stale, Operator::Forces, Some("End(NoCvo(Stale))"))]
+#[case::the_operator_decides(CvoLease::Absent, Operator::Decides, None)]
+fn a_cvo_that_has_stopped_never_answers(
+    #[values("nothing", "Unknown", "True", "forced")] word: &str,
+    #[case] cvo: CvoLease,
+    #[case] operator: Operator,
+    #[case] expected: Option<&str>,
+) {
+    let (object, wait) = match word {
+        "nothing" => (asked(false, "oc"), "Wait(Answer)"),
+        "forced" => (asked(true, "upgrade-gate"), "Wait(Begin)"),
+        "True" => (with_word(asked(false, "oc"), "True", "PayloadLoaded", "version=\"4.21.2\""), "Wait(Begin)"),
+        status => (with_word(asked(false, "oc"), status, "RetrievePayload", "version=\"4.21.2\""), "Wait(Answer)"),
+    };
     let evidence = Evidence { cvo, operator, ..evidence(&object, GUARDED, pending()) };
-    assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), "Wait(Answer)");
-    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), expected);
+    assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), wait);
+    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), expected.unwrap_or(wait));
     assert_eq!(shown(&next(&goal(), &asked_before(45), &cluster(&object), None)), "Look");
+}
+
+#[rstest]
+#[case::a_slow_cvo(CvoLease::Fresh, "Wait(Complete)")]
+#[case::one_that_has_stopped(CvoLease::Stale, "End(NoCvo(Stale))")]
+fn an_update_of_which_nothing_was_heard_for_ten_minutes_needs_a_cvo(#[case] cvo: CvoLease, #[case] expected: &str) {
+    let object = begun(asked(true, "upgrade-gate"), "Partial");
+    let evidence = Evidence { cvo, ..evidence(&object, CREATED, pending()) };
+    let memory = |seconds| Memory { unchanged_for: Duration::from_secs(seconds), ..asked_before(3600) };
+    assert_eq!(next_shown(&goal(), &memory(599), &object, &evidence), "Wait(Complete)");
+    assert_eq!(next_shown(&goal(), &memory(600), &object, &evidence), expected);
+    assert_eq!(shown(&next(&goal(), &memory(600), &cluster(&object), None)), "Look");
 }
 
 #[test]

@@ -50,12 +50,12 @@ fn a_record_that_cannot_be_written_holds_the_update_back_for_a_minute(
 #[rstest]
 #[case::a_cvo_that_is_gone(CvoLease::Stale)]
 #[case::no_cvo(CvoLease::Absent)]
-#[case::no_right_to_look(CvoLease::Unknown)]
+#[case::not_known(CvoLease::Unknown)]
 fn nothing_is_forced_without_a_cvo(#[case] cvo: CvoLease) {
     let object = refused();
     let evidence = Evidence { cvo, ..evidence(&object, GUARDED, pending()) };
     assert_eq!(next_shown(&goal(), &asked_before(44), &object, &evidence), "Wait(Cvo)");
-    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), "End(NotForced(NoCvo))");
+    assert_eq!(next_shown(&goal(), &asked_before(45), &object, &evidence), format!("End(NoCvo({cvo:?}))"));
 }
 
 #[test]
@@ -81,18 +81,44 @@ fn without_an_override_the_cvo_decides_again_by_itself() {
 #[test]
 fn a_running_operator_does_the_forcing() {
     let object = refused();
-    let with = |policy| Evidence { operator: true, ..evidence(&object, policy, pending()) };
+    let with = |policy| Evidence { operator: Operator::Forces, ..evidence(&object, policy, pending()) };
     assert_eq!(next_shown(&goal(), &asked_before(0), &object, &with(GUARDED)), "Wait(Operator)");
     assert_eq!(next_shown(&goal(), &asked_before(119), &object, &with(MISSING)), "Wait(Operator)");
     assert_eq!(next_shown(&goal(), &asked_before(120), &object, &with(MISSING)), "End(NotForced(NoPolicy))");
     assert_eq!(next_shown(&goal(), &asked_before(120), &object, &with(GUARDED)), "End(OperatorIdle)");
     let object = begun(asked(true, "upgrade-gate"), "Completed");
-    let evidence = Evidence { operator: true, ..evidence(&object, GUARDED, completed()) };
+    let evidence = Evidence { operator: Operator::Forces, ..evidence(&object, GUARDED, completed()) };
     assert_eq!(
         next_shown(&goal(), &asked_before(0), &object, &evidence),
         "Wait(Operator)",
         "it removes the force as well"
     );
+    assert_eq!(next_shown(&goal(), &asked_before(120), &object, &evidence), "End(OperatorIdle)");
+}
+
+#[test]
+fn an_operator_that_only_observes_is_none() {
+    let object = refused();
+    let seen = |policy, records| Evidence { operator: Operator::Observes, ..evidence(&object, policy, records) };
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(MISSING, pending())), "InstallPolicy");
+    let unrecorded = seen(GUARDED, Source::Read(Vec::new()));
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &unrecorded), "Record Bridge 4.21.2");
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(GUARDED, pending())), "Force Patch true");
+    let object = begun(asked(true, "upgrade-gate"), "Completed");
+    let seen = Evidence { operator: Operator::Observes, ..evidence(&object, GUARDED, completed()) };
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen), "Unforce, image false");
+}
+
+/// In the place of a CVO it writes `ReleaseAccepted` and the records, and no force.
+#[test]
+fn an_operator_that_decides_itself_leaves_a_force_to_this_command() {
+    let object = begun(asked(true, "upgrade-gate"), "Completed");
+    let seen = |records| Evidence { operator: Operator::Decides, ..evidence(&object, GUARDED, records) };
+    assert_eq!(next_shown(&goal(), &asked_before(0), &object, &seen(completed())), "Unforce, image false");
+    let object = refused();
+    let seen = Evidence { operator: Operator::Decides, ..evidence(&object, MISSING, pending()) };
+    assert_eq!(next_shown(&goal(), &asked_before(119), &object, &seen), "Wait(Operator)");
+    assert_eq!(next_shown(&goal(), &asked_before(120), &object, &seen), "End(OperatorIdle)");
 }
 
 #[test]
