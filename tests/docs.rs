@@ -58,9 +58,9 @@ fn page(comment: &[String]) -> (String, String) {
 fn pages() -> Vec<(String, String)> {
     let mut pages = Vec::new();
     let mut index = String::from(
-        "# Rules\n\nWhat upgrade-gate checks before an update: a page for each rule says why it is there and what to do \
-         about it.\nA risk blocks minor and major updates. A precondition checks one target, and may block it or only \
-         warn.\n",
+        "# Rules\n\nThese pages list what upgrade-gate checks before an update. The page of a rule says why it is checked, \
+         and what to do\nif it blocks an update. A risk blocks minor and major updates. A precondition checks one target, \
+         and may block it or only\nwarn.\n",
     );
     for (kind, title, headings) in KINDS {
         let _ = write!(index, "\n## {title}\n\n");

@@ -2,8 +2,8 @@
 //!
 //! # Why it is checked
 //!
-//! Each minor version migrates only what the one before it wrote. The step from 4.x to 5.0 is allowed from 4.22 on; it is
-//! the current release that decides, and 4.21 and older block it (`MajorVersionUpdate`).
+//! Each minor version migrates only what the minor version before it wrote. An update to 5.0 is allowed if the current
+//! release is 4.22 or later; 4.21 and older block it (`MajorVersionUpdate`).
 //!
 //! # What to do
 //!

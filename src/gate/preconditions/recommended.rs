@@ -1,10 +1,10 @@
-//! `ClusterVersionRecommendedUpdate`: the update service does not recommend the target. It only warns.
+//! `ClusterVersionRecommendedUpdate`: the update service does not recommend the target. This only warns.
 //!
 //! # Why it is checked
 //!
 //! A release may have a known issue on this cluster; then the reason is that of the condition `Recommended`. Other reasons
-//! are `UnknownUpdate` (the channel does not offer it), `NoChannel` and `UnknownConditionType`. It never blocks, since a
-//! disconnected cluster has no update service to ask.
+//! are `UnknownUpdate` (the channel does not offer the target), `NoChannel` and `UnknownConditionType`. The check never
+//! blocks, because a disconnected cluster has no update service.
 //!
 //! # What to do
 //!

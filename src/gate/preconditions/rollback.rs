@@ -3,12 +3,12 @@
 //!
 //! # Why it is checked
 //!
-//! Operators migrate their data forwards only. The one way back that is supported undoes the last patch update. A current
-//! version that is not SemVer only warns (`InvalidCurrentVersion`); a target that is not SemVer blocks.
+//! Operators migrate their data to newer versions only. The only supported rollback undoes the last patch update. If the
+//! current version is not SemVer, the check only warns (`InvalidCurrentVersion`). If the target is not SemVer, it blocks.
 //!
 //! # What to do
 //!
-//! Fix the cluster at its version, or update to a newer patch release.
+//! Fix the problem at the current version, or update to a newer patch release.
 //!
 //! # Example
 //!

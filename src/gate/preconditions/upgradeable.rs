@@ -2,14 +2,14 @@
 //!
 //! # Why it is checked
 //!
-//! A risk is a reason not to start a minor or major update, see the pages of the risks. A patch update goes ahead: with
-//! overrides set, the accepted risk `ClusterVersionOverridesSet` is recorded. This is where upgrade-gate differs from the
-//! cluster-version operator up to 4.21, which refuses patch updates as well. A patch on top of an unfinished minor or major
-//! update goes ahead with `MinorVersionClusterUpdateInProgress` or `MajorVersionClusterUpdateInProgress` recorded.
+//! A risk is a reason not to start a minor or major update; each risk has its own page. A patch update goes ahead. While
+//! overrides are set, it goes ahead with the accepted risk `ClusterVersionOverridesSet`. The cluster-version operator up to
+//! 4.21 refuses it then; this is the difference that upgrade-gate makes. A patch update during an unfinished minor or major
+//! update goes ahead with the accepted risk `MinorVersionClusterUpdateInProgress` or `MajorVersionClusterUpdateInProgress`.
 //!
 //! # What to do
 //!
-//! Resolve the risks that it names, or stay within the minor version.
+//! Resolve the risks that the message names, or stay within the minor version.
 //!
 //! # Example
 //!

@@ -3,8 +3,8 @@
 //! # Why this is a risk
 //!
 //! A release adds a key to ConfigMap `openshift-config-managed/admin-gates` when the next minor version removes something
-//! that workloads may depend on. A key such as `ack-4.21-topic` applies to clusters at 4.21. A ConfigMap that is missing or
-//! cannot be read, and a key or value that cannot be understood, are risks as well.
+//! that workloads may depend on. A key such as `ack-4.21-topic` applies to clusters at 4.21. It is also a risk if a
+//! ConfigMap is missing or cannot be read, or if a key or value is malformed.
 //!
 //! # What to do
 //!

@@ -2,10 +2,10 @@
 //!
 //! # Why this is a risk
 //!
-//! The operator knows of something that the next minor version breaks, such as a feature that goes away. Its reason and
-//! message are passed on. ClusterOperators that cannot be read are a risk of their own,
-//! `ClusterOperatorUpgradeableUnknown`. upgrade-gate's own ClusterOperator is left out, since it repeats this gate. A
-//! cluster whose API server does not serve ClusterOperators has none, which is no risk.
+//! The operator knows of something that the next minor version breaks, such as a feature that is removed. The risk has
+//! its reason and message. If ClusterOperators cannot be read, that is the risk `ClusterOperatorUpgradeableUnknown`. If
+//! the API server does not serve ClusterOperators, there is no risk. upgrade-gate ignores its own ClusterOperator, because
+//! that repeats the other risks.
 //!
 //! # What to do
 //!

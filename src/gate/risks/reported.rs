@@ -1,16 +1,17 @@
-//! `Upgradeable=False`: the cluster-version operator (CVO) names a reason that upgrade-gate doesn't evaluate itself.
+//! `Upgradeable=False`: the cluster-version operator (CVO) names a reason that upgrade-gate does not evaluate itself.
 //!
 //! # Why this is a risk
 //!
-//! The CVO refuses minor and major updates while its own condition `Upgradeable` is `False`. upgrade-gate evaluates most of
-//! its reasons itself; the others count under the names that the CVO gives them. These are resource deletions, which only
-//! the CVO knows, and in `upgrade-gate check` the reasons from sources that the input does not hold: ClusterOperators, admin
-//! gates and acks. If the condition's message does not tell several reasons apart, the whole condition is one risk.
+//! The CVO refuses minor and major updates while its own condition `Upgradeable` is `False`. upgrade-gate evaluates most
+//! reasons for that itself. Each other reason is a risk with the name that the CVO gives it. These are resource deletions,
+//! which only the CVO knows, and in `upgrade-gate check` reasons from sources that are missing from the input:
+//! ClusterOperators, admin gates and acks. If the condition has several reasons and its message cannot be split into them,
+//! the whole condition is one risk.
 //!
 //! # What to do
 //!
 //! Follow the condition's message. For `upgrade-gate check`, add the ClusterOperators and both `ConfigMap`s to the input.
-//! The risk ends when the CVO publishes the condition without that reason.
+//! The risk ends when the condition no longer has that reason.
 //!
 //! # Example
 //!

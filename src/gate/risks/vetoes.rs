@@ -2,9 +2,9 @@
 //!
 //! # Why this is a risk
 //!
-//! The cluster-version operator (CVO) reports in this way what only it knows, such as manifests that it is deleting.
-//! Anyone else can block minor and major updates with such a condition too. The risk has the name of the condition's type.
-//! Conditions that repeat what upgrade-gate evaluates itself are left out, as long as it can read those sources.
+//! With such a condition the cluster-version operator (CVO) reports what only it knows, such as manifests that it is
+//! deleting. Other programs can block minor and major updates in the same way. The name of the risk is the type of the
+//! condition. A condition is ignored if upgrade-gate evaluates its source itself and can read that source.
 //!
 //! # What to do
 //!
