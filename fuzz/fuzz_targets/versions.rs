@@ -1,4 +1,4 @@
-//! Any texts as versions and image references: comparing them keeps to its laws, and a target that they make is judged
+//! Any texts as versions and image references: comparing them keeps the rules of an order, and a target that they make is judged
 //! on the safe side.
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: a snapshot of any cluster, and the laws that hold for every one.
+//! What the fuzz targets share: a snapshot of any cluster, and the invariants that hold for every one.
 
 use upgrade_gate::{
     api::ClusterVersion,

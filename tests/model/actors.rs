@@ -1,5 +1,5 @@
-//! Everybody else: the administrator, an updater that follows `ReleaseAccepted`, and a stock CVO of 4.21. Each looks and
-//! writes in one go, on the object as it is; what they do is worked out here from the raw object, without the gate.
+//! The other writers: the administrator, an updater that follows `ReleaseAccepted`, and a stock CVO of 4.21. Each reads and
+//! writes in one step, on the current object, by rules written here without the code under test.
 
 use serde_json::{Value, json};
 
@@ -11,18 +11,19 @@ pub const MINOR: &str = "4.22.0";
 
 /// What an administrator may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
-    /// Sets the override that this project is about, or removes it.
+pub enum AdminAction {
+    /// Sets the override of the signature policy, or removes it.
     Override,
     Patch,
     Minor,
     /// The minor, forced.
     Force,
-    /// Asks for nothing.
+    /// Clears the request.
     Clear,
 }
 
-pub const WISHES: [Wish; 5] = [Wish::Override, Wish::Patch, Wish::Minor, Wish::Force, Wish::Clear];
+pub const ADMIN_ACTIONS: [AdminAction; 5] =
+    [AdminAction::Override, AdminAction::Patch, AdminAction::Minor, AdminAction::Force, AdminAction::Clear];
 
 pub fn image(version: &str) -> String {
     format!("r.example.com/release@sha256:{}", version.replace('.', "").repeat(22).split_at(64).0)
@@ -32,7 +33,7 @@ fn release(version: &str) -> Value {
     json!({"version": version, "image": image(version)})
 }
 
-/// A cluster at rest at 4.21.1, before any gate has written.
+/// A cluster at 4.21.1 without an update in progress, before the operator has written.
 pub fn cluster() -> Value {
     let completed = json!({"state": "Completed", "version": CURRENT, "image": image(CURRENT), "verified": true,
                            "startedTime": "2025-12-01T00:00:00Z", "completionTime": "2025-12-01T01:00:00Z"});
@@ -48,19 +49,19 @@ pub fn cluster() -> Value {
     })
 }
 
-/// The object as the administrator leaves it; `None` where that changes nothing.
-pub fn wish(object: &Value, wish: Wish) -> Option<Value> {
+/// The object after an action of the administrator; `None` if nothing changes.
+pub fn administrator(object: &Value, action: AdminAction) -> Option<Value> {
     let mut spec = object["spec"].clone();
     // As `oc adm upgrade` asks: the whole value. The patch by its version alone, so that the bridge pins the image.
     let ask = |version: &str, force: bool| json!({"version": version, "image": image(version), "architecture": "", "force": force});
-    spec["desiredUpdate"] = match wish {
-        Wish::Override => object["spec"]["desiredUpdate"].clone(),
-        Wish::Patch => json!({"version": PATCH, "force": false}),
-        Wish::Minor => ask(MINOR, false),
-        Wish::Force => ask(MINOR, true),
-        Wish::Clear => Value::Null,
+    spec["desiredUpdate"] = match action {
+        AdminAction::Override => object["spec"]["desiredUpdate"].clone(),
+        AdminAction::Patch => json!({"version": PATCH, "force": false}),
+        AdminAction::Minor => ask(MINOR, false),
+        AdminAction::Force => ask(MINOR, true),
+        AdminAction::Clear => Value::Null,
     };
-    if let (Wish::Override, Value::Object(fields)) = (wish, &mut spec) {
+    if let (AdminAction::Override, Value::Object(fields)) = (action, &mut spec) {
         let entry = json!({"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true});
         let overrides = if has_override(object) { json!([]) } else { json!([entry]) };
         fields.insert("overrides".to_owned(), overrides);
@@ -77,7 +78,7 @@ pub fn has_override(object: &Value) -> bool {
     object["spec"]["overrides"].as_array().is_some_and(|overrides| !overrides.is_empty())
 }
 
-/// The version that is asked for and doesn't run yet.
+/// The requested version, unless it is the current one.
 pub fn requested(object: &Value) -> Option<&str> {
     let version = object["spec"]["desiredUpdate"]["version"].as_str()?;
     (version != object["status"]["desired"]["version"]).then_some(version)
@@ -93,12 +94,12 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     conditions.into_iter().flatten().find(|found| found["type"] == kind).unwrap_or(&NONE)
 }
 
-/// The updater begins what `ReleaseAccepted` names, or completes what it has begun.
+/// The updater starts the update that `ReleaseAccepted` names, or completes the one that it has started.
 pub fn updater(object: &Value, now: &str) -> Option<Value> {
     let mut changed = object.clone();
     let accepted = condition(object, "ReleaseAccepted");
     match requested(object) {
-        // The word may still be about an earlier request.
+        // The condition may still be about an earlier request.
         Some(version)
             if accepted["status"] == "True"
                 && accepted["message"].as_str().is_some_and(|text| text.contains(&format!("\"{version}\""))) =>
@@ -110,21 +111,21 @@ pub fn updater(object: &Value, now: &str) -> Option<Value> {
     Some(changed)
 }
 
-/// The CVO syncs: it judges the request by itself, and writes its whole status.
+/// The CVO syncs: it evaluates the request by its own rules, and writes the whole status.
 pub fn cvo(object: &Value, now: &str) -> Option<Value> {
     const ITEM: &str =
         "Precondition \"ClusterVersionUpgradeable\" failed because of \"ClusterVersionOverridesSet\": text";
     let mut changed = object.clone();
     let (closed, updating) = (has_override(object), condition(object, "Progressing")["status"] == "True");
     let reason = if closed { "ClusterVersionOverridesSet" } else { "AsExpected" };
-    say(&mut changed, "Upgradeable", !closed, reason, "", now);
-    let accepted = |object: &mut Value| say(object, "ReleaseAccepted", true, "PayloadLoaded", "", now);
+    set_bool_condition(&mut changed, "Upgradeable", !closed, reason, "", now);
+    let accepted = |object: &mut Value| set_bool_condition(object, "ReleaseAccepted", true, "PayloadLoaded", "", now);
     match requested(object) {
         Some(version) if closed && !is_forced(object) => {
             let image = image(version);
             let head = format!("Preconditions failed for payload loaded version=\"{version}\" image=\"{image}\": ");
-            say(&mut changed, "ReleaseAccepted", false, "PreconditionChecks", &(head + ITEM), now);
-            // It forgets what it had accepted before.
+            set_bool_condition(&mut changed, "ReleaseAccepted", false, "PreconditionChecks", &(head + ITEM), now);
+            // A blocked request erases accepted risks.
             let front = &mut changed["status"]["history"][0];
             if front["state"] == "Completed" && !front["acceptedRisks"].is_null() {
                 front["acceptedRisks"] = json!("");
@@ -158,7 +159,7 @@ fn begin(object: &mut Value, version: &str, text: Option<String>, now: &str) {
         }
         history.insert(0, entry);
     }
-    say(object, "Progressing", true, "Updating", "", now);
+    set_bool_condition(object, "Progressing", true, "Updating", "", now);
 }
 
 fn complete(object: &mut Value, now: &str) -> Option<()> {
@@ -170,11 +171,11 @@ fn complete(object: &mut Value, now: &str) -> Option<()> {
     front["state"] = json!("Completed");
     front["completionTime"] = json!(now);
     front["verified"] = json!(true);
-    say(object, "Progressing", false, "Done", "", now);
+    set_bool_condition(object, "Progressing", false, "Done", "", now);
     Some(())
 }
 
-fn say(object: &mut Value, kind: &str, status: bool, reason: &str, message: &str, now: &str) {
+fn set_bool_condition(object: &mut Value, kind: &str, status: bool, reason: &str, message: &str, now: &str) {
     let status = if status { "True" } else { "False" };
     let before = condition(object, kind);
     let time = if before["status"] == status { before["lastTransitionTime"].clone() } else { json!(now) };

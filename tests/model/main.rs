@@ -1,17 +1,17 @@
-//! A model of the write protocol, explored exhaustively within bounds: two replicas with a lease, whose watches lag,
-//! which crash, give up on answers and lose the lease at any moment; an administrator, and an updater or a CVO. What a
-//! replica decides is the code itself, `plan::step`, so the model can't drift from it; around it is what `reconcile` does
-//! between two awaits.
+//! A model of the write protocol, explored exhaustively within bounds: two replicas with a Lease, whose watches lag,
+//! which crash, lose answers and lose the Lease at any moment; an administrator; and an updater or a CVO. A replica
+//! decides by the shipped `plan::step`, so the model cannot differ from it; the model adds what `reconcile` does between
+//! two awaits.
 //!
-//! What is pure is remembered, so that a state costs some look-ups. Objects are known by a number, and a view of
-//! the ClusterVersion by whether it is the latest.
+//! Results of pure functions are cached, so that a state costs a few look-ups. A state holds the ids of objects, and of a
+//! view of the ClusterVersion whether it is the latest.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the figures say how long the exploration took")]
 
 mod actors;
 mod explore;
-mod laws;
+mod invariants;
 mod server;
 mod tables;
 
@@ -20,8 +20,8 @@ use std::sync::Mutex;
 use stateright::{Model, Property};
 
 use self::{
-    actors::{WISHES, Wish},
-    laws::Broken,
+    actors::{ADMIN_ACTIONS, AdminAction},
+    invariants::Violations,
     tables::{Id, Outcome, Tables},
 };
 use upgrade_gate::plan::{
@@ -30,50 +30,50 @@ use upgrade_gate::plan::{
     role::Role,
 };
 
-/// What may go wrong, and how often.
+/// How often each kind of event may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Bounds {
-    wishes: u8,
+    admin_actions: u8,
     crashes: u8,
-    /// Requests whose answer isn't waited for: each may have been lost, be made already, or be made at any later time.
-    silences: u8,
-    /// Times that the lease runs out while its holder is paused or cut off.
+    /// Requests whose answer is lost. Each was lost too, was applied, or is applied at any later time.
+    lost_answers: u8,
+    /// How often the Lease expires while its holder is paused or partitioned.
     expiries: u8,
 }
 
-/// What keeps a late write from doing harm; a seeded bug takes one away.
+/// The safeguards against late writes. A seeded bug removes one.
 #[derive(Clone, Copy, Debug)]
-struct Defences {
+struct Safeguards {
     resource_version: bool,
     tests: bool,
     lease: bool,
 }
 
-const ALL: Defences = Defences { resource_version: true, tests: true, lease: true };
+const ALL: Safeguards = Safeguards { resource_version: true, tests: true, lease: true };
 
 struct Protocol {
     role: Role,
     bounds: Bounds,
-    defences: Defences,
+    safeguards: Safeguards,
     tables: Mutex<Tables>,
 }
 
-/// Everything, at one moment.
+/// The state of the whole model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     object: Id,
     records: Id,
-    /// The first replica holds the lease: which of the two it is doesn't matter.
+    /// Whether the first replica holds the Lease. The two are interchangeable.
     is_held: bool,
     replicas: [Replica; 2],
-    /// Requests that are under way, and that nobody waits for.
-    adrift: Vec<Request>,
+    /// Requests in flight whose answer is lost.
+    unanswered: Vec<Request>,
     left: Bounds,
-    /// Moves of anybody but the replicas, each ten minutes apart.
+    /// Number of actions of others than the replicas, ten minutes apart.
     clock: u8,
-    /// How often the patch and the minor were asked for.
+    /// How often the patch and the minor were requested.
     asked: [u8; 2],
-    broken: Broken,
+    violations: Violations,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,80 +81,82 @@ struct Replica {
     object: Id,
     is_latest: bool,
     records: Id,
-    /// What is under way; nothing else is planned meanwhile.
+    /// Requests in flight. Nothing is planned until they are answered.
     sent: [Option<Request>; 2],
     /// The memory of its loop.
     memory: Id,
-    /// Writes of its own that landed after it had lost the lease; two may have been under way.
+    /// Its writes that were applied after it had lost the Lease; two may have been in flight.
     late: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Request {
     write: Id,
-    /// It was planned on the ClusterVersion as it is.
+    /// Whether it was planned on the current ClusterVersion.
     fresh: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
-    Wish(Wish),
+    Admin(AdminAction),
     /// The updater or the CVO.
     Follow,
-    /// A watch tells of the latest ClusterVersion, or of the latest records.
+    /// A watch delivers the latest ClusterVersion, or the latest records.
     SeeObject(usize),
     SeeRecords(usize),
-    /// A replica steps, and sends what is written first.
+    /// A replica steps, and sends its first writes.
     Send(usize),
-    /// One of the writes that are under way is made, and the replica has its answer.
+    /// A write in flight is applied, and the replica gets the answer.
     Answer(usize, usize),
     GiveUp(usize, usize),
-    /// The wait after a failure is over.
+    /// The backoff after a failure ends.
     Retry(usize),
-    /// Of the leader: a standby that crashes has nothing to lose.
+    /// The leader crashes. A standby has no state to lose.
     Crash,
     Expire,
     Acquire(usize),
-    /// A request that is adrift is made after all, or lost.
+    /// A request whose answer was lost is applied, or is lost too.
     Land(usize),
     Lose(usize),
 }
 
 impl Protocol {
-    fn new(role: Role, bounds: Bounds, defences: Defences) -> Self {
-        Self { role, bounds, defences, tables: Mutex::new(Tables::new(role, defences)) }
+    fn new(role: Role, bounds: Bounds, safeguards: Safeguards) -> Self {
+        Self { role, bounds, safeguards, tables: Mutex::new(Tables::new(role, safeguards)) }
     }
 
     fn step(&self, tables: &mut Tables, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
         match action {
-            Action::Wish(wish) => {
-                state.left.wishes = state.left.wishes.checked_sub(1)?;
-                let object = tables.moved(state.object, state.clock, Some(wish))?;
-                match wish {
-                    Wish::Patch => state.asked[0] += 1,
-                    Wish::Minor | Wish::Force => state.asked[1] += 1,
-                    Wish::Override | Wish::Clear => {}
+            Action::Admin(action) => {
+                state.left.admin_actions = state.left.admin_actions.checked_sub(1)?;
+                let object = tables.acted(state.object, state.clock, Some(action))?;
+                match action {
+                    AdminAction::Patch => state.asked[0] += 1,
+                    AdminAction::Minor | AdminAction::Force => state.asked[1] += 1,
+                    AdminAction::Override | AdminAction::Clear => {}
                 }
-                state.becomes(object);
+                state.set_object(object);
                 state.clock += 1;
             }
             Action::Follow => {
-                let object = tables.moved(state.object, state.clock, None)?;
-                // No update is so fast that its record isn't written meanwhile.
-                if tables.moves_on(before.object, object) && tables.is_unrecorded(before.object, before.records) {
+                let object = tables.acted(state.object, state.clock, None)?;
+                // No update ends before its record is written.
+                if tables.starts_next_update(before.object, object)
+                    && tables.is_unrecorded(before.object, before.records)
+                {
                     return None;
                 }
-                state.becomes(object);
+                state.set_object(object);
                 state.clock += 1;
             }
             Action::SeeObject(at) => {
                 state.sees_object(at);
-                self.stands_by(tables, &mut state, at);
+                self.step_as_standby(tables, &mut state, at);
             }
             Action::SeeRecords(at) => {
                 state.replicas[at].records = state.records;
-                self.stands_by(tables, &mut state, at);
+                self.step_as_standby(tables, &mut state, at);
             }
             Action::Send(at) => {
                 let replica = &state.replicas[at];
@@ -162,14 +164,14 @@ impl Protocol {
                     return None;
                 }
                 let (memory, outcome) =
-                    tables.looked((replica.memory, replica.object, replica.records, state.clock, true));
+                    tables.step_until_outcome((replica.memory, replica.object, replica.records, state.clock, true));
                 let fresh = replica.is_latest;
                 state.replicas[at].memory = memory;
                 match outcome {
                     Outcome::Write(writes) => {
                         state.replicas[at].sent = writes.map(|write| write.map(|write| Request { write, fresh }));
                     }
-                    Outcome::Read => state.reads(tables, at),
+                    Outcome::Read => state.read_object(tables, at),
                     Outcome::Rest => {}
                 }
             }
@@ -178,19 +180,19 @@ impl Protocol {
                 if !state.leads(at) {
                     state.replicas[at].late += 1;
                 }
-                let answer = state.takes(tables, request);
-                self.hears(tables, &mut state, at, request.write, answer);
+                let answer = state.apply_request(tables, request);
+                self.handle_answer(tables, &mut state, at, request.write, answer);
             }
             Action::GiveUp(at, which) => {
-                state.left.silences = state.left.silences.checked_sub(1)?;
+                state.left.lost_answers = state.left.lost_answers.checked_sub(1)?;
                 let request = state.replicas[at].sent[which].take()?;
-                state.adrift.push(request);
-                self.hears(tables, &mut state, at, request.write, Err(WriteError::Unanswered(String::new())));
+                state.unanswered.push(request);
+                self.handle_answer(tables, &mut state, at, request.write, Err(WriteError::Unanswered(String::new())));
             }
             Action::Retry(at) => state.replicas[at].memory = tables.waited(before.replicas[at].memory)?,
             Action::Crash => {
                 state.left.crashes = state.left.crashes.checked_sub(1)?;
-                state.adrift.extend(state.replicas[0].sent.into_iter().flatten());
+                state.unanswered.extend(state.replicas[0].sent.into_iter().flatten());
                 state.replicas[0] = Replica::started(tables, (state.object, state.records), state.clock);
             }
             Action::Expire => {
@@ -198,31 +200,31 @@ impl Protocol {
                 state.is_held = false;
                 let holder = &mut state.replicas[0];
                 holder.late = 0;
-                self.stands_by(tables, &mut state, 0);
+                self.step_as_standby(tables, &mut state, 0);
             }
             Action::Acquire(at) => {
                 state.is_held = true;
                 state.replicas.swap(0, at);
             }
             Action::Land(index) => {
-                let request = state.adrift.remove(index);
-                let _ = state.takes(tables, request);
+                let request = state.unanswered.remove(index);
+                let _ = state.apply_request(tables, request);
             }
             Action::Lose(index) => {
-                state.adrift.remove(index);
+                state.unanswered.remove(index);
             }
         }
-        state.adrift.sort_unstable();
+        state.unanswered.sort_unstable();
         if !state.is_held {
             state.replicas.sort_unstable();
         }
-        state.broken = state.broken.in_state(tables, &state);
+        state.violations = state.violations.in_state(tables, &state);
         (state != *before).then_some(state)
     }
 
-    /// What happens next when nobody asks for anything and nothing goes wrong any more; the worst first.
-    fn left_alone(&self, tables: &mut Tables, state: &State) -> Option<State> {
-        let land = (0..state.adrift.len().min(1)).map(Action::Land);
+    /// The next step if nothing is requested and nothing fails any more, the least favourable first.
+    fn continue_without_faults(&self, tables: &mut Tables, state: &State) -> Option<State> {
+        let land = (0..state.unanswered.len().min(1)).map(Action::Land);
         let acquire = [0, 1].into_iter().filter(|_| !state.is_held).map(Action::Acquire);
         let answer = [0, 1].into_iter().flat_map(|at| [Action::Answer(at, 0), Action::Answer(at, 1)]);
         let see = [0, 1].into_iter().flat_map(|at| [Action::SeeObject(at), Action::SeeRecords(at)]);
@@ -232,20 +234,27 @@ impl Protocol {
     }
 
     fn may_write(&self, state: &State, at: usize) -> bool {
-        state.leads(at) || !self.defences.lease
+        state.leads(at) || !self.safeguards.lease
     }
 
-    /// A replica that doesn't lead looks at what it has seen, once nothing of its own is under way.
-    fn stands_by(&self, tables: &mut Tables, state: &mut State, at: usize) {
+    /// A step of a replica that is not the leader, once it has no request in flight.
+    fn step_as_standby(&self, tables: &mut Tables, state: &mut State, at: usize) {
         let replica = state.replicas[at];
         if !self.may_write(state, at) && !replica.is_waiting() {
             let look = (replica.memory, replica.object, replica.records, state.clock, false);
-            state.replicas[at].memory = tables.looked(look).0;
+            state.replicas[at].memory = tables.step_until_outcome(look).0;
         }
     }
 
-    /// A replica takes an answer in, as `reconcile` does.
-    fn hears(&self, tables: &mut Tables, state: &mut State, at: usize, write: Id, answer: Result<(), WriteError>) {
+    /// Processes an answer, as `reconcile` does.
+    fn handle_answer(
+        &self,
+        tables: &mut Tables,
+        state: &mut State,
+        at: usize,
+        write: Id,
+        answer: Result<(), WriteError>,
+    ) {
         let made = tables.write(write);
         match answer {
             Ok(()) => {
@@ -262,15 +271,15 @@ impl Protocol {
                 let (memory, recovery) = tables.failed(state.replicas[at].memory, write, &error);
                 state.replicas[at].memory = memory;
                 match recovery {
-                    // The read may be of a later state than the conflict was about.
-                    Recovery::Read => state.reads(tables, at),
+                    // The read may return a later state than the one that caused the conflict.
+                    Recovery::Read => state.read_object(tables, at),
                     Recovery::Await | Recovery::Skip | Recovery::Stop => {}
                 }
             }
         }
         if !state.replicas[at].is_waiting() {
             state.replicas[at].memory = tables.turned(state.replicas[at].memory);
-            self.stands_by(tables, state, at);
+            self.step_as_standby(tables, state, at);
         }
     }
 }
@@ -280,14 +289,14 @@ impl State {
         self.is_held && at == 0
     }
 
-    fn becomes(&mut self, object: Id) {
+    fn set_object(&mut self, object: Id) {
         if self.object != object {
             self.object = object;
             for replica in &mut self.replicas {
                 replica.is_latest = false;
                 replica.sent.iter_mut().flatten().for_each(|request| request.fresh = false);
             }
-            self.adrift.iter_mut().for_each(|request| request.fresh = false);
+            self.unanswered.iter_mut().for_each(|request| request.fresh = false);
         }
     }
 
@@ -295,17 +304,17 @@ impl State {
         (self.replicas[at].object, self.replicas[at].is_latest) = (self.object, true);
     }
 
-    /// The API server takes a request.
-    fn takes(&mut self, tables: &mut Tables, request: Request) -> Result<(), WriteError> {
+    /// The API server applies a request.
+    fn apply_request(&mut self, tables: &mut Tables, request: Request) -> Result<(), WriteError> {
         let landing = tables.landed((self.object, self.records), request.write, request.fresh, self.clock)?;
-        self.broken.add(landing.broken);
-        self.becomes(landing.object);
+        self.violations.add(landing.violations);
+        self.set_object(landing.object);
         self.records = landing.records;
         Ok(())
     }
 
     /// A replica reads the ClusterVersion.
-    fn reads(&mut self, tables: &mut Tables, at: usize) {
+    fn read_object(&mut self, tables: &mut Tables, at: usize) {
         self.sees_object(at);
         self.replicas[at].memory = tables.read(self.replicas[at].memory);
     }
@@ -316,10 +325,10 @@ impl Replica {
         self.sent.iter().any(Option::is_some)
     }
 
-    /// A process that has listed everything.
+    /// A process that has just started and filled its caches.
     fn started(tables: &mut Tables, (object, records): (Id, Id), clock: u8) -> Self {
         let started = tables.started();
-        let (memory, _) = tables.looked((started, object, records, clock, false));
+        let (memory, _) = tables.step_until_outcome((started, object, records, clock, false));
         Self { object, is_latest: true, records, sent: [None; 2], memory, late: 0 }
     }
 }
@@ -331,7 +340,7 @@ impl Model for Protocol {
     fn init_states(&self) -> Vec<State> {
         let mut tables = self.tables.lock().unwrap();
         let (object, records) = tables.first();
-        let with_override = tables.moved(object, 0, Some(Wish::Override));
+        let with_override = tables.acted(object, 0, Some(AdminAction::Override));
         let start = |object| {
             let replica = Replica::started(&mut tables, (object, records), 0);
             State {
@@ -339,18 +348,18 @@ impl Model for Protocol {
                 records,
                 is_held: false,
                 replicas: [replica, replica],
-                adrift: Vec::new(),
+                unanswered: Vec::new(),
                 left: self.bounds,
                 clock: 0,
                 asked: [0, 0],
-                broken: Broken::default(),
+                violations: Violations::default(),
             }
         };
         [object].into_iter().chain(with_override).map(start).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend(WISHES.map(Action::Wish));
+        actions.extend(ADMIN_ACTIONS.map(Action::Admin));
         actions.push(Action::Follow);
         for at in [0, 1] {
             let replica = &state.replicas[at];
@@ -368,7 +377,7 @@ impl Model for Protocol {
         if state.is_held {
             actions.extend([Action::Crash, Action::Expire]);
         }
-        actions.extend((0..state.adrift.len()).flat_map(|index| [Action::Land(index), Action::Lose(index)]));
+        actions.extend((0..state.unanswered.len()).flat_map(|index| [Action::Land(index), Action::Lose(index)]));
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
@@ -376,6 +385,6 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        laws::properties()
+        invariants::properties()
     }
 }

@@ -1,6 +1,5 @@
-//! The API server of the model: one ClusterVersion, the UpdateRecords, and what a write makes of them. A
-//! `resourceVersion` is only ever compared, so two words will do: the one that every replica has read, and the one
-//! that the object has by now if it has changed since.
+//! The API server of the model: one ClusterVersion, the UpdateRecords, and the effect of a write. A `resourceVersion` is
+//! only compared, so two values suffice: the one that every replica has read, and the one after any later change.
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
@@ -15,13 +14,13 @@ use upgrade_gate::{
     },
 };
 
-use crate::Defences;
+use crate::Safeguards;
 
 /// The `resourceVersion` that was read.
 pub const READ: &str = "7";
 const CHANGED: &str = "8";
 
-/// What is stored.
+/// The stored objects.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub object: Value,
@@ -29,18 +28,18 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Makes a write that was planned on the ClusterVersion as it is, or, unless `fresh`, on an earlier one.
-    pub fn take(&self, write: &Write, fresh: bool, now: &str, defences: Defences) -> Result<Self, WriteError> {
+    /// Applies a write that was planned on the current ClusterVersion if `fresh`, else on an earlier one.
+    pub fn take(&self, write: &Write, fresh: bool, now: &str, safeguards: Safeguards) -> Result<Self, WriteError> {
         let mut stored = self.clone();
-        let patched = |patch: json_patch::Patch| self.patched(patch, fresh, defences);
+        let patched = |patch: json_patch::Patch| self.patched(patch, fresh, safeguards);
         match write {
-            Write::Conditions(write) => stored.apply(&write.configuration(), fresh, defences)?,
-            // The status subresource takes nothing but the status.
+            Write::Conditions(write) => stored.apply(&write.configuration(), fresh, safeguards)?,
+            // The status subresource changes only the status.
             Write::History(write) => stored.object["status"] = patched(write.patch())?["status"].take(),
             Write::Restore(write) => stored.object["status"] = patched(write.patch())?["status"].take(),
             Write::Force(force_patch) => stored.set_spec(patched(force_patch.patch())?["spec"].take(), now),
             Write::Unforce(removal) => stored.set_spec(patched(removal.patch())?["spec"].take(), now),
-            Write::Record(write) => stored.record(write, defences)?,
+            Write::Record(write) => stored.record(write, safeguards)?,
             Write::Withdraw(withdrawal @ Withdrawal::Conditions { .. }) => {
                 stored.object["status"] = patched(withdrawal.patch())?["status"].take();
             }
@@ -55,11 +54,11 @@ impl Stored {
         if fresh { READ } else { CHANGED }
     }
 
-    /// The object after a patch, without the defences that a seeded bug takes away.
-    fn patched(&self, mut patch: json_patch::Patch, fresh: bool, defences: Defences) -> Result<Value, WriteError> {
+    /// The object after a patch, without the safeguards that a seeded bug removes.
+    fn patched(&self, mut patch: json_patch::Patch, fresh: bool, safeguards: Safeguards) -> Result<Value, WriteError> {
         patch.0.retain(|operation| match operation {
-            PatchOperation::Test(_) => defences.tests,
-            PatchOperation::Replace(_) => defences.resource_version,
+            PatchOperation::Test(_) => safeguards.tests,
+            PatchOperation::Replace(_) => safeguards.resource_version,
             PatchOperation::Add(_) | PatchOperation::Remove(_) | PatchOperation::Move(_) | PatchOperation::Copy(_) => {
                 true
             }
@@ -73,9 +72,9 @@ impl Stored {
         Ok(object)
     }
 
-    fn apply(&mut self, configuration: &Value, fresh: bool, defences: Defences) -> Result<(), WriteError> {
+    fn apply(&mut self, configuration: &Value, fresh: bool, safeguards: Safeguards) -> Result<(), WriteError> {
         let carried = &configuration["metadata"]["resourceVersion"];
-        if defences.resource_version && !carried.is_null() && carried != Self::version(fresh) {
+        if safeguards.resource_version && !carried.is_null() && carried != Self::version(fresh) {
             return Err(WriteError::Stale(String::new()));
         }
         for applied in configuration["status"]["conditions"].as_array().unwrap() {
@@ -84,7 +83,7 @@ impl Stored {
         Ok(())
     }
 
-    /// A field of the request that the write sets to another value is ours from then on, as in managedFields.
+    /// Records in managedFields that the operator owns the fields of the request that the write changes.
     fn set_spec(&mut self, spec: Value, now: &str) {
         let (before, after) = (&self.object["spec"]["desiredUpdate"], &spec["desiredUpdate"]);
         let changed =
@@ -99,7 +98,7 @@ impl Stored {
         set_spec(&mut self.object, spec);
     }
 
-    fn record(&mut self, write: &RecordWrite, defences: Defences) -> Result<(), WriteError> {
+    fn record(&mut self, write: &RecordWrite, safeguards: Safeguards) -> Result<(), WriteError> {
         let named = |record: &UpdateRecord, name: &str| record.metadata.name.as_deref() == Some(name);
         match write {
             RecordWrite::Create(record) => {
@@ -116,7 +115,7 @@ impl Stored {
                 let record = self.records.iter_mut().find(|record| named(record, name)).ok_or(WriteError::Gone)?;
                 let stored = record.metadata.resource_version.clone().unwrap();
                 let carried = &patch["metadata"]["resourceVersion"];
-                if defences.resource_version && !carried.is_null() && *carried != json!(stored) {
+                if safeguards.resource_version && !carried.is_null() && *carried != json!(stored) {
                     return Err(WriteError::Stale(String::new()));
                 }
                 let mut object = json!({"status": record.status});
@@ -130,7 +129,7 @@ impl Stored {
     }
 }
 
-/// A change of the spec is a new generation.
+/// Sets the spec, with a new generation if it changes.
 pub fn set_spec(object: &mut Value, spec: Value) {
     if object["spec"] != spec {
         object["spec"] = spec;
@@ -138,7 +137,7 @@ pub fn set_spec(object: &mut Value, spec: Value) {
     }
 }
 
-/// The list is a map by type.
+/// Sets a condition by its type.
 pub fn set_condition(object: &mut Value, condition: Value) {
     let conditions = object["status"]["conditions"].as_array_mut().unwrap();
     match conditions.iter_mut().find(|known| known["type"] == condition["type"]) {

@@ -1,4 +1,4 @@
-//! What the model remembers of the pure functions, by the numbers of their arguments.
+//! Cached results of the pure functions, by the ids of their arguments.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,34 +17,34 @@ use upgrade_gate::{
 };
 
 use crate::{
-    Defences, State,
-    actors::{self, Wish},
-    laws::{self, Broken},
+    Safeguards, State,
+    actors::{self, AdminAction},
+    invariants::{self, Violations},
     server::Stored,
 };
 
-/// The number of an object, of a list of records, of a write, or of a memory.
+/// The id of an object, a list of records, a write or a memory.
 pub type Id = u16;
 
-/// What a replica does after a look at what it has seen.
+/// What a replica does after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It makes one write or two.
+    /// It sends one or two writes.
     Write([Option<Id>; 2]),
     /// It reads the ClusterVersion.
     Read,
     Rest,
 }
 
-/// What a request made of the cluster.
+/// The cluster after a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Landing {
     pub object: Id,
     pub records: Id,
-    pub broken: Broken,
+    pub violations: Violations,
 }
 
-/// What the API server answers.
+/// The API server's answer.
 type Answer = Result<Landing, fn(String) -> WriteError>;
 
 #[derive(Debug)]
@@ -70,19 +70,19 @@ impl<T> Known<T> {
     }
 }
 
-/// The memory of a replica, and the moment that it is for the replica.
+/// The memory of a replica, and its current time.
 #[derive(Clone, Debug)]
 struct Remembered {
     memory: Memory,
     now: Moment,
 }
 
-/// What a step is taken on: the memory, the object, the records, the time, and whether the replica leads.
+/// The input of a step: the memory, the object, the records, the time, and whether the replica leads.
 type Look = (Id, Id, Id, u8, bool);
 
 pub struct Tables {
     role: Role,
-    defences: Defences,
+    safeguards: Safeguards,
     objects: Known<Value>,
     records: Known<Vec<UpdateRecord>>,
     writes: Known<Write>,
@@ -90,26 +90,26 @@ pub struct Tables {
     looks: HashMap<Look, (Id, Outcome)>,
     wrote: HashMap<(Id, Id, Id), Id>,
     landings: HashMap<(Id, Id, Id, bool, u8), Answer>,
-    moves: HashMap<(Id, u8, Option<Wish>), Option<Id>>,
+    moves: HashMap<(Id, u8, Option<AdminAction>), Option<Id>>,
     counts: HashMap<(Id, Id), ([u8; 2], [u8; 2])>,
-    /// How it ends when a state is left alone.
+    /// Whether a state reaches the expected end if nothing else happens.
     pub ends: HashMap<State, bool>,
 }
 
-/// Ten minutes a move, so that an entry is told from the next one of the same release.
+/// Ten minutes for each action, so that two entries of one release have different start times.
 pub fn time(clock: u8) -> String {
     format!("2026-01-01T{:02}:{:02}:00Z", clock / 6, clock % 6 * 10)
 }
 
-/// When a replica starts, and how long it waits: longer than any deadline.
+/// When a replica starts, and how much time passes during a wait: more than any deadline.
 const START: Moment = Moment(Duration::from_hours(24));
 const WAIT: Duration = Duration::from_hours(1);
 
 impl Tables {
-    pub fn new(role: Role, defences: Defences) -> Self {
+    pub fn new(role: Role, safeguards: Safeguards) -> Self {
         Self {
             role,
-            defences,
+            safeguards,
             objects: Known::new(),
             records: Known::new(),
             writes: Known::new(),
@@ -154,8 +154,8 @@ impl Tables {
         self.writes.get(id)
     }
 
-    /// Whether the newest update has ended in between, or another one has taken its place.
-    pub fn moves_on(&self, before: Id, after: Id) -> bool {
+    /// Whether the newest update has ended in between, or another one has started.
+    pub fn starts_next_update(&self, before: Id, after: Id) -> bool {
         let front = |id: Id| {
             let front = &self.object(id)["status"]["history"][0];
             [front["state"].clone(), front["startedTime"].clone()]
@@ -165,16 +165,18 @@ impl Tables {
 
     /// Whether the newest update has accepted risks, and no UpdateRecord yet.
     pub fn is_unrecorded(&self, object: Id, records: Id) -> bool {
-        laws::is_unrecorded(&self.object(object), &self.records(records))
+        invariants::is_unrecorded(&self.object(object), &self.records(records))
     }
 
     /// How often each release is in the history, and in the records.
     pub fn counts(&mut self, object: Id, records: Id) -> ([u8; 2], [u8; 2]) {
         let Self { counts, objects, records: lists, .. } = self;
-        *counts.entry((object, records)).or_insert_with(|| laws::counts(&objects.get(object), &lists.get(records)))
+        *counts
+            .entry((object, records))
+            .or_insert_with(|| invariants::counts(&objects.get(object), &lists.get(records)))
     }
 
-    /// What a replica has seen of the records, and its own write, which it needn't wait to see.
+    /// The records that a replica has seen, with its own write, which it adds to its cache at once.
     pub fn upserted(&mut self, seen: Id, stored: Id, write: &RecordWrite) -> Id {
         let name = match write {
             RecordWrite::Create(record) => record.metadata.name.as_deref().unwrap(),
@@ -190,19 +192,19 @@ impl Tables {
         self.records_id(seen)
     }
 
-    /// The object after a wish of the administrator, or after the move of whoever applies updates.
-    pub fn moved(&mut self, object: Id, clock: u8, wish: Option<Wish>) -> Option<Id> {
-        if let Some(known) = self.moves.get(&(object, clock, wish)) {
+    /// The object after an action of the administrator, or of the updater or CVO.
+    pub fn acted(&mut self, object: Id, clock: u8, action: Option<AdminAction>) -> Option<Id> {
+        if let Some(known) = self.moves.get(&(object, clock, action)) {
             return *known;
         }
         let (before, now) = (self.object(object), time(clock));
-        let after = match wish {
-            Some(wish) => actors::wish(&before, wish),
+        let after = match action {
+            Some(action) => actors::administrator(&before, action),
             None if self.role == Role::Bridge => actors::cvo(&before, &now),
             None => actors::updater(&before, &now),
         };
         let after = after.map(|after| self.object_id(after));
-        self.moves.insert((object, clock, wish), after);
+        self.moves.insert((object, clock, action), after);
         after
     }
 
@@ -217,8 +219,8 @@ impl Tables {
         self.memory_id(Memory::new(settings), START)
     }
 
-    /// Steps until the replica writes, reads the ClusterVersion or rests: the memory after that, and what it does.
-    pub fn looked(&mut self, look: Look) -> (Id, Outcome) {
+    /// Steps until the replica writes, reads the ClusterVersion or has nothing to do. Returns the memory and the outcome.
+    pub fn step_until_outcome(&mut self, look: Look) -> (Id, Outcome) {
         if let Some(known) = self.looks.get(&look) {
             return *known;
         }
@@ -252,7 +254,7 @@ impl Tables {
             now: time(clock).parse().unwrap(),
             targets: Target::requested(&cluster_version).into_iter().collect(),
             cluster_version,
-            // No ClusterOperator keeps the force here: their health is no part of the protocol.
+            // The model has no ClusterOperators: their health is not part of the protocol.
             cluster_operators: Source::Read(Vec::new()),
             admin_gates: Source::Read(Some([].into())),
             admin_acks: Source::Read(Some([].into())),
@@ -277,7 +279,7 @@ impl Tables {
         (self.memory_id(memory, now), answer)
     }
 
-    /// The memory after a write that has left this object.
+    /// The memory after a successful write with this object as its result.
     pub fn wrote(&mut self, memory: Id, write: Id, after: Id) -> Id {
         if let Some(known) = self.wrote.get(&(memory, write, after)) {
             return *known;
@@ -289,7 +291,7 @@ impl Tables {
         id
     }
 
-    /// The memory after a write that has failed, and what follows.
+    /// The memory after a failed write, and the recovery.
     pub fn failed(&mut self, memory: Id, write: Id, error: &WriteError) -> (Id, Recovery) {
         let kind = self.write(write).kind();
         self.changed(memory, |memory, now| memory.failed(kind, error, now).recovery)
@@ -300,12 +302,12 @@ impl Tables {
         self.changed(memory, |memory, now| memory.answer_cluster_version(Ok(true), now)).0
     }
 
-    /// The memory when all writes of a turn are answered: the next turn begins.
+    /// The memory after all writes of a turn are answered: the next turn starts.
     pub fn turned(&mut self, memory: Id) -> Id {
         self.changed(memory, |memory, _| memory.begin_turn()).0
     }
 
-    /// The memory when every wait is over; `None` where there is none.
+    /// The memory after every backoff has ended; `None` if there is none.
     pub fn waited(&mut self, memory: Id) -> Option<Id> {
         let Remembered { memory, now } = (*self.memories.get(memory)).clone();
         memory.next_deadline(Some(now)).map(|_| self.memory_id(memory, now + WAIT))
@@ -332,10 +334,14 @@ impl Tables {
     fn land(&mut self, (object, records): (Id, Id), write: Id, fresh: bool, clock: u8) -> Answer {
         let write = self.write(write);
         let before = Stored { object: (*self.object(object)).clone(), records: (*self.records(records)).clone() };
-        match before.take(&write, fresh, &time(clock), self.defences) {
+        match before.take(&write, fresh, &time(clock), self.safeguards) {
             Ok(after) => {
-                let broken = Broken::by(&write, &before, &after);
-                Ok(Landing { object: self.object_id(after.object), records: self.records_id(after.records), broken })
+                let violations = Violations::by(&write, &before, &after);
+                Ok(Landing {
+                    object: self.object_id(after.object),
+                    records: self.records_id(after.records),
+                    violations,
+                })
             }
             Err(WriteError::Stale(_)) => Err(WriteError::Stale),
             Err(WriteError::Invalid(_)) => Err(WriteError::Invalid),
@@ -345,8 +351,8 @@ impl Tables {
     }
 }
 
-/// What makes no difference in this model, between these two texts: here a CVO always runs and there is no ClusterOperator,
-/// failures in a row only make a wait longer, and no turn is long.
+/// Fields that make no difference in this model, each between these two texts: a CVO always runs, there is no
+/// ClusterOperator, failures in a row only make a wait longer, and no turn is long.
 const IGNORED: [(&str, &str); 5] = [
     ("cvo_lease: ", ", newest_entry: "),
     ("lasting: ", ", cache_is_fresh: "),
@@ -355,7 +361,7 @@ const IGNORED: [(&str, &str); 5] = [
     ("reads_for: ", ", contended: "),
 ];
 
-/// The text of a memory, by which two are told apart. Of a moment it says only whether it is over, now, or to come: nothing
+/// The text of a memory, the key by which two are compared. A moment counts only as past, now or future, since nothing
 /// waits for as long as [`WAIT`].
 fn relative(text: &str, now: Moment) -> String {
     let text = IGNORED.iter().fold(text.to_owned(), |text, (from, to)| without(&text, from, to));

@@ -1,8 +1,8 @@
-//! The plan on its own: a table of what is written when, and laws that hold on any input, absent, null, empty and odd
-//! values included. The API server is stood in for by two small functions that store what a write asks for.
+//! The plan on its own: a table of what is written when, and invariants that hold on any input, absent, null, empty and odd
+//! values included. Two small functions store a write as the API server would.
 
 mod generated;
-mod laws;
+mod invariants;
 
 use rstest::rstest;
 use serde_json::{Value, json};

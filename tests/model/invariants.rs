@@ -1,5 +1,5 @@
-//! The laws, on raw objects and by other means than the gate's. What a write breaks is seen when it lands, and kept in
-//! the state; whether a state that is left alone comes to rest, and where, is tried out from every single one.
+//! The invariants, checked on raw objects without the code under test. Violations by a write are found when it is applied,
+//! and kept in the state. That the cluster reaches the expected end is checked from every state.
 
 use serde_json::{Value, json};
 use stateright::Property;
@@ -16,12 +16,12 @@ use crate::{
     tables::Tables,
 };
 
-/// Moves until a state that is left alone has come to rest, with much to spare.
+/// More steps than any state needs to reach its end without faults.
 const MOVES: usize = 80;
 
-/// What must never happen.
+/// An invariant; the name says what always holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Law {
+pub enum Invariant {
     Accepted,
     Entries,
     Records,
@@ -32,88 +32,89 @@ pub enum Law {
     Unforce,
 }
 
-impl Law {
+impl Invariant {
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Accepted => "a minor is accepted without a risk or by force only",
+            Self::Accepted => "a minor is accepted only without a risk or by force",
             Self::Entries => "one request has one entry in the history",
             Self::Records => "one request has one UpdateRecord",
-            Self::Lost => "what is recorded stays",
-            Self::Foreign => "a write changes nothing that is somebody else's",
-            Self::Late => "what lands after a lease has ended was under way when it did",
+            Self::Lost => "no entry, text or record is lost",
+            Self::Foreign => "a write changes no field of another writer",
+            Self::Late => "a write that is applied after the Lease has expired was in flight when it expired",
             Self::Unforce => "only a force of the bridge is removed, and only after its update",
-            Self::Force => "force is written under the bridge's conditions only",
+            Self::Force => "force is set only under the bridge's conditions",
         }
     }
 }
 
-/// That, left alone, every state comes to rest where it should.
-pub const REST: &str = "left alone, the cluster comes to rest in the right state";
+/// From every state the cluster reaches the expected end if nothing else happens.
+pub const REACHES_EXPECTED_END: &str = "the cluster reaches the expected end if nothing else happens";
 
-/// That the model gets anywhere.
+/// Shows that the model makes progress.
 pub const COMPLETED: &str = "an update with an accepted risk is completed";
 
-/// The laws that were broken so far.
+/// The invariants that were violated so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Broken(u8);
+pub struct Violations(u8);
 
-impl Broken {
-    fn mark(&mut self, law: Law, is_broken: bool) {
-        self.0 |= u8::from(is_broken) << law as u8;
+impl Violations {
+    fn mark(&mut self, invariant: Invariant, is_broken: bool) {
+        self.0 |= u8::from(is_broken) << invariant as u8;
     }
 
     pub fn add(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
-    fn has(self, law: Law) -> bool {
-        self.0 & (1 << law as u8) != 0
+    fn has(self, invariant: Invariant) -> bool {
+        self.0 & (1 << invariant as u8) != 0
     }
 
-    /// What a write of ours breaks.
+    /// The violations by a write of the operator.
     pub fn by(write: &Write, before: &Stored, after: &Stored) -> Self {
-        let mut broken = Self::default();
+        let mut violations = Self::default();
         let (old, new) = (&before.object, &after.object);
         let lost = before.records.iter().any(|old| !after.records.iter().any(|new| continues(old, new)));
-        broken.mark(Law::Lost, lost || loses_an_entry(old, new));
+        violations.mark(Invariant::Lost, lost || loses_an_entry(old, new));
         match write {
             Write::Conditions(_) => {
                 let accepted = condition(new, "ReleaseAccepted")["status"] == "True";
-                broken.mark(Law::Accepted, accepted && requested(new).is_some() && !is_allowed(new));
+                violations.mark(Invariant::Accepted, accepted && requested(new).is_some() && !is_allowed(new));
                 let kept = |object: &Value| without(object, &["Upgradeable", "ReleaseAccepted"], false);
-                broken.mark(Law::Foreign, kept(old) != kept(new));
+                violations.mark(Invariant::Foreign, kept(old) != kept(new));
             }
             Write::History(_) | Write::Restore(_) => {
-                broken.mark(Law::Foreign, without(old, &[], true) != without(new, &[], true) || rewrites(old, new));
+                violations
+                    .mark(Invariant::Foreign, without(old, &[], true) != without(new, &[], true) || rewrites(old, new));
             }
             Write::Force(_) => {
-                broken.mark(Law::Force, !may_force(old));
+                violations.mark(Invariant::Force, !may_force(old));
                 let mut unforced = new.clone();
                 unforced["spec"]["desiredUpdate"] = old["spec"]["desiredUpdate"].clone();
-                broken.mark(Law::Foreign, without(old, &[], false) != without(&unforced, &[], false));
+                violations.mark(Invariant::Foreign, without(old, &[], false) != without(&unforced, &[], false));
             }
             Write::Unforce(_) => {
-                broken.mark(Law::Unforce, !may_unforce(old));
+                violations.mark(Invariant::Unforce, !may_unforce(old));
                 let mut kept = old.clone();
                 let request = kept["spec"]["desiredUpdate"].as_object_mut().unwrap();
                 request.remove("force");
                 if owns(old, "image") {
                     request.remove("image");
                 }
-                broken.mark(Law::Foreign, without(&kept, &[], false) != without(new, &[], false));
+                violations.mark(Invariant::Foreign, without(&kept, &[], false) != without(new, &[], false));
             }
-            _ => broken.mark(Law::Foreign, old != new),
+            _ => violations.mark(Invariant::Foreign, old != new),
         }
-        broken
+        violations
     }
 
-    /// What a state breaks.
+    /// Adds the violations of a state.
     pub fn in_state(mut self, tables: &mut Tables, state: &State) -> Self {
         let (entries, records) = tables.counts(state.object, state.records);
         let more = |counts: [u8; 2]| counts.iter().zip(state.asked).any(|(count, asked)| *count > asked);
-        self.mark(Law::Entries, more(entries));
-        self.mark(Law::Records, more(records));
-        self.mark(Law::Late, state.replicas.iter().any(|replica| replica.late > 2));
+        self.mark(Invariant::Entries, more(entries));
+        self.mark(Invariant::Records, more(records));
+        self.mark(Invariant::Late, state.replicas.iter().any(|replica| replica.late > 2));
         self
     }
 }
@@ -130,7 +131,7 @@ fn history(object: &Value) -> &[Value] {
     object["status"]["history"].as_array().unwrap()
 }
 
-/// Whether what is asked for may go ahead, the way a person would say it.
+/// Whether the request may be accepted, by the rules of the documentation.
 fn is_allowed(object: &Value) -> bool {
     let current = object["status"]["desired"]["version"].as_str().unwrap();
     let risk = has_override(object) || condition(object, "Progressing")["status"] == "True";
@@ -141,7 +142,7 @@ fn is_allowed(object: &Value) -> bool {
     }
 }
 
-/// Whether a request may be forced: a patch that the CVO refuses, in its message on this very release, for overrides.
+/// Whether a request may be forced: a patch that the CVO refuses for overrides, in a message about this release.
 fn may_force(object: &Value) -> bool {
     let refused = condition(object, "ReleaseAccepted");
     let message = refused["message"].as_str().unwrap_or_default();
@@ -153,7 +154,7 @@ fn may_force(object: &Value) -> bool {
         && (message.contains(&format!("\"{PATCH}\"")) && message.contains(&image(PATCH)))
 }
 
-/// Whether a force may be removed: one of the bridge's, on an update that is completed.
+/// Whether a force may be removed: it was set by the bridge, and its update has completed.
 fn may_unforce(object: &Value) -> bool {
     let front = &history(object)[0];
     let request = &object["spec"]["desiredUpdate"];
@@ -164,7 +165,7 @@ fn may_unforce(object: &Value) -> bool {
         && condition(object, "Progressing")["status"] == "False"
 }
 
-/// Whether that field of the request is the bridge's.
+/// Whether the bridge owns that field of the request.
 fn owns(object: &Value, field: &str) -> bool {
     let entries = object["metadata"]["managedFields"].as_array();
     entries.into_iter().flatten().any(|entry| {
@@ -173,7 +174,7 @@ fn owns(object: &Value, field: &str) -> bool {
     })
 }
 
-/// What is left of an object without these conditions, the history if so, and what the API server counts by itself.
+/// The object without its metadata, without conditions of these kinds, and without the history if `history` is set.
 fn without(object: &Value, kinds: &[&str], history: bool) -> Value {
     let mut object = object.clone();
     object["metadata"] = Value::Null;
@@ -187,7 +188,7 @@ fn without(object: &Value, kinds: &[&str], history: bool) -> Value {
     object
 }
 
-/// Whether an entry is gone, or the text of one.
+/// Whether an entry, or its text, was lost.
 fn loses_an_entry(old: &Value, new: &Value) -> bool {
     let kept = |entry: &Value| {
         history(new).iter().any(|found| {
@@ -203,7 +204,7 @@ fn text(entry: &Value) -> &str {
     entry["acceptedRisks"].as_str().unwrap_or_default()
 }
 
-/// Whether anything of an older entry is changed but a text or an end that it hadn't yet.
+/// Whether an older entry was changed other than by adding a missing text or completion time.
 fn rewrites(old: &Value, new: &Value) -> bool {
     let grown = history(new).len() - history(old).len();
     let same = |(old, new): (&Value, &Value)| {
@@ -217,20 +218,20 @@ fn rewrites(old: &Value, new: &Value) -> bool {
     grown > 1 || !history(old).iter().zip(&history(new)[grown..]).all(same)
 }
 
-/// Whether a record is the same one, further on.
+/// Whether `new` is a later state of the record `old`.
 fn continues(old: &UpdateRecord, new: &UpdateRecord) -> bool {
     old.metadata.name == new.metadata.name && old.spec == new.spec
 }
 
-/// Whether everything is as it should be in the end.
-fn is_right(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
+/// Whether this is the expected end.
+fn is_expected_end(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
     let risk = has_override(object) || condition(object, "Progressing")["status"] == "True";
     let upgradeable = condition(object, "Upgradeable")["status"] == json!(if risk { "False" } else { "True" });
     let waits = requested(object).is_some();
     let refused = condition(object, "ReleaseAccepted")["status"] == "False";
     let finished =
         condition(object, "Progressing")["status"] != "True" && waits == refused && !(waits && is_allowed(object));
-    // A CVO of 4.21 accepts no update under overrides but by force: what runs without a text began before they were set.
+    // A CVO of 4.21 accepts an update under overrides only by force: one without a text began before they were set.
     let accepted = |record: &UpdateRecord| {
         record.spec.by == AcceptedBy::Gate && !record.spec.accepted_risks.starts_with("Overrides were set while")
     };
@@ -239,7 +240,7 @@ fn is_right(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
     upgradeable && finished && forced && unforced && is_accounted_for(role, object, records)
 }
 
-/// Whether each update that went ahead with an accepted risk has its record, which says how it ended.
+/// Whether each update with accepted risks has its record, with its outcome.
 fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> bool {
     let of = |entry: &Value| -> Vec<&UpdateRecord> {
         let started = |record: &&UpdateRecord| {
@@ -248,11 +249,11 @@ fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> boo
         };
         records.iter().filter(started).collect()
     };
-    // It was forced once, and is still asked for.
+    // It was forced once, and is still requested.
     let may_come = |record: &UpdateRecord| requested(object) == Some(&record.spec.to);
     let ended = |record: &UpdateRecord| record.status.as_ref().map(|status| status.outcome);
-    let told = |entry: &Value| match of(entry).as_slice() {
-        // A CVO forgets what it accepted, and the record is what is left.
+    let has_its_record = |entry: &Value| match of(entry).as_slice() {
+        // A CVO erases accepted risks; only the record is left.
         [] => text(entry).is_empty(),
         [record] if entry["state"] == "Completed" => ended(record) == Some(Outcome::Completed),
         [record] => ended(record) == Some(Outcome::Abandoned) || may_come(record),
@@ -262,7 +263,7 @@ fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> boo
     let settled = records.iter().filter(pending).all(may_come);
     let kept = role == Role::Bridge || records.iter().all(|record| record.spec.accepted_risks.contains("Precondition"));
     let somewhere = records.iter().all(|record| record.spec.from != record.spec.to);
-    settled && kept && somewhere && history(object).iter().all(told)
+    settled && kept && somewhere && history(object).iter().all(has_its_record)
 }
 
 /// Whether the newest update has accepted risks, and no record that follows it.
@@ -275,8 +276,8 @@ pub fn is_unrecorded(object: &Value, records: &[UpdateRecord]) -> bool {
     front["state"] == "Partial" && !text(front).is_empty() && !records.iter().any(follows)
 }
 
-/// Leaves a state alone, and says whether it comes to rest where it should.
-fn comes_to_rest(model: &Protocol, state: &State) -> bool {
+/// Whether the cluster reaches the expected end from this state if nothing else happens.
+fn reaches_expected_end(model: &Protocol, state: &State) -> bool {
     let tables = &mut *model.tables.lock().unwrap();
     let mut way = vec![state.clone()];
     let end = loop {
@@ -287,9 +288,9 @@ fn comes_to_rest(model: &Protocol, state: &State) -> bool {
         if way.len() > MOVES {
             break false;
         }
-        match model.left_alone(tables, here) {
+        match model.continue_without_faults(tables, here) {
             Some(next) => way.push(next),
-            None => break is_right(model.role, &tables.object(here.object), &tables.records(here.records)),
+            None => break is_expected_end(model.role, &tables.object(here.object), &tables.records(here.records)),
         }
     };
     tables.ends.extend(way.into_iter().map(|state| (state, end)));
@@ -297,21 +298,21 @@ fn comes_to_rest(model: &Protocol, state: &State) -> bool {
 }
 
 pub fn properties() -> Vec<Property<Protocol>> {
-    macro_rules! never_broken {
-        ($law:expr) => {
-            Property::always($law.name(), |_, state: &State| !state.broken.has($law))
+    macro_rules! always_holds {
+        ($invariant:expr) => {
+            Property::always($invariant.name(), |_, state: &State| !state.violations.has($invariant))
         };
     }
     vec![
-        never_broken!(Law::Accepted),
-        never_broken!(Law::Entries),
-        never_broken!(Law::Records),
-        never_broken!(Law::Lost),
-        never_broken!(Law::Foreign),
-        never_broken!(Law::Late),
-        never_broken!(Law::Force),
-        never_broken!(Law::Unforce),
-        Property::always(REST, comes_to_rest),
+        always_holds!(Invariant::Accepted),
+        always_holds!(Invariant::Entries),
+        always_holds!(Invariant::Records),
+        always_holds!(Invariant::Lost),
+        always_holds!(Invariant::Foreign),
+        always_holds!(Invariant::Late),
+        always_holds!(Invariant::Force),
+        always_holds!(Invariant::Unforce),
+        Property::always(REACHES_EXPECTED_END, reaches_expected_end),
         Property::sometimes(COMPLETED, |model: &Protocol, state: &State| {
             model
                 .tables

@@ -1,5 +1,5 @@
-//! Laws of the plan on any cluster. What a law compares with is worked out here from the raw objects, by other means
-//! than the gate's.
+//! Invariants of the plan on any cluster. Expected values are computed here from the raw objects, without the code under
+//! test.
 
 use proptest::prelude::*;
 use semver::Version;
