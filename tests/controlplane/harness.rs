@@ -53,6 +53,18 @@ async fn no_object_of_one_test_is_left_for_the_next() {
 }
 
 #[tokio::test]
+async fn no_policy_of_one_test_is_enforced_in_the_next() {
+    {
+        let cluster = support::cluster(fixtures::cluster_with_override()).await;
+        cluster.install_policy().await;
+        let bindings = ["upgrade-gate", "upgrade-gate-warnings"];
+        cluster.control_plane.kubectl(&["delete", "validatingadmissionpolicybinding", bindings[0], bindings[1]]);
+    }
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    cluster.try_patch(json!({"spec": {"desiredUpdate": {"version": "4.22.0"}}})).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_audit_log_names_the_user_of_each_write() {
     let cluster = support::cluster(fixtures::cluster()).await;
     let versions = cluster.record().await;

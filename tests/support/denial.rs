@@ -79,6 +79,7 @@ impl Denial<'_> {
 impl Drop for Denial<'_> {
     fn drop(&mut self) {
         if !self.lifted {
+            super::policy::policies_were_changed();
             self.remove();
         }
     }
