@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
-use upgrade_gate::{api::ClusterVersion, gate::{Authority, Source, evaluate}, plan::{PlanInput, RecordState, Write, bridge::{ClusterChecks, candidate, confirm, unforce::decide as decide_unforce}, front::Began, plan, record_wait::RecordWait, role::{CvoLease, Role}}};
+use upgrade_gate::{api::ClusterVersion, gate::{Authority, Source, evaluate}, plan::{PlanInput, RecordState, Write, bridge::{ClusterChecks, candidate, confirm, unforce}, newest_entry::EntryStart, plan, record_wait::RecordWait, role::{CvoLease, Role}}};
 use upgrade_gate_fuzz::{assert_safe, assert_shown, snapshot};
 
 /// A cluster on which nothing speaks against a force.
@@ -25,10 +25,10 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let snapshot = snapshot(cluster_version.clone(), authority, &[]);
         let verdict = evaluate(&snapshot);
         assert_safe(&snapshot, &verdict);
-        let force_patch = (role == Role::Bridge).then(|| candidate(&snapshot).and_then(|candidate| confirm(candidate, &CONFIRMED)));
+        let force = (role == Role::Bridge).then(|| candidate(&snapshot).and_then(|candidate| confirm(candidate, &CONFIRMED)));
         let records = Source::Read(Vec::new());
-        let unforcing =
-            decide_unforce(&snapshot.cluster_version, &snapshot.cluster_operators, &records, Began::default());
+        let start = EntryStart::default();
+        let removal = unforce::decide(&snapshot.cluster_version, &snapshot.cluster_operators, &records, start);
         let writes = plan(&PlanInput {
             snapshot: &snapshot,
             verdict: &verdict,
@@ -36,9 +36,9 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             why: "fuzzing",
             operator: &Source::Read(None),
             records: &records,
-            force_patch: force_patch.as_ref(),
-            began: Began::default(),
-            unforcing: unforcing.as_ref(),
+            force: force.as_ref(),
+            start,
+            removal: removal.as_ref(),
             record_state: RecordState::Possible,
             problems: &[],
             degraded_after: Duration::ZERO,

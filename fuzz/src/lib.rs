@@ -2,12 +2,12 @@
 
 use upgrade_gate::{
     api::ClusterVersion,
+    escape::is_unprintable,
     gate::{
         Authority, Decision, Snapshot, Source, Target, UpdateType, Verdict,
         message::{self, MESSAGE_LIMIT, RECORD_LIMIT},
         would_leave_minor,
     },
-    text::is_hidden,
 };
 
 /// A snapshot of which only the ClusterVersion says anything, with every target that it names and these.
@@ -37,7 +37,7 @@ pub fn assert_safe(snapshot: &Snapshot, verdict: &Verdict) {
         let unknown = target_verdict.update_type == UpdateType::Unknown && current_parses;
         let downgrade = target_verdict.update_type == UpdateType::Downgrade;
         if (leaves || unknown || downgrade) && !target_verdict.target.force {
-            assert_eq!(target_verdict.decision(), Decision::Blocked, "{judgement:?}");
+            assert_eq!(target_verdict.decision(), Decision::Blocked, "{target_verdict:?}");
         }
         assert_eq!(target_verdict.failures.is_empty(), target_verdict.decision() == Decision::Allowed);
         assert_fit(&message::release_accepted(target_verdict), MESSAGE_LIMIT);
@@ -59,6 +59,6 @@ pub fn assert_fit(text: &str, limit: usize) {
 
 /// Asserts that nothing hides in a text, line breaks apart.
 pub fn assert_shown(text: &str) {
-    let hidden = text.chars().find(|character| *character != '\n' && is_hidden(*character));
+    let hidden = text.chars().find(|character| *character != '\n' && is_unprintable(*character));
     assert_eq!(hidden, None, "in {text:?}");
 }
