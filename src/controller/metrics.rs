@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
 use crate::{
@@ -48,8 +48,18 @@ struct ModeLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabel {
+struct ReasonLabel {
     reason: &'static str,
+}
+
+/// A new metric, registered.
+fn registered<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    register(registry, name, help, M::default())
+}
+
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 /// All metrics of the operator.
@@ -63,9 +73,9 @@ pub struct Metrics {
     decisions: Family<Decision, Counter>,
     writes: Family<Written, Counter>,
     mode: Family<ModeLabel, Gauge>,
-    bridge_refusal: Family<RefusalLabel, Gauge>,
+    bridge_refusal: Family<ReasonLabel, Gauge>,
     bridge_force_standing: Gauge,
-    bridge_force_kept: Family<RefusalLabel, Gauge>,
+    bridge_force_kept: Family<ReasonLabel, Gauge>,
     bridge_unverified: Gauge,
     leader: Gauge,
     contention: Counter,
@@ -79,72 +89,51 @@ impl Metrics {
     #[expect(clippy::new_without_default, reason = "registering is work, not a default")]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("upgrade_gate");
-        let metrics = Self {
-            upgradeable: Gauge::default(),
-            risk: Family::default(),
-            update_allowed: Family::default(),
-            overrides_unmanaged: Gauge::default(),
-            decisions: Family::default(),
-            writes: Family::default(),
-            mode: Family::default(),
-            bridge_refusal: Family::default(),
-            bridge_force_standing: Gauge::default(),
-            bridge_force_kept: Family::default(),
-            bridge_unverified: Gauge::default(),
-            leader: Gauge::default(),
-            contention: Counter::default(),
-            reconcile_duration: Histogram::new([0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
-            last_evaluation: Gauge::default(),
-            registry: Registry::default(),
-        };
-        registry.register("upgradeable", "Whether minor and major updates may go ahead", metrics.upgradeable.clone());
-        registry.register("risk", "Reasons not to leave this minor, by name", metrics.risk.clone());
-        registry.register(
-            "update_allowed",
-            "Whether the gate lets updates of that type go ahead",
-            metrics.update_allowed.clone(),
-        );
-        registry.register(
-            "overrides_unmanaged",
-            "Entries of spec.overrides with unmanaged: true",
-            metrics.overrides_unmanaged.clone(),
-        );
-        registry.register("decisions", "Requests decided, by type of update", metrics.decisions.clone());
-        registry.register("writes", "Writes to ClusterVersion, by kind and result", metrics.writes.clone());
-        registry.register("mode", "The mode that the operator acts in", metrics.mode.clone());
-        registry.register(
-            "bridge_refusal",
-            "Why the bridge does not force the requested update",
-            metrics.bridge_refusal.clone(),
-        );
-        registry.register(
-            "bridge_force_standing",
-            "Whether spec.desiredUpdate.force is still set by the bridge",
-            metrics.bridge_force_standing.clone(),
-        );
-        registry.register(
-            "bridge_force_kept",
-            "Why the bridge has not removed its force from spec.desiredUpdate yet",
-            metrics.bridge_force_kept.clone(),
-        );
-        registry.register(
-            "bridge_unverified",
-            "Whether an update that the bridge forced was completed without a verified signature",
-            metrics.bridge_unverified.clone(),
-        );
-        registry.register("leader", "Whether this replica writes", metrics.leader.clone());
-        registry.register("contention", "Writes that another writer reverted", metrics.contention.clone());
-        registry.register(
-            "reconcile_duration_seconds",
-            "From an event to the last write that it caused",
-            metrics.reconcile_duration.clone(),
-        );
-        registry.register(
-            "last_evaluation_timestamp_seconds",
-            "When the cluster was last evaluated, in Unix time",
-            metrics.last_evaluation.clone(),
-        );
-        Self { registry, ..metrics }
+        let all = &mut registry;
+        let duration = Histogram::new([0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]);
+        Self {
+            upgradeable: registered(all, "upgradeable", "Whether minor and major updates may go ahead"),
+            risk: registered(all, "risk", "Reasons not to leave this minor, by name"),
+            update_allowed: registered(all, "update_allowed", "Whether the gate lets updates of that type go ahead"),
+            overrides_unmanaged: registered(
+                all,
+                "overrides_unmanaged",
+                "Entries of spec.overrides with unmanaged: true",
+            ),
+            decisions: registered(all, "decisions", "Requests decided, by type of update"),
+            writes: registered(all, "writes", "Writes to ClusterVersion, by kind and result"),
+            mode: registered(all, "mode", "The mode that the operator acts in"),
+            bridge_refusal: registered(all, "bridge_refusal", "Why the bridge does not force the requested update"),
+            bridge_force_standing: registered(
+                all,
+                "bridge_force_standing",
+                "Whether spec.desiredUpdate.force is still set by the bridge",
+            ),
+            bridge_force_kept: registered(
+                all,
+                "bridge_force_kept",
+                "Why the bridge has not removed its force from spec.desiredUpdate yet",
+            ),
+            bridge_unverified: registered(
+                all,
+                "bridge_unverified",
+                "Whether an update that the bridge forced was completed without a verified signature",
+            ),
+            leader: registered(all, "leader", "Whether this replica writes"),
+            contention: registered(all, "contention", "Writes that another writer reverted"),
+            reconcile_duration: register(
+                all,
+                "reconcile_duration_seconds",
+                "From an event to the last write that it caused",
+                duration,
+            ),
+            last_evaluation: registered(
+                all,
+                "last_evaluation_timestamp_seconds",
+                "When the cluster was last evaluated, in Unix time",
+            ),
+            registry,
+        }
     }
 
     /// Shows a verdict. A series goes when its risk does.
@@ -194,7 +183,7 @@ impl Metrics {
     pub fn set_skip_reason(&self, skip_reason: Option<SkipReason>) {
         self.bridge_refusal.clear();
         if let Some(skip_reason) = skip_reason {
-            self.bridge_refusal.get_or_create(&RefusalLabel { reason: skip_reason.as_str() }).set(1);
+            self.bridge_refusal.get_or_create(&ReasonLabel { reason: skip_reason.as_str() }).set(1);
         }
     }
 
@@ -203,7 +192,7 @@ impl Metrics {
         self.bridge_force_standing.set(is_set.into());
         self.bridge_force_kept.clear();
         if let Some(reason) = reason {
-            self.bridge_force_kept.get_or_create(&RefusalLabel { reason: reason.as_str() }).set(1);
+            self.bridge_force_kept.get_or_create(&ReasonLabel { reason: reason.as_str() }).set(1);
         }
     }
 
