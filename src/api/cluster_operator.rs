@@ -1,9 +1,10 @@
-//! ClusterOperator, reduced to its name, its `Upgradeable` condition and its health while it is parsed.
+//! ClusterOperator, reduced to its name, its `Upgradeable` condition and its health while it is parsed; our own also with
+//! all that we write.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::{Condition, names};
+use crate::api::{Condition, ResourceVersion, Uid, names};
 
 /// What the gate keeps of a ClusterOperator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,37 @@ impl<'de> Deserialize<'de> for ClusterOperator {
         let conditions = conditions_of(wire.status);
         let health = conditions.as_deref().map_or(Health::Unknown, health_of);
         Ok(Self { name: wire.metadata.name, upgradeable: conditions.and_then(upgradeable_of), health })
+    }
+}
+
+/// Our own ClusterOperator. A part that cannot be read is empty, so it differs from what is desired and is written again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnOperator {
+    /// `metadata.uid`.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: ResourceVersion,
+    /// `status.conditions`.
+    pub conditions: Vec<Condition>,
+    /// `status.versions`, as served.
+    pub versions: Value,
+    /// `status.relatedObjects`, as served.
+    pub related_objects: Value,
+}
+
+impl<'de> Deserialize<'de> for OwnOperator {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = Value::deserialize(deserializer)?;
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let (uid, resource_version) = (text("uid").into(), text("resourceVersion").into());
+        let mut part = |field: &str| object.get_mut("status").and_then(|status| status.get_mut(field)).map(Value::take);
+        Ok(Self {
+            uid,
+            resource_version,
+            conditions: part("conditions").and_then(|list| serde_json::from_value(list).ok()).unwrap_or_default(),
+            versions: part("versions").unwrap_or_default(),
+            related_objects: part("relatedObjects").unwrap_or_default(),
+        })
     }
 }
 

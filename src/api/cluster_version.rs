@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::api::{Condition, ManagedField, null_as_default};
+use crate::api::{Condition, Generation, Metadata, null_as_default};
 
 /// The object named `version`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -76,27 +76,6 @@ impl<'de> Deserialize<'de> for Served {
             Err(error) => Self::Unreadable(UnreadableClusterVersion(error).to_string()),
         })
     }
-}
-
-/// What is read of `metadata`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Metadata {
-    /// `version` on every cluster.
-    #[serde(deserialize_with = "null_as_default")]
-    pub name: String,
-    /// Differs after the object was deleted and created again.
-    #[serde(deserialize_with = "null_as_default")]
-    pub uid: String,
-    /// The precondition of every write.
-    #[serde(deserialize_with = "null_as_default")]
-    pub resource_version: String,
-    /// Changes with `spec`.
-    #[serde(deserialize_with = "null_as_default")]
-    pub generation: i64,
-    /// Who owns which field.
-    #[serde(deserialize_with = "null_as_default")]
-    pub managed_fields: Vec<ManagedField>,
 }
 
 /// What is read of `spec`.
@@ -190,7 +169,7 @@ pub struct Status {
     pub desired: Release,
     /// The generation of the spec that the status is about; 0 if it is missing.
     #[serde(deserialize_with = "null_as_default")]
-    pub observed_generation: i64,
+    pub observed_generation: Generation,
     /// Newest first.
     #[serde(deserialize_with = "null_as_default")]
     pub history: Vec<HistoryEntry>,

@@ -7,18 +7,20 @@ mod cluster_operator;
 mod cluster_version;
 mod condition;
 mod managed_fields;
+mod metadata;
 pub mod names;
 mod update_record;
 
 use serde::{Deserialize, Deserializer};
 
-pub use cluster_operator::{ClusterOperator, Health};
+pub use cluster_operator::{ClusterOperator, Health, OwnOperator};
 pub use cluster_version::{
-    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Metadata, Override, Release, Served,
-    Spec, Status, UnreadableClusterVersion,
+    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Override, Release, Served, Spec,
+    Status, UnreadableClusterVersion,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use managed_fields::{ManagedField, owners_of_condition, owners_of_override, owners_of_request};
+pub use metadata::{Generation, Metadata, ResourceVersion, Uid};
 pub use update_record::{AcceptedBy, Outcome, RecordedOverride, UpdateRecord, UpdateRecordSpec, UpdateRecordStatus};
 
 /// Reads `null` as the type's default, as Go's decoder does for every field of these kinds.

@@ -44,7 +44,7 @@ pub fn followed(
         match write {
             RecordWrite::Status { name, resource_version, status } => {
                 if let Some(record) = records.iter_mut().find(|record| record.metadata.name.as_ref() == Some(&name)) {
-                    endings.push((name, record_status(resource_version.as_deref(), &status)));
+                    endings.push((name, record_status(resource_version.as_ref(), &status)));
                     record.status = Some(*status);
                 }
             }

@@ -81,7 +81,8 @@ impl Times {
     }
 }
 
-/// Delays each request until its earliest time.
+/// Delays each request until its earliest time. tower's rate limit counts all requests together, so a busy watch would
+/// delay the writes, and it does not know `Retry-After`.
 #[derive(Clone)]
 struct RateLimit<S> {
     inner: S,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    api::{Served, UpdateRecord, names},
+    api::{OwnOperator, Served, UpdateRecord, names},
     controller::watch::{Wire, cluster_operators, cluster_versions},
     plan::{
         patch::record_status,
@@ -29,7 +29,7 @@ pub enum Answer {
     /// The ClusterVersion.
     ClusterVersion(Served),
     /// Our ClusterOperator.
-    Operator(Value),
+    Operator(OwnOperator),
     /// An UpdateRecord.
     Record(Box<UpdateRecord>),
     /// An UpdateRecord is gone, by its name.
@@ -40,7 +40,7 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub struct Writer {
     cluster_version: Api<Wire<Served>>,
-    operators: Api<Wire<Value>>,
+    operators: Api<Wire<OwnOperator>>,
     records: Api<UpdateRecord>,
 }
 
@@ -117,11 +117,11 @@ impl Writer {
                 answered(self.records.create(&params, record)).await.map(Box::new).map(Answer::Record)
             }
             RecordWrite::Status { name, resource_version, status } => {
-                let patch = Patch::Merge(record_status(resource_version.as_deref(), status));
+                let patch = Patch::Merge(record_status(resource_version.as_ref(), status));
                 answered(self.records.patch_status(name, manager, &patch)).await.map(Box::new).map(Answer::Record)
             }
             RecordWrite::Delete { name, uid } => {
-                let that = Preconditions { uid: Some(uid.clone()), resource_version: None };
+                let that = Preconditions { uid: Some(uid.as_str().to_owned()), resource_version: None };
                 let params = DeleteParams { preconditions: Some(that), ..DeleteParams::default() };
                 match answered(self.records.delete(name, &params)).await {
                     Ok(_) | Err(WriteError::Gone) => Ok(Answer::Deleted(name.clone())),
@@ -145,7 +145,7 @@ fn cluster_version(object: Wire<Served>) -> Answer {
     Answer::ClusterVersion(object.kept)
 }
 
-fn operator(object: Wire<Value>) -> Answer {
+fn operator(object: Wire<OwnOperator>) -> Answer {
     Answer::Operator(object.kept)
 }
 

@@ -28,11 +28,11 @@ impl EventPublisher {
         let (sender, mut queue) = mpsc::channel::<(EventContent, ObjectReference)>(QUEUE);
         let task = tokio::spawn(async move {
             let reporter = Reporter { controller: names::SELF.to_owned(), instance: Some(identity) };
-            while let Some((announcement, regarding)) = queue.recv().await {
+            while let Some((event, regarding)) = queue.recv().await {
                 let event = Event {
-                    type_: if announcement.reason.is_warning() { EventType::Warning } else { EventType::Normal },
-                    reason: announcement.reason.as_str().to_owned(),
-                    note: Some(cut(announcement.note)),
+                    type_: if event.reason.is_warning() { EventType::Warning } else { EventType::Normal },
+                    reason: event.reason.as_str().to_owned(),
+                    note: Some(cut(event.note)),
                     action: "Gate".to_owned(),
                     secondary: None,
                 };
@@ -47,16 +47,16 @@ impl EventPublisher {
     }
 
     /// Queues an event on the ClusterVersion.
-    pub fn publish(&self, cluster_version: &ClusterVersion, announcement: EventContent) {
+    pub fn publish(&self, cluster_version: &ClusterVersion, event: EventContent) {
         let metadata = &cluster_version.metadata;
         let regarding = ObjectReference {
             api_version: Some(names::CONFIG_API_VERSION.to_owned()),
             kind: Some("ClusterVersion".to_owned()),
             name: Some(names::CLUSTER_VERSION.to_owned()),
-            uid: Some(metadata.uid.clone()),
+            uid: Some(metadata.uid.as_str().to_owned()),
             ..ObjectReference::default()
         };
-        let _ = self.0.try_send((announcement, regarding));
+        let _ = self.0.try_send((event, regarding));
     }
 }
 

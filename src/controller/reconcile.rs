@@ -1,5 +1,13 @@
-//! The loop around [`step`]: observes the cluster, asks what to do, and does it, until nothing is left. Every decision is
-//! made by `step`; here is what reads, writes and reports.
+//! The loop around [`step`]: observes the cluster, decides and acts, until nothing is left. Every decision is made by
+//! `step`; here is what reads, writes and reports.
+//!
+//! From an event of a watch to a write:
+//!
+//! 1. [`Reconciler::take`] puts the event into the cache.
+//! 2. [`Reconciler::turn`] reconciles if something may have to be done.
+//! 3. `step` observes the cache, decides by [`step`], and reports what was decided.
+//! 4. `answer` reads what the decision lacks, or `perform` makes the writes. Either result goes into the memory of the
+//!    loop, and the next step starts from there.
 
 use std::sync::Arc;
 
@@ -11,7 +19,7 @@ use crate::{
     controller::{
         alarm::{Alarm, Clock},
         apply::{Answer, Writer},
-        cache::ClusterCache,
+        cache::{ClusterCache, Sources},
         config::Config,
         events::EventPublisher,
         lease::Leader,
@@ -24,8 +32,7 @@ use crate::{
     plan::{
         Kind, Write,
         recovery::WriteError,
-        role::{Mode, Role},
-        step::{Decided, Memory, Next, Observation, Question, RoleChange, Settings, Step, step},
+        step::{Decided, Memory, Next, Observation, Question, Settings, Step, step},
     },
 };
 
@@ -39,8 +46,6 @@ pub struct Reconciler {
     pub(super) memory: Memory,
     clock: Clock,
     pub(super) alarm: Alarm,
-    /// The role is detected, so that a change of it is worth an event.
-    detects_role: bool,
     /// Something may have to be done.
     pub due: bool,
 }
@@ -59,7 +64,7 @@ impl Reconciler {
             client: client.clone(),
             writer: Writer::new(client),
             leader,
-            reporter: Reporter::new(metrics, publisher),
+            reporter: Reporter::new(metrics, publisher, config.mode),
             cache: ClusterCache::new(),
             memory: Memory::new(Settings {
                 mode: config.mode,
@@ -68,7 +73,6 @@ impl Reconciler {
             }),
             clock,
             alarm: Alarm::new(clock),
-            detects_role: config.mode == Mode::Auto,
             due: false,
         }
     }
@@ -113,7 +117,6 @@ impl Reconciler {
         let mut any = false;
         self.memory.begin_turn();
         while let Some(step) = self.step() {
-            self.report(&step);
             match step.next {
                 Next::Rest => break,
                 Next::Ask(question) => self.answer(question).await,
@@ -127,34 +130,15 @@ impl Reconciler {
         any
     }
 
-    /// Observes the cluster and decides; `None` while there is no ClusterVersion to judge.
+    /// Observes the cluster, decides and reports; `None` while there is no ClusterVersion to judge.
     fn step(&mut self) -> Option<Step> {
         let leads = self.leader.may_write();
-        self.reporter.metrics.leads(leads);
-        self.cache.snapshot(now(), self.memory.authority())?;
-        if !leads {
-            self.reporter.forget();
-        }
-        let (snapshot, operator, records) = self.cache.all();
-        Some(step(&mut self.memory, &Observation { snapshot, operator, records, leads }, self.clock.now()))
-    }
-
-    /// Reports what was decided: metrics, events, log.
-    fn report(&mut self, step: &Step) {
-        let (snapshot, _, records) = self.cache.all();
-        let Some(verdict) = &step.verdict else { return };
-        self.reporter.metrics.evaluated(snapshot, verdict);
-        let Some(change) = step.role else { return };
-        self.report_role(change);
-        let Some(Decided { plan, force_patch, unforcing, start }) = &step.decided else { return };
-        self.reporter.report_bridge(&snapshot.cluster_version, records, force_patch.as_ref());
-        self.reporter.report_kept_force(unforcing.as_ref());
-        if !matches!(change.role, Role::Replace | Role::Undecided) {
-            self.reporter.report_role_without_writes(snapshot, verdict, change.role, &plan.desired);
-        }
-        if change.role == Role::Bridge {
-            self.reporter.report_decisions((snapshot, verdict), force_patch.as_ref(), records, *start);
-        }
+        self.reporter.leads(leads);
+        let Sources { snapshot, operator, records } = self.cache.observe(now(), self.memory.authority())?;
+        let observation = Observation { snapshot, operator, records, leads };
+        let step = step(&mut self.memory, &observation, self.clock.now());
+        self.reporter.report(&step, &observation);
+        Some(step)
     }
 
     /// Answers a question of the step.
@@ -188,8 +172,8 @@ impl Reconciler {
         Ok(is_there)
     }
 
-    /// Makes the writes, and remembers what became of each. Returns whether any was made; `None` where the lease has run
-    /// out while something was asked.
+    /// Makes the writes at once, and remembers the result of each. Returns whether any was made; `None` where the lease
+    /// has run out while something was asked.
     async fn perform(&mut self, writes: &[Write], decided: Option<(Decided, Verdict)>) -> Option<bool> {
         let until = self.leader.writes_until().filter(|until| Instant::now() < *until)?;
         let answers = join_all(writes.iter().map(|write| self.writer.apply(write, until))).await;
@@ -198,57 +182,32 @@ impl Reconciler {
             match answer {
                 Ok(answer) => {
                     any = true;
-                    self.reporter.metrics.wrote(write.kind().as_str(), "ok");
-                    if let Some(decided) = &decided {
-                        self.report_write(write, decided);
-                    }
-                    self.cache.take_answer(answer);
-                    let (snapshot, ..) = self.cache.all();
-                    if self.memory.wrote(write, &snapshot.cluster_version, self.clock.now()) {
-                        self.reporter.report_contention(&snapshot.cluster_version);
-                    }
+                    self.written(write, answer, decided.as_ref());
                 }
-                Err(error) => self.recover(write.kind(), &error),
+                Err(error) => self.failed(write.kind(), &error),
             }
         }
         Some(any)
     }
 
-    /// Remembers a write that has failed; the next step says what follows.
-    fn recover(&mut self, kind: Kind, error: &WriteError) {
+    /// Reports a write that was made, and remembers it and the object as it is now.
+    fn written(&mut self, write: &Write, answer: Answer, decided: Option<&(Decided, Verdict)>) {
+        self.reporter.metrics.wrote(write.kind().as_str(), "ok");
+        if let Some((decided, verdict)) = decided {
+            self.reporter.report_write(write, &self.memory, self.cache.snapshot(), (decided, verdict));
+        }
+        self.cache.take_answer(answer);
+        let after = &self.cache.snapshot().cluster_version;
+        if self.memory.wrote(write, after, self.clock.now()) {
+            self.reporter.report_contention(after);
+        }
+    }
+
+    /// Remembers a write that has failed; the next step decides what follows.
+    fn failed(&mut self, kind: Kind, error: &WriteError) {
         self.reporter.metrics.wrote(kind.as_str(), error.category());
         if self.memory.failed(kind, error, self.clock.now()).is_news {
             tracing::warn!(write = kind.as_str(), %error, "a write has failed; trying again later");
-        }
-    }
-
-    /// Reports a write that was made, on the ClusterVersion as it was before.
-    fn report_write(&mut self, write: &Write, (decided, verdict): &(Decided, Verdict)) {
-        let (snapshot, ..) = self.cache.all();
-        match write {
-            Write::Conditions(_) if self.memory.role() == Role::Replace => {
-                self.reporter.report_conditions(snapshot, verdict, &decided.plan.desired);
-            }
-            Write::Force(force_patch) => {
-                self.reporter.report_force(snapshot, force_patch, self.memory.record_is_missing());
-            }
-            Write::Unforce(_) => tracing::info!("spec.desiredUpdate.force was removed, as the update has completed"),
-            Write::Conditions(_)
-            | Write::Withdraw(_)
-            | Write::History(_)
-            | Write::Restore(_)
-            | Write::Record(_)
-            | Write::Operator(_) => {}
-        }
-    }
-
-    fn report_role(&self, change: RoleChange) {
-        let (snapshot, ..) = self.cache.all();
-        self.reporter.metrics.acts_as(change.role);
-        if change.is_new {
-            self.reporter.report_role(&snapshot.cluster_version, change.role, change.why, self.detects_role);
-        } else if change.role == Role::Undecided && change.has_another_reason {
-            tracing::warn!(why = change.why, "nothing is written yet");
         }
     }
 }

@@ -1,4 +1,7 @@
 //! How long each kind of write waits after a failure: twice as long each time. Pure.
+//!
+//! Libraries for this read a clock or sleep. Here the time is an argument, so that the model of the loop can explore every
+//! wait.
 
 use std::time::Duration;
 

@@ -28,18 +28,18 @@ pub fn write(input: &PlanInput<'_>, now: &str) -> Option<OperatorWrite> {
         }
         Source::NotServed | Source::Unreadable(_) | Source::NotGiven => return None,
     };
-    let before: Vec<Condition> = serde_json::from_value(existing["status"]["conditions"].clone()).unwrap_or_default();
-    let conditions = conditions(input, &before).map(|wanted| {
-        let last_transition_time = crate::api::find(&before, &wanted.kind)
+    let before = &existing.conditions;
+    let conditions = conditions(input, before).map(|wanted| {
+        let last_transition_time = crate::api::find(before, &wanted.kind)
             .filter(|before| before.status == wanted.status && !before.last_transition_time.is_empty())
             .map_or_else(|| now.to_owned(), |before| before.last_transition_time.clone());
         Condition { last_transition_time, ..wanted }
     });
-    let same = conditions.iter().all(|wanted| crate::api::find(&before, &wanted.kind) == Some(wanted))
-        && existing["status"]["versions"] == operator_versions()
-        && existing["status"]["relatedObjects"] == related_objects();
+    let same = conditions.iter().all(|wanted| crate::api::find(before, &wanted.kind) == Some(wanted))
+        && existing.versions == operator_versions()
+        && existing.related_objects == related_objects();
     (!same).then(|| OperatorWrite::Status {
-        resource_version: existing["metadata"]["resourceVersion"].as_str().map(str::to_owned),
+        resource_version: existing.resource_version.clone(),
         conditions: conditions.into(),
     })
 }
@@ -76,10 +76,10 @@ fn availability(input: &PlanInput<'_>) -> String {
         Role::Undecided | Role::Observe => "Looks on",
     };
     let mut text = format!("{role} ({}: {}).", input.role.as_str(), input.why);
-    if let Some(unforcing) = input.unforcing {
+    if let Some(removal) = input.removal {
         text.push_str(unrecorded(input));
         text.push_str(" spec.desiredUpdate.force is still set by upgrade-gate. ");
-        match (input.role, unforcing) {
+        match (input.role, removal) {
             (Role::Bridge, Ok(_)) => text.push_str("It is removed now, as the update has completed."),
             (Role::Bridge, Err(reason)) => {
                 text.push_str(

@@ -6,18 +6,8 @@ use crate::{
         names::{condition, reason},
     },
     gate::{Decision, Snapshot, TargetVerdict, Verdict, message, release},
+    plan::record_state::RecordState,
 };
-
-/// Whether an accepted risk can be recorded. If it cannot, `Upgradeable` is still written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordState {
-    /// It can.
-    Possible,
-    /// The last try has failed: the request waits, so that no update goes ahead without its record.
-    Failing,
-    /// It was recorded, and another writer reverts that each time; the update has gone ahead.
-    Reverted,
-}
 
 /// The conditions that this gate owns, as they should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +27,7 @@ pub fn conditions(snapshot: &Snapshot, verdict: &Verdict, record_state: RecordSt
             Some(before) if before.status == status && !before.last_transition_time.is_empty() => {
                 before.last_transition_time.clone()
             }
-            _ => rfc3339(snapshot.now),
+            Some(_) | None => rfc3339(snapshot.now),
         };
         Condition { kind: kind.to_owned(), status, last_transition_time, reason: reason.to_owned(), message }
     };

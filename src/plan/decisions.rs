@@ -11,7 +11,7 @@ use crate::{
         update::classify_entry,
     },
     plan::{
-        bridge::{ForcePatch, skip_reason::SkipReason},
+        bridge::{ForceDecision, skip_reason::SkipReason},
         events::{EventContent, Reason, blocked, requested_update, update},
         newest_entry::EntryStart,
         record_match,
@@ -29,7 +29,7 @@ pub struct Decided {
     /// How it was decided.
     pub decision: Decision,
     /// The events.
-    pub announcements: Vec<EventContent>,
+    pub events: Vec<EventContent>,
 }
 
 /// What was decided.
@@ -112,12 +112,12 @@ fn entry_of(entry: &crate::api::HistoryEntry) -> [String; 3] {
 pub fn of_cvo(
     snapshot: &Snapshot,
     verdict: &Verdict,
-    force_patch: Option<&Result<ForcePatch, SkipReason>>,
+    force: Option<&ForceDecision>,
     records: &Source<Vec<UpdateRecord>>,
     start: EntryStart,
 ) -> Vec<Decided> {
     let accepted = accepted(&snapshot.cluster_version, records, start);
-    accepted.into_iter().chain(refused(snapshot, verdict, force_patch)).collect()
+    accepted.into_iter().chain(refused(snapshot, verdict, force)).collect()
 }
 
 /// An update that has begun, or was completed since this process watches. The first entry is the installation, which
@@ -141,26 +141,21 @@ fn accepted(
         "" => ".".to_owned(),
         risks => format!(" with accepted risks: {}", message::quote(risks)),
     };
-    let mut announcements =
-        vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{how}") }];
+    let mut events = vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{how}") }];
     let asked_with_force = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force)
         && !owns_force(cluster_version)
         && record_match::asks_for(cluster_version, &front.version, &front.image);
     if is_under_overrides && (record_match::is_forced(front) || asked_with_force) {
         let note = format!("{update} was forced while overrides are set: {overrides}");
-        announcements.push(EventContent { reason: Reason::ForcedPastOverrides, note });
+        events.push(EventContent { reason: Reason::ForcedPastOverrides, note });
     }
     let is_recorded = matches!(records, Source::Read(records) if record_match::has_record(records, front));
     let subject = Subject::Entry { entry: entry_of(front), is_recorded };
-    Some(Decided { subject, update_type, decision: Decision::Allowed, announcements })
+    Some(Decided { subject, update_type, decision: Decision::Allowed, events })
 }
 
 /// The request that the CVO refuses, unless the bridge lets it through or may within moments.
-fn refused(
-    snapshot: &Snapshot,
-    verdict: &Verdict,
-    force_patch: Option<&Result<ForcePatch, SkipReason>>,
-) -> Option<Decided> {
+fn refused(snapshot: &Snapshot, verdict: &Verdict, force: Option<&ForceDecision>) -> Option<Decided> {
     let cluster_version = &snapshot.cluster_version;
     let target_verdict = verdict.request().filter(|target_verdict| !target_verdict.is_current)?;
     let is_invalid =
@@ -172,12 +167,12 @@ fn refused(
         _ if is_invalid && target_verdict.failed_step == Some(Step::Invalid) => Step::Invalid,
         Some(Standing::Accepted | Standing::Undecided) | None => return None,
     };
-    let skip_reason = match force_patch {
+    let skip_reason = match force {
         Some(Ok(_)) => return None,
         Some(Err(skip_reason)) => Some(*skip_reason),
         None => None,
     };
-    if target_verdict.decision() == Decision::Allowed && skip_reason.is_none_or(waits) {
+    if target_verdict.decision() == Decision::Allowed && skip_reason.is_none_or(SkipReason::may_pass) {
         return None;
     }
     let note = match (target_verdict.decision(), skip_reason) {
@@ -191,20 +186,6 @@ fn refused(
         subject: Subject::Request { request, step },
         update_type: target_verdict.update_type,
         decision: Decision::Blocked,
-        announcements: vec![EventContent { reason: Reason::UpdateBlocked, note }],
+        events: vec![EventContent { reason: Reason::UpdateBlocked, note }],
     })
-}
-
-/// Whether the bridge may let the request through within moments, or the CVO does so by itself.
-fn waits(skip_reason: SkipReason) -> bool {
-    matches!(
-        skip_reason,
-        SkipReason::NoRequest
-            | SkipReason::Forced
-            | SkipReason::NotRefused
-            | SkipReason::MessageOfAnother
-            | SkipReason::NoOverrides
-            | SkipReason::NoCvo
-            | SkipReason::NoRecords
-    )
 }

@@ -42,17 +42,17 @@ fn asked(request: &Value, condition: &Value) -> Value {
 /// What is decided there, with the admission policy installed or not.
 fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], start: EntryStart) -> Vec<Decided> {
     let snapshot = requested(object);
-    let force_patch = {
+    let force = {
         let checks = ClusterChecks { policy_installed: policy, ..CONFIRMED };
         bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &checks))
     };
-    of_cvo(&snapshot, &evaluate(&snapshot), Some(&force_patch), &Source::Read(records.to_vec()), start)
+    of_cvo(&snapshot, &evaluate(&snapshot), Some(&force), &Source::Read(records.to_vec()), start)
 }
 
 /// Each event as its reason and its note, and what is counted.
 fn reported(decided: &[Decided]) -> Vec<(String, Vec<String>)> {
     let event = |decided: &Decided| {
-        let notes = decided.announcements.iter().map(|event| format!("{:?}: {}", event.reason, event.note));
+        let notes = decided.events.iter().map(|event| format!("{:?}: {}", event.reason, event.note));
         (format!("{} {}", decided.update_type.as_str(), decided.decision.as_str()), notes.collect())
     };
     decided.iter().map(event).collect()

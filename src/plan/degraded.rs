@@ -7,7 +7,7 @@ use crate::{
     api::{Condition, ConditionStatus, UpdateRecord, names::reason},
     gate::{Snapshot, Source, message},
     plan::{
-        bridge::{ForcePatch, skip_reason::SkipReason},
+        bridge::{ForceDecision, skip_reason::SkipReason},
         moment::Moment,
         write::Kind,
     },
@@ -36,7 +36,7 @@ pub struct Health<'a> {
     /// Another writer reverts what is written.
     pub contended: bool,
     /// The bridge's decision on the request.
-    pub force_patch: Option<&'a Result<ForcePatch, SkipReason>>,
+    pub force: Option<&'a ForceDecision>,
 }
 
 /// The present problems.
@@ -81,7 +81,7 @@ pub fn problems(health: &Health<'_>) -> Vec<Problem> {
     if health.contended {
         add("GateContention", "", message::CONTENTION.to_owned());
     }
-    if let Some(Err(SkipReason::NoPolicy)) = health.force_patch {
+    if let Some(Err(SkipReason::NoPolicy)) = health.force {
         add("PolicyMissing", "", SkipReason::NoPolicy.message().to_owned());
     }
     problems
@@ -100,7 +100,7 @@ pub struct Lasting(Vec<((&'static str, &'static str), Moment)>);
 
 impl Lasting {
     /// How long each of the present problems has lasted. One that is gone for a moment starts again at zero.
-    pub fn look(&mut self, problems: Vec<Problem>, now: Moment) -> Vec<(Problem, Duration)> {
+    pub fn observe(&mut self, problems: Vec<Problem>, now: Moment) -> Vec<(Problem, Duration)> {
         let before = std::mem::take(&mut self.0);
         let since = |key: (&str, &str)| before.iter().find(|(known, _)| *known == key).map_or(now, |(_, since)| *since);
         self.0 =
@@ -195,7 +195,7 @@ mod tests {
         let mut lasting = Lasting::default();
         let mut ages = |seconds: u64, reasons: &[&'static str]| -> Vec<u64> {
             let problems = reasons.iter().map(|reason| problem(reason)).collect();
-            let looked = lasting.look(problems, start + Duration::from_secs(seconds));
+            let looked = lasting.observe(problems, start + Duration::from_secs(seconds));
             looked.iter().map(|(_, age)| age.as_secs()).collect()
         };
         assert_eq!(ages(0, &["A"]), [0]);
@@ -212,13 +212,13 @@ mod tests {
         snapshot.cluster_operators = Source::Unreadable("no\u{1b}[31m".to_owned());
         snapshot.admin_acks = Source::Unreadable("neither".to_owned());
         let failed = [(Kind::Record, "refused".to_owned()), (Kind::Restore, "too".to_owned())];
-        let force_patch = Err(SkipReason::NoPolicy);
+        let force = Err(SkipReason::NoPolicy);
         let health = Health {
             snapshot: &snapshot,
             records: &Source::NotServed,
             failed: &failed,
             contended: true,
-            force_patch: Some(&force_patch),
+            force: Some(&force),
         };
         let found: Vec<_> = problems(&health).iter().map(|problem| (problem.reason, problem.subject)).collect();
         assert_eq!(

@@ -61,7 +61,7 @@ pub struct EventContent {
 /// The events for a change of the conditions from `before` to `after`. A decision is reported once, not again for the
 /// same text and request.
 #[must_use]
-pub fn announcements(
+pub fn of_change(
     snapshot: &Snapshot,
     verdict: &Verdict,
     before: (Option<&Condition>, Option<&Condition>),
@@ -70,20 +70,20 @@ pub fn announcements(
     let same = |before: Option<&Condition>, after: &Condition| {
         before.is_some_and(|before| before.status == after.status && before.reason == after.reason)
     };
-    let mut announcements = Vec::new();
+    let mut events = Vec::new();
     if !same(before.0, &after.upgradeable) {
         let Condition { status, reason, message, .. } = &after.upgradeable;
         let note = format!("Upgradeable={}: {reason}: {message}", status.as_str());
-        announcements.push(EventContent { reason: Reason::UpgradeableChanged, note });
+        events.push(EventContent { reason: Reason::UpgradeableChanged, note });
     }
     let accepted_before = before.1;
     let decided_anew = !same(accepted_before, &after.release_accepted)
         || accepted_before.is_some_and(|before| before.message != after.release_accepted.message);
     let waits = after.release_accepted.status == ConditionStatus::Unknown;
     if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew && !waits) {
-        announcements.extend(decision(&snapshot.cluster_version, request));
+        events.extend(decision(&snapshot.cluster_version, request));
     }
-    announcements
+    events
 }
 
 /// The request that a change of `ReleaseAccepted` decides on, if it is for an update at all.
@@ -97,7 +97,7 @@ pub fn decided<'a>(snapshot: &Snapshot, verdict: &'a Verdict) -> Option<&'a Targ
 pub fn forced(cluster_version: &ClusterVersion, request: &TargetVerdict, unrecorded: bool) -> Vec<EventContent> {
     let update = requested_update(cluster_version, request);
     let overrides = message::overrides(cluster_version);
-    let mut announcements = vec![
+    let mut events = vec![
         EventContent {
             reason: Reason::UpdateAccepted,
             note: format!("{update} goes ahead with accepted risks: {}", message::accepted_risks(request)),
@@ -114,9 +114,9 @@ pub fn forced(cluster_version: &ClusterVersion, request: &TargetVerdict, unrecor
             "{update} was forced without an UpdateRecord: for 60 seconds none could be written, or the UpdateRecords could \
              not be read. The log of upgrade-gate says why."
         );
-        announcements.push(EventContent { reason: Reason::ForcedUnrecorded, note });
+        events.push(EventContent { reason: Reason::ForcedUnrecorded, note });
     }
-    announcements
+    events
 }
 
 /// An update, as every note names it.
@@ -148,16 +148,16 @@ fn decision(cluster_version: &ClusterVersion, request: &TargetVerdict) -> Vec<Ev
             let update = requested_update(cluster_version, request);
             let risks = message::accepted_risks(request);
             let with = if risks.is_empty() { ".".to_owned() } else { format!(" with accepted risks: {risks}") };
-            let mut announcements =
+            let mut events =
                 vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{with}") }];
             if request.accepted_risks.iter().any(|risk| risk.forced)
                 && cluster_version.unmanaged_overrides().next().is_some()
             {
                 let note =
                     format!("{update} was forced while overrides are set: {}", message::overrides(cluster_version));
-                announcements.push(EventContent { reason: Reason::ForcedPastOverrides, note });
+                events.push(EventContent { reason: Reason::ForcedPastOverrides, note });
             }
-            announcements
+            events
         }
     }
 }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::{
         gate::{evaluate, testing::requested},
-        plan::conditions::{RecordState, conditions},
+        plan::{conditions::conditions, record_state::RecordState},
     };
 
     #[rstest]
@@ -214,7 +214,7 @@ mod tests {
         let verdict = evaluate(&snapshot);
         let after = conditions(&snapshot, &verdict, RecordState::Possible);
         let notes: Vec<String> =
-            announcements(&snapshot, &verdict, (None, None), &after).into_iter().map(|event| event.note).collect();
+            of_change(&snapshot, &verdict, (None, None), &after).into_iter().map(|event| event.note).collect();
         assert_eq!(notes, [changed, blocked]);
     }
 }

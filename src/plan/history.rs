@@ -18,38 +18,56 @@ use crate::{
 /// Entries that stay, as the CRD and the CVO have it.
 pub const LIMIT: usize = 100;
 
+/// Where in the history an accepted risk is missing.
+enum Missing<'a> {
+    /// The update's own entry is in front, without the text.
+    Text(&'a HistoryEntry),
+    /// The update has no entry yet.
+    Entry,
+}
+
 /// The write that records the accepted risks of a request that goes ahead; `None` when there are none, or they
 /// are recorded already. `now` is RFC 3339.
 ///
 /// The program that applies the update completes its entry. A completed entry is not changed: a later verdict is not
 /// what was accepted.
 #[must_use]
-pub fn record(
-    cluster_version: &ClusterVersion,
-    target_verdict: &TargetVerdict,
-    now: &str,
-    limit: usize,
-) -> Option<HistoryWrite> {
+pub fn record(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict, now: &str) -> Option<HistoryWrite> {
+    let resource_version = cluster_version.metadata.resource_version.clone();
     let text = message::accepted_risks(target_verdict);
-    if target_verdict.failed_step.is_some() || text.is_empty() {
+    Some(match missing(cluster_version, target_verdict)? {
+        Missing::Text(front) => {
+            HistoryWrite::Text(TextWrite { resource_version, entry: Box::new(front.clone()), text })
+        }
+        Missing::Entry => {
+            let history = cluster_version.history();
+            HistoryWrite::Entry(Box::new(EntryWrite {
+                resource_version,
+                release: target_verdict.release.clone(),
+                text,
+                now: now.to_owned(),
+                behind: history.first().cloned(),
+                leaving: leaving(history, LIMIT).into_iter().map(|index| (index, history[index].clone())).collect(),
+            }))
+        }
+    })
+}
+
+/// Whether a request goes ahead with accepted risks that the history doesn't have yet.
+#[must_use]
+pub fn is_unrecorded(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> bool {
+    missing(cluster_version, target_verdict).is_some()
+}
+
+fn missing<'a>(cluster_version: &'a ClusterVersion, target_verdict: &TargetVerdict) -> Option<Missing<'a>> {
+    if target_verdict.failed_step.is_some() || target_verdict.accepted_risks.is_empty() {
         return None;
     }
-    let history = cluster_version.history();
-    let resource_version = cluster_version.metadata.resource_version.clone();
-    match history.first() {
+    match cluster_version.history().first() {
         Some(front) if front.state == HistoryState::Partial && is_entry_of(front, &target_verdict.release) => {
-            let entry = Box::new(front.clone());
-            front.accepted_risks.is_empty().then_some(HistoryWrite::Text(TextWrite { resource_version, entry, text }))
+            front.accepted_risks.is_empty().then_some(Missing::Text(front))
         }
-        _ if is_current(cluster_version, &target_verdict.release) => None,
-        front => Some(HistoryWrite::Entry(Box::new(EntryWrite {
-            resource_version,
-            release: target_verdict.release.clone(),
-            text,
-            now: now.to_owned(),
-            behind: front.cloned(),
-            leaving: leaving(history, limit).into_iter().map(|index| (index, history[index].clone())).collect(),
-        }))),
+        Some(_) | None => (!is_current(cluster_version, &target_verdict.release)).then_some(Missing::Entry),
     }
 }
 
@@ -168,10 +186,10 @@ mod tests {
     }
 
     /// Records the request of `object`, and returns the object as the API server would store it.
-    fn recorded(object: &Value, limit: usize) -> Option<Value> {
+    fn recorded(object: &Value) -> Option<Value> {
         let snapshot = Snapshot { authority: Authority::Sole, ..testing::requested(object) };
         let verdict = evaluate(&snapshot);
-        let patch = record(&snapshot.cluster_version, verdict.request().unwrap(), NOW, limit)?.patch();
+        let patch = record(&snapshot.cluster_version, verdict.request().unwrap(), NOW)?.patch();
         let mut patched = object.clone();
         json_patch::patch(&mut patched, &patch).unwrap();
         Some(patched)
@@ -185,7 +203,7 @@ mod tests {
     fn an_accepted_risk_is_put_in_front_and_the_entry_left_behind_is_closed() {
         let behind = json!({"state": "Partial", "version": "4.21.1", "image": "one", "startedTime": "then",
                             "completionTime": null, "unknown": [1]});
-        let patched = recorded(&cluster(&json!([behind])), LIMIT).unwrap();
+        let patched = recorded(&cluster(&json!([behind]))).unwrap();
         let front = &patched["status"]["history"][0];
         assert_eq!(front["state"], "Partial");
         assert_eq!(front["version"], "4.21.2");
@@ -210,13 +228,13 @@ mod tests {
         for (field, value) in fields.as_object().unwrap() {
             front[field] = value.clone();
         }
-        assert_eq!(recorded(&cluster(&json!([front, entry("Completed", "4.21.1", "one")])), LIMIT), None);
+        assert_eq!(recorded(&cluster(&json!([front, entry("Completed", "4.21.1", "one")]))), None);
     }
 
     #[test]
     fn the_entry_that_is_already_there_gets_the_text_and_nothing_else() {
         let front = entry("Partial", "4.21.2", "two");
-        let patched = recorded(&cluster(&json!([front, entry("Completed", "4.21.1", "one")])), LIMIT).unwrap();
+        let patched = recorded(&cluster(&json!([front, entry("Completed", "4.21.1", "one")]))).unwrap();
         let history = patched["status"]["history"].as_array().unwrap();
         assert_eq!(history.len(), 2);
         assert!(history[0]["acceptedRisks"].as_str().unwrap().contains("ClusterVersionOverridesSet"));
@@ -228,7 +246,7 @@ mod tests {
     #[case::missing(json!(null))]
     #[case::empty(json!([]))]
     fn a_history_without_entries_gets_its_first(#[case] history: Value) {
-        let patched = recorded(&cluster(&history), LIMIT).unwrap();
+        let patched = recorded(&cluster(&history)).unwrap();
         assert_eq!(patched["status"]["history"].as_array().unwrap().len(), 1);
     }
 
@@ -236,7 +254,7 @@ mod tests {
     fn an_update_that_has_completed_is_not_touched_by_what_came_later() {
         let mut object = cluster(&json!([entry("Completed", "4.21.2", "two")]));
         object["status"]["desired"] = json!({"version": "4.21.2", "image": "two"});
-        assert_eq!(recorded(&object, LIMIT), None);
+        assert_eq!(recorded(&object), None);
     }
 
     #[test]
@@ -244,7 +262,7 @@ mod tests {
         let object = cluster(&json!([entry("Completed", "4.21.1", "one")]));
         let cluster_version = ClusterVersion::from_value(object.clone()).unwrap();
         let target_verdict = evaluate_to(&cluster_version, "4.21.2");
-        let patch = record(&cluster_version, &target_verdict, NOW, LIMIT).unwrap().patch();
+        let patch = record(&cluster_version, &target_verdict, NOW).unwrap().patch();
         let mut changed = object;
         changed["status"]["history"][0]["verified"] = json!(true);
         assert!(json_patch::patch(&mut changed, &patch).is_err());

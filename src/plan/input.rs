@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::{
-    api::UpdateRecord,
+    api::{OwnOperator, UpdateRecord},
     gate::{Snapshot, Source, Verdict},
     plan::{
-        bridge::{ForcePatch, skip_reason::SkipReason, unforce::KeepReason},
-        conditions::{Conditions, RecordState},
+        bridge::{ForceDecision, unforce::RemovalDecision},
+        conditions::Conditions,
         degraded::Problem,
         newest_entry::EntryStart,
+        record_state::RecordState,
         role::{CvoLease, Role},
-        write::{ForceRemoval, Write},
+        write::Write,
     },
 };
 
@@ -29,15 +28,15 @@ pub struct PlanInput<'a> {
     /// Why it has that role.
     pub why: &'a str,
     /// Our own ClusterOperator.
-    pub operator: &'a Source<Option<Value>>,
+    pub operator: &'a Source<Option<OwnOperator>>,
     /// All UpdateRecords.
     pub records: &'a Source<Vec<UpdateRecord>>,
     /// The bridge's decision on the request; `None` in any other role.
-    pub force_patch: Option<&'a Result<ForcePatch, SkipReason>>,
+    pub force: Option<&'a ForceDecision>,
     /// What was seen of the newest entry of the history.
     pub start: EntryStart,
-    /// How a force of ours is removed from spec, or why it stays; `None` where there is none.
-    pub unforcing: Option<&'a Result<ForceRemoval, KeepReason>>,
+    /// What is decided on a force of ours in spec; `None` where there is none.
+    pub removal: Option<&'a RemovalDecision>,
     /// Whether an accepted risk can be recorded: see [`record_state`](super::record_state).
     pub record_state: RecordState,
     /// The operator's problems, and how long each has lasted.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    api::{ClusterVersion, Condition, ConditionStatus},
+    api::{ClusterVersion, Condition, ConditionStatus, Generation, Uid},
     plan::{
         conditions::Conditions,
         moment::Moment,
@@ -34,7 +34,7 @@ pub struct Ledger {
 /// Something written, and the uid of the ClusterVersion that it was for.
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
-    uid: String,
+    uid: Uid,
     written: Written,
 }
 
@@ -49,10 +49,10 @@ enum Written {
     /// The object had the desired conditions, written by any writer.
     Published(Texts),
     /// An accepted risk in the history, for the request of that generation.
-    History { generation: i64 },
+    History { generation: Generation },
     /// A force, as the generation that it made, and the request before it. The request is forgotten while another
     /// replica leads.
-    Force { generation: i64, request: Option<(Value, Moment)> },
+    Force { generation: Generation, request: Option<(Value, Moment)> },
     /// The text of the entry that began then.
     Restore { started_time: String },
     /// The conditions of our ClusterOperator.
@@ -145,15 +145,13 @@ impl Ledger {
                 of == uid && (*published == planned || is_earlier)
             }),
             Write::History(_) => self.has_recorded(cluster_version),
-            Write::Force(_) => self.entries.iter().any(|entry| match &entry.written {
-                Written::Force { request: Some((request, at)), .. } => {
-                    let is_same = |asked: &crate::api::DesiredUpdate| asked.raw == *request;
-                    entry.uid == *uid
-                        && cluster_version.spec.desired_update.as_ref().is_some_and(is_same)
-                        // Twice, as the write that comes after the wait is one against another writer, too.
-                        && now.since(*at) < CONTENDED * 2
-                }
-                _ => false,
+            Write::Force(_) => self.entries.iter().any(|entry| {
+                let Written::Force { request: Some((request, at)), .. } = &entry.written else { return false };
+                let asked = cluster_version.spec.desired_update.as_ref();
+                entry.uid == *uid
+                    && asked.is_some_and(|asked| asked.raw == *request)
+                    // Twice, as the write that comes after the wait is one against another writer, too.
+                    && now.since(*at) < CONTENDED * 2
             }),
             Write::Withdraw(_) | Write::Unforce(_) | Write::Restore(_) | Write::Record(_) | Write::Operator(_) => false,
         }
@@ -163,12 +161,23 @@ impl Ledger {
     /// there for a while.
     #[must_use]
     pub fn is_repeated(&self, write: &Write, now: Moment) -> bool {
-        let Write::Operator(OperatorWrite::Status { conditions, .. }) = write else { return false };
-        let planned: Texts = conditions.iter().map(texts).collect();
-        self.entries.iter().any(|entry| match &entry.written {
-            Written::Operator { conditions, at } => now.since(*at) < CONTENDED && *conditions == planned,
-            _ => false,
-        })
+        match write {
+            Write::Operator(OperatorWrite::Status { conditions, .. }) => {
+                let planned: Texts = conditions.iter().map(texts).collect();
+                self.entries.iter().any(|entry| {
+                    matches!(&entry.written, Written::Operator { conditions, at }
+                        if now.since(*at) < CONTENDED && *conditions == planned)
+                })
+            }
+            Write::Operator(OperatorWrite::Create)
+            | Write::Record(_)
+            | Write::Conditions(_)
+            | Write::History(_)
+            | Write::Withdraw(_)
+            | Write::Force(_)
+            | Write::Unforce(_)
+            | Write::Restore(_) => false,
+        }
     }
 
     /// A reverted write was made once more: the next one waits for a minute.
@@ -204,9 +213,9 @@ impl Ledger {
     #[must_use]
     pub fn has_forced(&self, cluster_version: &ClusterVersion) -> bool {
         let metadata = &cluster_version.metadata;
-        self.entries.iter().any(|entry| match &entry.written {
-            Written::Force { generation, .. } => entry.uid == metadata.uid && *generation == metadata.generation,
-            _ => false,
+        self.entries.iter().any(|entry| {
+            matches!(entry.written, Written::Force { generation, .. }
+                if entry.uid == metadata.uid && generation == metadata.generation)
         })
     }
 
@@ -214,9 +223,9 @@ impl Ledger {
     #[must_use]
     pub fn has_restored(&self, cluster_version: &ClusterVersion) -> bool {
         let newest = cluster_version.history().first();
-        self.entries.iter().any(|entry| match &entry.written {
-            Written::Restore { started_time } => newest.is_some_and(|newest| newest.started_time == *started_time),
-            _ => false,
+        self.entries.iter().any(|entry| {
+            matches!(&entry.written, Written::Restore { started_time }
+                if newest.is_some_and(|newest| newest.started_time == *started_time))
         })
     }
 
@@ -240,14 +249,14 @@ impl Ledger {
         self.contended.iter().map(|(_, until)| *until)
     }
 
-    fn published(&self) -> Option<(&String, &Texts)> {
-        self.entries.iter().find_map(|entry| match &entry.written {
-            Written::Published(texts) => Some((&entry.uid, texts)),
-            _ => None,
+    fn published(&self) -> Option<(&Uid, &Texts)> {
+        self.entries.iter().find_map(|entry| {
+            let Written::Published(texts) = &entry.written else { return None };
+            Some((&entry.uid, texts))
         })
     }
 
-    fn publish(&mut self, uid: &String, texts: Texts) {
+    fn publish(&mut self, uid: &Uid, texts: Texts) {
         if self.published().is_none_or(|(of, _)| of != uid) {
             self.entries.retain(|entry| !matches!(entry.written, Written::Conditions(_)));
         }
@@ -255,9 +264,9 @@ impl Ledger {
     }
 
     /// Puts an entry in the place of the one of its kind.
-    fn replace(&mut self, uid: &str, written: Written) {
+    fn replace(&mut self, uid: &Uid, written: Written) {
         let kind = std::mem::discriminant(&written);
-        let entry = Entry { uid: uid.to_owned(), written };
+        let entry = Entry { uid: uid.clone(), written };
         match self.entries.iter_mut().find(|entry| std::mem::discriminant(&entry.written) == kind) {
             Some(known) => *known = entry,
             None => self.entries.push(entry),

@@ -2,7 +2,7 @@
 //! set when an update start, and an update may be completed before anybody has looked.
 
 use crate::{
-    api::{ClusterVersion, UpdateRecord},
+    api::{ClusterVersion, Uid, UpdateRecord},
     gate::Source,
     plan::record_match::has_record,
 };
@@ -20,22 +20,22 @@ pub struct EntryStart {
 /// Follows the newest entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewestEntry {
-    seen: Option<Seen>,
+    seen: Option<KnownEntry>,
     start: EntryStart,
 }
 
 /// The object, by its uid, and its newest entry by version, image and the time at which it start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    uid: String,
+struct KnownEntry {
+    uid: Uid,
     entry: Option<[String; 3]>,
 }
 
 impl NewestEntry {
     /// Reads the newest entry again, and returns what is known of it.
-    pub fn look(&mut self, cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>) -> EntryStart {
+    pub fn observe(&mut self, cluster_version: &ClusterVersion, records: &Source<Vec<UpdateRecord>>) -> EntryStart {
         let front = cluster_version.history().first();
-        let seen = Seen {
+        let seen = KnownEntry {
             uid: cluster_version.metadata.uid.clone(),
             entry: front.map(|entry| [entry.version.clone(), entry.image.clone(), entry.started_time.clone()]),
         };
@@ -109,7 +109,7 @@ mod tests {
     ) {
         let mut front = NewestEntry::default();
         let records = Source::Read(recorded.iter().map(|version| record(version)).collect());
-        let start = sights.iter().map(|sight| front.look(sight, &records)).last();
+        let start = sights.iter().map(|sight| front.observe(sight, &records)).last();
         assert_eq!(start, Some(expected));
     }
 
@@ -117,8 +117,8 @@ mod tests {
     fn a_record_that_was_seen_and_is_gone_is_not_missing() {
         let mut front = NewestEntry::default();
         let sight = cluster("u", true, &["2", "1"]);
-        front.look(&cluster("u", true, &["1"]), &Source::Read(Vec::new()));
-        front.look(&sight, &Source::Read(vec![record("2")]));
-        assert_eq!(front.look(&sight, &Source::Read(Vec::new())), OLD);
+        front.observe(&cluster("u", true, &["1"]), &Source::Read(Vec::new()));
+        front.observe(&sight, &Source::Read(vec![record("2")]));
+        assert_eq!(front.observe(&sight, &Source::Read(Vec::new())), OLD);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
-        HistoryEntry, UpdateRecordStatus,
+        HistoryEntry, ResourceVersion, UpdateRecordStatus,
         names::{self, CLUSTER_VERSION, CONFIG_API_VERSION},
     },
     plan::write::{
@@ -34,7 +34,7 @@ fn remove(path: &str) -> PatchOperation {
 }
 
 /// A conflict where the object has changed since it was read.
-fn resource_version(read: &str) -> PatchOperation {
+fn resource_version(read: &ResourceVersion) -> PatchOperation {
     PatchOperation::Replace(ReplaceOperation { path: pointer("/metadata/resourceVersion"), value: json!(read) })
 }
 
@@ -164,7 +164,7 @@ impl ForceRemoval {
 
 /// Merge patch on the status of an UpdateRecord.
 #[must_use]
-pub fn record_status(resource_version: Option<&str>, status: &UpdateRecordStatus) -> Value {
+pub fn record_status(resource_version: Option<&ResourceVersion>, status: &UpdateRecordStatus) -> Value {
     json!({"metadata": {"resourceVersion": resource_version}, "status": status})
 }
 

@@ -12,8 +12,8 @@ use crate::{
     },
     plan::{
         bridge::skip_reason::SkipReason,
-        conditions::RecordState,
         input::PlanInput,
+        record_state::RecordState,
         role::{CvoLease, Role},
     },
 };
@@ -35,7 +35,7 @@ pub fn why(input: &PlanInput<'_>) -> String {
     } else if !is_unfinished(cluster_version) {
         return text;
     }
-    let is_said = matches!(input.force_patch, Some(Err(SkipReason::NoCvo)));
+    let is_said = matches!(input.force, Some(Err(SkipReason::NoCvo)));
     if let Some(sentence) = without_cvo(input).filter(|_| !is_said) {
         text.push(' ');
         text.push_str(&sentence);
@@ -54,9 +54,9 @@ fn kept_back(input: &PlanInput<'_>, target_verdict: &TargetVerdict) -> Vec<Strin
         let items = target_verdict.failures.iter().map(|failure| format!("{}: {}", failure.reason, failure.message));
         message::lines(items.collect::<Vec<_>>().into_iter(), LIMIT)
     });
-    let skip_reason = match input.force_patch {
+    let skip_reason = match input.force {
         Some(Err(skip_reason)) if skip_reason.holds_back() => Some(skip_reason.message()),
-        _ => None,
+        Some(Ok(_) | Err(_)) | None => None,
     };
     if let Some(skip_reason) = skip_reason {
         let skip_reason = format!("The requested update is not forced: {skip_reason}");
@@ -76,7 +76,7 @@ fn kept_back(input: &PlanInput<'_>, target_verdict: &TargetVerdict) -> Vec<Strin
 
 /// Whether a CVO has looked at a request that nothing blocks.
 fn not_taken_up(input: &PlanInput<'_>) -> Option<String> {
-    if matches!(input.force_patch, Some(Ok(_))) || runs_no_cvo(input) {
+    if matches!(input.force, Some(Ok(_))) || runs_no_cvo(input) {
         return None;
     }
     let word = request::word(&input.snapshot.cluster_version);
@@ -135,7 +135,7 @@ mod tests {
     fn said(object: &Value, role: Role, cvo: CvoLease) -> String {
         let snapshot = Snapshot { authority: role.authority(), ..testing::requested(object) };
         let verdict = evaluate(&snapshot);
-        let force_patch = (role == Role::Bridge).then(|| {
+        let force = (role == Role::Bridge).then(|| {
             bridge::candidate(&snapshot).and_then(|candidate| bridge::confirm(candidate, &bridge::testing::CONFIRMED))
         });
         why(&PlanInput {
@@ -145,8 +145,8 @@ mod tests {
             why: "",
             operator: &Source::NotServed,
             records: &Source::NotServed,
-            force_patch: force_patch.as_ref(),
-            unforcing: None,
+            force: force.as_ref(),
+            removal: None,
             start: EntryStart::default(),
             record_state: RecordState::Possible,
             problems: &[],

@@ -3,53 +3,66 @@
 use crate::{
     api::{AcceptedBy, UpdateRecord},
     gate::{Snapshot, Source, TargetVerdict, Verdict, release},
-    plan::{conditions::RecordState, history, newest_entry::EntryStart, role::Role, update_records},
+    plan::{history, newest_entry::EntryStart, role::Role, update_records},
 };
+
+/// Whether an accepted risk can be recorded. If it cannot, `Upgradeable` is still written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// It can.
+    Possible,
+    /// The last try has failed: the request waits, so that no update goes ahead without its record.
+    Failing,
+    /// It was recorded, and another writer reverts that each time; the update has gone ahead.
+    Reverted,
+}
+
+/// What became of the last tries to record an accepted risk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordTries {
+    /// The next write to the history still waits after a failure.
+    pub history_fails: bool,
+    /// The risk of this request was written to the history, and another writer has reverted that within the last minute.
+    pub history_is_reverted: bool,
+    /// The next write of an UpdateRecord still waits after a failure.
+    pub record_fails: bool,
+}
 
 /// Whether the accepted risk of what would go ahead now can be recorded: in the history, and in an UpdateRecord where
 /// those are served. Where the last try at one has failed, the update waits for it.
+///
+/// Only in role `replace`: in the others a CVO writes the history, and the UpdateRecord is written from that.
 #[must_use]
 pub fn record_state(
-    in_history: RecordState,
-    (snapshot, verdict, role): (&Snapshot, &Verdict, Role),
+    tries: RecordTries,
+    role: Role,
+    (snapshot, verdict): (&Snapshot, &Verdict),
     records: &Source<Vec<UpdateRecord>>,
     start: EntryStart,
-    record_fails: bool,
 ) -> RecordState {
-    let records = match records {
-        Source::Read(records) if record_fails => Some(records),
-        _ => None,
-    };
-    if in_history != RecordState::Failing && records.is_none() {
-        return in_history;
-    }
     let cluster_version = &snapshot.cluster_version;
+    let failing_records = match records {
+        Source::Read(records) if tries.record_fails => Some(records),
+        Source::Read(_) | Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
+    };
+    let waits = |request: &TargetVerdict| {
+        let lacks_its_record = failing_records.is_some_and(|records| {
+            !update_records::is_recorded(records, cluster_version, request, accepted_by(request))
+        });
+        let entry_lacks_its_record = failing_records.is_some_and(|records| {
+            update_records::is_in_front(cluster_version, &request.release)
+                && update_records::is_unrecorded(records, cluster_version, start)
+        });
+        let is_missing = tries.history_fails || lacks_its_record;
+        (is_missing && history::is_unrecorded(cluster_version, request)) || entry_lacks_its_record
+    };
     let request = verdict.request().filter(|request| !release::is_current(cluster_version, &request.release));
-    let is_missing = |target_verdict: &TargetVerdict, by| {
-        records.is_some_and(|records| {
-            update_records::before_accepting(records, cluster_version, target_verdict, by, "").is_some()
-        })
-    };
-    let waits = match (role, request) {
-        (Role::Replace, Some(request)) => {
-            let in_front = update_records::is_in_front(cluster_version, &request.release);
-            let unrecorded = history::record(cluster_version, request, "", history::LIMIT).is_some();
-            let without_its_record = || {
-                in_front
-                    && records.is_some_and(|records| {
-                        update_records::of_history(records, cluster_version, start, "").is_some()
-                    })
-            };
-            (unrecorded && (in_history == RecordState::Failing || is_missing(request, accepted_by(request))))
-                || without_its_record()
-        }
-        // The CVO records what the bridge lets through, and the UpdateRecord is made up for from that.
-        _ => false,
-    };
-    match in_history {
-        _ if waits => RecordState::Failing,
-        RecordState::Failing => RecordState::Possible,
-        RecordState::Possible | RecordState::Reverted => in_history,
+    if role == Role::Replace && request.is_some_and(waits) {
+        RecordState::Failing
+    } else if tries.history_is_reverted && !tries.history_fails {
+        RecordState::Reverted
+    } else {
+        RecordState::Possible
     }
 }
 

@@ -37,13 +37,13 @@ impl RecordWait {
         target_verdict: &TargetVerdict,
         is_failing: bool,
     ) -> Self {
-        let is_missing = |records: &[UpdateRecord]| {
-            update_records::before_accepting(records, cluster_version, target_verdict, AcceptedBy::Bridge, "").is_some()
+        let is_there = |records: &[UpdateRecord]| {
+            update_records::is_recorded(records, cluster_version, target_verdict, AcceptedBy::Bridge)
         };
         match records {
             Source::NotServed => Self::Settled,
             Source::Unreadable(_) | Source::NotGiven => Self::Unreadable,
-            Source::Read(records) if !is_missing(records) => Self::Settled,
+            Source::Read(records) if is_there(records) => Self::Settled,
             Source::Read(_) if is_failing => Self::Failing,
             Source::Read(_) => Self::Writable,
         }

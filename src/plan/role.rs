@@ -93,7 +93,7 @@ const CVO: &str = "cluster-version-operator";
 
 /// The role, and why, in words for log, event and ClusterOperator.
 #[must_use]
-pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &RoleInput) -> (Role, &'static str) {
+pub fn role(mode: Mode, cluster_version: &ClusterVersion, input: &RoleInput) -> (Role, &'static str) {
     match mode {
         Mode::Replace => return (Role::Replace, "--mode=replace"),
         Mode::Bridge => return (Role::Bridge, "--mode=bridge"),
@@ -104,35 +104,35 @@ pub fn role(mode: Mode, cluster_version: &ClusterVersion, evidence: &RoleInput) 
     // A CVO that was ever here has written the history, even if another writer has written to it since.
     let was_here = fields.iter().any(|field| field.manager == CVO);
     let gating = if was_here { Role::Guard } else { Role::Replace };
-    if evidence.overwritten {
+    if input.overwritten {
         return (Role::Bridge, "another writer reverted Upgradeable, so another program decides about updates");
     }
-    if matches!(evidence.before, Role::Replace | Role::Guard) {
+    if matches!(input.before, Role::Replace | Role::Guard) {
         return (gating, "no other writer has reverted it");
     }
     if owns_upgradeable(cluster_version) {
         return (gating, "Upgradeable is upgrade-gate's own already");
     }
-    if evidence.lease == CvoLease::Unknown {
+    if input.lease == CvoLease::Unknown {
         // What is running stays; what isn't waits for an answer.
-        let waiting = if evidence.before == Role::Bridge { Role::Bridge } else { Role::Undecided };
+        let waiting = if input.before == Role::Bridge { Role::Bridge } else { Role::Undecided };
         return (
             waiting,
             "it is not known yet whether a cluster-version operator is running: its Lease cannot be read",
         );
     }
-    let vacant = evidence.ungated_for.is_some_and(|ungated| ungated >= evidence.vacant_after);
-    if vacant && matches!(evidence.lease, CvoLease::Stale | CvoLease::Absent) {
+    let vacant = input.ungated_for.is_some_and(|ungated| ungated >= input.vacant_after);
+    if vacant && matches!(input.lease, CvoLease::Stale | CvoLease::Absent) {
         return (gating, "a risk stayed ungated, and no cluster-version operator is running");
     }
     let owns = |kind| owners_of_condition(fields, kind).any(|manager| manager == CVO);
     if owns(condition::UPGRADEABLE) || owns(condition::RELEASE_ACCEPTED) {
         return (Role::Bridge, "a cluster-version operator writes the conditions");
     }
-    if evidence.lease == CvoLease::Fresh {
+    if input.lease == CvoLease::Fresh {
         return (Role::Bridge, "a cluster-version operator renews its Lease");
     }
-    if evidence.lease == CvoLease::Stale || was_here {
+    if input.lease == CvoLease::Stale || was_here {
         return (Role::Bridge, "a cluster-version operator was here, and may come back");
     }
     (Role::Replace, "no cluster-version operator was ever here")
@@ -199,7 +199,7 @@ mod tests {
         ClusterVersion::from_value(json!({"metadata": {"managedFields": owners}, "status": {}})).unwrap()
     }
 
-    fn evidence(lease: CvoLease, before: Role) -> RoleInput {
+    fn role_input(lease: CvoLease, before: Role) -> RoleInput {
         RoleInput { lease, overwritten: false, ungated_for: None, vacant_after: Duration::from_mins(5), before }
     }
 
@@ -233,7 +233,7 @@ mod tests {
         cluster(&[owner("upgrade-gate", &json!({"f:conditions": {"k:{\"type\":\"Upgradeable\"}": {"f:type": {}}}})),
                   owner("cluster-version-operator", &whole("Upgradeable"))]), CvoLease::Fresh, Role::Bridge)]
     fn auto_looks_before_it_writes(#[case] cluster: ClusterVersion, #[case] lease: CvoLease, #[case] expected: Role) {
-        assert_eq!(role(Mode::Auto, &cluster, &evidence(lease, Role::Undecided)).0, expected);
+        assert_eq!(role(Mode::Auto, &cluster, &role_input(lease, Role::Undecided)).0, expected);
     }
 
     #[rstest]
@@ -243,27 +243,27 @@ mod tests {
     #[case::a_slow_cvo(3000, CvoLease::Fresh, Role::Bridge)]
     #[case::not_known(3000, CvoLease::Unknown, Role::Bridge)]
     fn a_vacant_gate_is_taken_after_its_wait(#[case] seconds: u64, #[case] lease: CvoLease, #[case] expected: Role) {
-        let mut evidence = evidence(lease, Role::Bridge);
-        evidence.ungated_for = Some(Duration::from_secs(seconds));
-        assert_eq!(role(Mode::Auto, &cvo(&json!({"f:history": {}})), &evidence).0, expected);
+        let mut input = role_input(lease, Role::Bridge);
+        input.ungated_for = Some(Duration::from_secs(seconds));
+        assert_eq!(role(Mode::Auto, &cvo(&json!({"f:history": {}})), &input).0, expected);
     }
 
     #[rstest]
     #[case(Role::Replace)]
     #[case(Role::Guard)]
     #[case(Role::Bridge)]
-    fn once_contradicted_it_is_the_bridge_for_good(#[case] before: Role) {
-        let mut evidence = evidence(CvoLease::Absent, before);
-        evidence.overwritten = true;
-        evidence.ungated_for = Some(Duration::from_hours(1));
-        assert_eq!(role(Mode::Auto, &cluster(&[ours()]), &evidence).0, Role::Bridge);
+    fn once_overwritten_it_is_the_bridge_for_good(#[case] before: Role) {
+        let mut input = role_input(CvoLease::Absent, before);
+        input.overwritten = true;
+        input.ungated_for = Some(Duration::from_hours(1));
+        assert_eq!(role(Mode::Auto, &cluster(&[ours()]), &input).0, Role::Bridge);
     }
 
     #[rstest]
     #[case(Role::Replace)]
     #[case(Role::Guard)]
-    fn a_gate_that_was_taken_is_kept_until_contradicted(#[case] before: Role) {
-        let found = role(Mode::Auto, &cvo(&json!({"f:history": {}})), &evidence(CvoLease::Fresh, before)).0;
+    fn a_gate_that_was_taken_is_kept_until_overwritten(#[case] before: Role) {
+        let found = role(Mode::Auto, &cvo(&json!({"f:history": {}})), &role_input(CvoLease::Fresh, before)).0;
         assert_eq!(found, Role::Guard);
     }
 
@@ -272,7 +272,7 @@ mod tests {
     #[case(Mode::Bridge, Role::Bridge)]
     #[case(Mode::Observe, Role::Observe)]
     fn a_mode_that_a_person_names_is_taken(#[case] mode: Mode, #[case] expected: Role) {
-        let found = role(mode, &cvo(&whole("Upgradeable")), &evidence(CvoLease::Fresh, Role::Undecided)).0;
+        let found = role(mode, &cvo(&whole("Upgradeable")), &role_input(CvoLease::Fresh, Role::Undecided)).0;
         assert_eq!(found, expected);
     }
 

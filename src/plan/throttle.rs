@@ -10,25 +10,37 @@ use crate::{
     },
 };
 
-/// The writes that are made now, none where each has to wait.
+/// The writes that are made now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chosen {
+    /// None, if each has to wait; at most two.
+    pub writes: Vec<Write>,
+    /// Those of them that another writer has reverted.
+    pub reverted: Vec<Kind>,
+}
+
+/// Chooses the writes that are made now.
 ///
 /// A kind of write waits after a failure. A write that another writer has reverted is made once a minute. Of the others
 /// the first is made, because the next ones depend on it.
 #[must_use]
 pub fn throttle(
-    writes: Vec<Write>,
+    planned: &[Write],
     cluster_version: &ClusterVersion,
-    (backoff, ledger): (&mut WriteBackoff, &Ledger),
+    backoff: &mut WriteBackoff,
+    ledger: &Ledger,
     now: Moment,
-) -> Vec<Write> {
-    let writes = without_failing(writes, |kind| backoff.is_failing(kind, now));
-    if writes.is_empty() {
+) -> Chosen {
+    let ready = without_failing(planned.to_vec(), |kind| backoff.is_failing(kind, now));
+    if ready.is_empty() {
         backoff.settle(now);
     }
-    made_at_once(writes.into_iter().filter(|write| {
-        let waits = ledger.is_reverted(write, cluster_version, now) && ledger.must_wait(write.kind(), now);
-        !ledger.is_repeated(write, now) && !waits
-    }))
+    let is_reverted = |write: &Write| ledger.is_reverted(write, cluster_version, now);
+    let waits =
+        |write: &Write| ledger.is_repeated(write, now) || (is_reverted(write) && ledger.must_wait(write.kind(), now));
+    let writes = made_at_once(ready.into_iter().filter(|write| !waits(write)));
+    let reverted = writes.iter().filter(|write| is_reverted(write)).map(Write::kind).collect();
+    Chosen { writes, reverted }
 }
 
 /// The writes of kinds that do not wait after a failure. Restoring a text depends on the records.

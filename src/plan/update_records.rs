@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use crate::{
     api::{
-        AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, UpdateRecord,
-        UpdateRecordSpec, UpdateRecordStatus, names,
+        AcceptedBy, ClusterVersion, HistoryEntry, HistoryState, Outcome, RecordedOverride, Release, ResourceVersion,
+        UpdateRecord, UpdateRecordSpec, UpdateRecordStatus, names,
     },
     gate::{
         TargetVerdict, message,
@@ -34,17 +34,12 @@ pub fn before_accepting(
     target_verdict: &TargetVerdict,
     by: AcceptedBy,
     now: &str,
-) -> Option<RecordWrite> {
-    let release = &target_verdict.release;
-    // A risk that arose while the update runs: the verdict is on a release that the cluster has already left for.
-    let has_begun = is_current(cluster_version, release);
-    let is_there = |record: &UpdateRecord| {
-        is_open(record) && (has_begun || record.spec.by == by) && is_about(record, &release.version, &release.image)
-    };
-    if records.iter().any(is_there) {
+) -> Option<UpdateRecord> {
+    if is_recorded(records, cluster_version, target_verdict, by) {
         return None;
     }
-    let (from, update_type) = if has_begun {
+    let release = &target_verdict.release;
+    let (from, update_type) = if is_current(cluster_version, release) {
         classify_entry(cluster_version.history())
     } else {
         (cluster_version.desired().version.as_str(), target_verdict.update_type)
@@ -62,6 +57,22 @@ pub fn before_accepting(
     Some(create(records, spec))
 }
 
+/// Whether the record that has to be there before an accepted request is acted on exists.
+#[must_use]
+pub fn is_recorded(
+    records: &[UpdateRecord],
+    cluster_version: &ClusterVersion,
+    target_verdict: &TargetVerdict,
+    by: AcceptedBy,
+) -> bool {
+    let release = &target_verdict.release;
+    // A risk that arose while the update runs: the verdict is on a release that the cluster has already left for.
+    let has_begun = is_current(cluster_version, release);
+    records.iter().any(|record| {
+        is_open(record) && (has_begun || record.spec.by == by) && is_about(record, &release.version, &release.image)
+    })
+}
+
 /// The record of an update that upgrade-gate did not let through: the front entry of the history carries accepted
 /// risks, or overrides were set when it was first seen, which a CVO that hasn't published `Upgradeable=False` yet
 /// accepts without a text; it has not completed, or came in front while this process watched; and no record is about
@@ -72,24 +83,13 @@ pub fn of_history(
     cluster_version: &ClusterVersion,
     start: EntryStart,
     now: &str,
-) -> Option<RecordWrite> {
-    let [front, older @ ..] = cluster_version.history() else { return None };
-    if front.state == HistoryState::Completed && !start.is_new {
-        return None;
-    }
-    let accepted_risks = if !front.accepted_risks.is_empty() {
-        front.accepted_risks.clone()
-    } else if is_under_overrides(cluster_version, front, older, start) {
+) -> Option<UpdateRecord> {
+    let front = unrecorded(records, cluster_version, start)?;
+    let accepted_risks = if front.accepted_risks.is_empty() {
         message::overrides_while_updating(cluster_version)
     } else {
-        return None;
+        front.accepted_risks.clone()
     };
-    let known = |record: &UpdateRecord| {
-        is_linked(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
-    };
-    if records.iter().any(known) {
-        return None;
-    }
     let (from, update_type) = classify_entry(cluster_version.history());
     let spec = UpdateRecordSpec {
         from: from.to_owned(),
@@ -102,6 +102,27 @@ pub fn of_history(
         accepted_time: if front.started_time.is_empty() { now.to_owned() } else { front.started_time.clone() },
     };
     Some(create(records, spec))
+}
+
+/// Whether that record is missing.
+#[must_use]
+pub fn is_unrecorded(records: &[UpdateRecord], cluster_version: &ClusterVersion, start: EntryStart) -> bool {
+    unrecorded(records, cluster_version, start).is_some()
+}
+
+/// The newest entry of the history, if its record is missing.
+fn unrecorded<'a>(
+    records: &[UpdateRecord],
+    cluster_version: &'a ClusterVersion,
+    start: EntryStart,
+) -> Option<&'a HistoryEntry> {
+    let [front, older @ ..] = cluster_version.history() else { return None };
+    let is_past = front.state == HistoryState::Completed && !start.is_new;
+    let is_risky = !front.accepted_risks.is_empty() || is_under_overrides(cluster_version, front, older, start);
+    let is_known = |record: &UpdateRecord| {
+        is_linked(record, front) || (is_open(record) && may_be_of(record, front, cluster_version))
+    };
+    (!is_past && is_risky && !records.iter().any(is_known)).then_some(front)
 }
 
 /// Whether any record is about the requested release.
@@ -157,7 +178,7 @@ pub fn is_accounted_for(records: &[UpdateRecord], cluster_version: &ClusterVersi
     match records.iter().find(|record| is_linked(record, front)) {
         Some(record) => record.status.as_ref().is_some_and(|status| status.outcome == Outcome::Completed),
         None => {
-            of_history(records, cluster_version, start, "").is_none()
+            !is_unrecorded(records, cluster_version, start)
                 && !records.iter().any(|record| is_open(record) && may_be_of(record, front, cluster_version))
         }
     }
@@ -174,7 +195,7 @@ pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec
             if record.status.as_ref() == Some(&status) {
                 return None;
             }
-            let resource_version = record.metadata.resource_version.clone();
+            let resource_version = record.metadata.resource_version.clone().map(ResourceVersion::from);
             Some(RecordWrite::Status {
                 name: record.metadata.name.clone()?,
                 resource_version,
@@ -189,7 +210,7 @@ pub fn follow(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> Vec
     let surplus = records.len().saturating_sub(LIMIT);
     writes.extend(closed.into_iter().take(surplus).filter_map(|record| {
         let (name, uid) = (record.metadata.name.clone()?, record.metadata.uid.clone().unwrap_or_default());
-        Some(RecordWrite::Delete { name, uid })
+        Some(RecordWrite::Delete { name, uid: uid.into() })
     }));
     writes
 }
@@ -286,7 +307,8 @@ fn overrides(cluster_version: &ClusterVersion) -> Vec<RecordedOverride> {
     recorded.collect()
 }
 
-fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> RecordWrite {
+/// A record whose name is new.
+fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> UpdateRecord {
     let release = Release { version: spec.to.clone(), image: spec.image.clone(), ..Release::default() };
     let base = name(&release);
     let taken = |name: &str| records.iter().any(|record| record.metadata.name.as_deref() == Some(name));
@@ -294,7 +316,7 @@ fn create(records: &[UpdateRecord], spec: UpdateRecordSpec) -> RecordWrite {
         .chain((2..=records.len() + 1).map(|number| format!("{base}-{number}")))
         .find(|name| !taken(name))
         .unwrap_or(base);
-    RecordWrite::Create(Box::new(UpdateRecord::new(&free, spec.within_bounds())))
+    UpdateRecord::new(&free, spec.within_bounds())
 }
 
 /// `VERSION-DIGEST12`, in what Kubernetes takes for a name.

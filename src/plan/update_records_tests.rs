@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{AcceptedBy, ClusterVersion, Release, UpdateRecord},
+    api::{AcceptedBy, ClusterVersion, Release, Uid, UpdateRecord},
     gate::testing::evaluate_to,
     plan::{
         newest_entry::EntryStart,
@@ -103,9 +103,7 @@ fn a_record_follows_its_update(
 fn a_later_update_to_the_same_digest_has_a_record_of_its_own() {
     let done = record("4.21.2-0123456789ab", &json!({"outcome": "Completed", "startedTime": "s1"}));
     let cluster = cluster(&json!(null), &json!([entry("Partial", "s2", "Forced through blocking failures: x")]));
-    let Some(RecordWrite::Create(second)) = of_history(&[done], &cluster, EntryStart::default(), NOW) else {
-        panic!("no record")
-    };
+    let second = of_history(&[done], &cluster, EntryStart::default(), NOW).unwrap();
     assert_eq!(second.metadata.name.as_deref(), Some("4.21.2-0123456789ab-2"));
     assert_eq!(second.spec.by, AcceptedBy::Force);
 }
@@ -128,7 +126,7 @@ fn an_update_that_runs_is_pending_whatever_is_asked_for() {
 }
 
 /// What is written when an override is set while an update to 4.21.2 runs that was accepted without a risk.
-fn begun(records: &[UpdateRecord]) -> Option<RecordWrite> {
+fn begun(records: &[UpdateRecord]) -> Option<UpdateRecord> {
     let history = json!([entry("Partial", "s1", ""),
                          {"state": "Completed", "version": "4.20.9", "image": "one", "startedTime": "s0"}]);
     let running = ClusterVersion::from_value(json!({
@@ -142,7 +140,7 @@ fn begun(records: &[UpdateRecord]) -> Option<RecordWrite> {
 
 #[test]
 fn an_update_that_has_begun_is_recorded_from_where_it_came() {
-    let Some(RecordWrite::Create(created)) = begun(&[]) else { panic!("no record") };
+    let created = begun(&[]).unwrap();
     assert_eq!(
         (created.spec.from.as_str(), created.spec.to.as_str(), created.spec.update_type.as_str()),
         ("4.20.9", "4.21.2", "minor")
@@ -169,7 +167,7 @@ fn the_oldest_records_leave_and_open_ones_stay() {
     records[0].status = None;
     let cluster = cluster(&json!({"version": "4.21.2", "image": DIGEST}), &json!([]));
     let writes = follow(&records, &cluster);
-    let oldest = RecordWrite::Delete { name: "r001".into(), uid: String::new() };
+    let oldest = RecordWrite::Delete { name: "r001".into(), uid: Uid::default() };
     assert_eq!(
         writes.iter().filter(|write| matches!(write, RecordWrite::Delete { .. })).collect::<Vec<_>>(),
         [&oldest]
@@ -188,11 +186,6 @@ fn forced_by(manager: &str, time: &str, risks: &str) -> ClusterVersion {
     .unwrap()
 }
 
-fn created(write: Option<RecordWrite>) -> UpdateRecord {
-    let Some(RecordWrite::Create(record)) = write else { panic!("no record: {write:?}") };
-    *record
-}
-
 #[rstest]
 #[case::somebody("kubectl-patch", FORCED, AcceptedBy::Force)]
 #[case::the_bridge("upgrade-gate", FORCED, AcceptedBy::Bridge)]
@@ -203,7 +196,7 @@ fn a_record_that_is_missing_says_who_let_the_update_through(
     #[case] risks: &str,
     #[case] expected: AcceptedBy,
 ) {
-    let record = created(of_history(&[], &forced_by(manager, NOW, risks), EntryStart::default(), "later"));
+    let record = of_history(&[], &forced_by(manager, NOW, risks), EntryStart::default(), "later").unwrap();
     assert_eq!(record.spec.by, expected);
     assert_eq!((&*record.spec.from, &*record.spec.accepted_time), ("4.21.1", "2026-01-02T03:04:06Z"));
 }
@@ -214,12 +207,12 @@ fn a_force_of_the_bridge_that_was_carried_along_is_not_the_bridges_doing() {
     (earlier.spec.to, earlier.spec.image) = ("4.21.1".into(), "one".into());
     let cluster = forced_by("upgrade-gate", NOW, FORCED);
     assert_eq!(
-        created(of_history(&[earlier.clone()], &cluster, EntryStart::default(), NOW)).spec.by,
+        of_history(&[earlier.clone()], &cluster, EntryStart::default(), NOW).unwrap().spec.by,
         AcceptedBy::Force
     );
     // One that was written after the earlier update had begun isn't that update's.
     earlier.status.as_mut().unwrap().started_time = Some("2026-01-02T03:00:00Z".into());
-    assert_eq!(created(of_history(&[earlier], &cluster, EntryStart::default(), NOW)).spec.by, AcceptedBy::Bridge);
+    assert_eq!(of_history(&[earlier], &cluster, EntryStart::default(), NOW).unwrap().spec.by, AcceptedBy::Bridge);
 }
 
 #[rstest]
@@ -232,7 +225,7 @@ fn what_the_bridge_was_about_to_force_and_did_not_is_abandoned(
 ) {
     let cluster = forced_by(manager, NOW, risks);
     let ours = record("4.21.2-0123456789ab", &json!({"outcome": "Pending"}));
-    let other = created(of_history(std::slice::from_ref(&ours), &cluster, EntryStart::default(), NOW));
+    let other = of_history(std::slice::from_ref(&ours), &cluster, EntryStart::default(), NOW).unwrap();
     assert_eq!((other.spec.by, other.metadata.name.as_deref()), (by, Some("4.21.2-0123456789ab-2")));
     let followed = statuses(&follow(&[ours, other], &cluster));
     let outcomes: Vec<_> = followed.iter().map(|(name, status)| (name.as_str(), status["outcome"].clone())).collect();
@@ -257,7 +250,7 @@ fn what_the_gate_was_about_to_accept_and_was_forced_instead_is_abandoned() {
 fn the_way_back_to_the_previous_version_is_a_rollback() {
     let history =
         json!([entry("Partial", "s3", FORCED), {"version": "4.21.3"}, {"version": "4.21.2", "image": DIGEST}]);
-    let record = created(of_history(&[], &cluster(&json!(null), &history), EntryStart::default(), NOW));
+    let record = of_history(&[], &cluster(&json!(null), &history), EntryStart::default(), NOW).unwrap();
     assert_eq!((&*record.spec.from, &*record.spec.update_type), ("4.21.3", "rollback"));
 }
 
@@ -326,7 +319,7 @@ fn what_the_cvo_lets_through_without_a_text_while_overrides_are_set_is_recorded(
 ) {
     let older = [json!({"state": "Completed", "version": from, "image": "one"})];
     let cluster = under_overrides(&entry("Partial", "2026-01-02T03:04:06Z", ""), &older);
-    let record = created(of_history(&[], &cluster, EntryStart::default(), NOW));
+    let record = of_history(&[], &cluster, EntryStart::default(), NOW).unwrap();
     let spec = &record.spec;
     assert_eq!((&*spec.from, &*spec.to, &*spec.update_type, spec.by), (from, "4.21.2", update_type, AcceptedBy::Gate));
     assert_eq!(

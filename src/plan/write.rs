@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    api::{Condition, HistoryEntry, Release, UpdateRecord, UpdateRecordStatus},
+    api::{Condition, HistoryEntry, Release, ResourceVersion, Uid, UpdateRecord, UpdateRecordStatus},
     gate::TargetVerdict,
 };
 
@@ -96,7 +96,7 @@ pub enum HistoryWrite {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextWrite {
     /// The `resourceVersion` of the ClusterVersion that was read.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// The entry that was read.
     pub entry: Box<HistoryEntry>,
     /// What was accepted.
@@ -107,7 +107,7 @@ pub struct TextWrite {
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntryWrite {
     /// The `resourceVersion` of the ClusterVersion that was read.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// The release that the update is to.
     pub release: Release,
     /// What was accepted.
@@ -124,7 +124,7 @@ pub struct EntryWrite {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConditionsWrite {
     /// The `resourceVersion` of the ClusterVersion that was read.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// `Upgradeable` first.
     pub conditions: Vec<Condition>,
 }
@@ -135,14 +135,14 @@ pub enum Withdrawal {
     /// On the status: the conditions that nobody but us has written are removed.
     Conditions {
         /// The `resourceVersion` of the ClusterVersion that was read.
-        resource_version: String,
+        resource_version: ResourceVersion,
         /// Positions and types, ascending.
         conditions: Vec<(usize, String)>,
     },
     /// On the object, as the status subresource doesn't accept it: our ownership of the other conditions is removed.
     Ownership {
         /// The `resourceVersion` of the ClusterVersion that was read.
-        resource_version: String,
+        resource_version: ResourceVersion,
         /// Positions in `metadata.managedFields`, ascending.
         fields: Vec<usize>,
     },
@@ -158,7 +158,7 @@ pub struct ForcePatch {
     /// The image that is pinned, with a digest.
     pub image: String,
     /// The `resourceVersion` of the ClusterVersion that was read.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
 }
 
 /// The removal of a force of ours, and of the image that was pinned with it.
@@ -167,7 +167,7 @@ pub struct ForceRemoval {
     /// `spec.desiredUpdate` as it was read.
     pub request: Value,
     /// The `resourceVersion` of the ClusterVersion that was read.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// The image is ours as well.
     pub removes_image: bool,
 }
@@ -182,7 +182,7 @@ pub enum RecordWrite {
         /// The record.
         name: String,
         /// The `resourceVersion` that was read.
-        resource_version: Option<String>,
+        resource_version: Option<ResourceVersion>,
         /// The new status.
         status: Box<UpdateRecordStatus>,
     },
@@ -191,7 +191,7 @@ pub enum RecordWrite {
         /// The record.
         name: String,
         /// Which of that name: it may be a later one by then.
-        uid: String,
+        uid: Uid,
     },
 }
 
@@ -203,7 +203,7 @@ pub enum OperatorWrite {
     /// Server-side apply of its status.
     Status {
         /// The `resourceVersion` that was read, so that a late write of a former leader fails.
-        resource_version: Option<String>,
+        resource_version: ResourceVersion,
         /// All of its conditions.
         conditions: Vec<Condition>,
     },

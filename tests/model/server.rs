@@ -111,7 +111,7 @@ impl Stored {
                 self.records.push(record);
             }
             RecordWrite::Status { name, resource_version, status } => {
-                let patch = record_status(resource_version.as_deref(), status);
+                let patch = record_status(resource_version.as_ref(), status);
                 let record = self.records.iter_mut().find(|record| named(record, name)).ok_or(WriteError::Gone)?;
                 let stored = record.metadata.resource_version.clone().unwrap();
                 let carried = &patch["metadata"]["resourceVersion"];

@@ -357,7 +357,7 @@ const IGNORED: [(&str, &str); 5] = [
     ("cvo_lease: ", ", newest_entry: "),
     ("lasting: ", ", cache_is_fresh: "),
     ("failures: ", ", until: "),
-    ("looks: ", ", recovery: "),
+    ("evaluations: ", ", recovery: "),
     ("reads_for: ", ", contended: "),
 ];
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
-        ClusterVersion, UpdateRecord,
+        ClusterVersion, ResourceVersion, UpdateRecord,
         names::{self, CVO_LEASE},
     },
     cli::{
@@ -147,7 +147,7 @@ impl Cluster {
     }
 
     /// Writes the request, unless the ClusterVersion has changed since.
-    pub async fn ask(&self, request: &Value, resource_version: &str) -> Result<(), Failure> {
+    pub async fn ask(&self, request: &Value, resource_version: &ResourceVersion) -> Result<(), Failure> {
         let patch = JsonPatch(vec![
             PatchOperation::Replace(ReplaceOperation {
                 path: path(["metadata", "resourceVersion"]),

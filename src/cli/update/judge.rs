@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use kube::Client;
 
 use crate::{
+    api::ResourceVersion,
     cli::{
         check::{
             Report,
@@ -32,7 +33,7 @@ pub struct Judged {
     /// What is to be done.
     pub goal: Goal,
     /// The `resourceVersion` of the ClusterVersion that was evaluated.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// Verdict and writes, as shown.
     pub text: String,
     /// The writes.

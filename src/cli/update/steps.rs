@@ -31,7 +31,6 @@ use crate::{
         record_wait::{self, RecordWait},
         role::{CvoLease, owns_force},
         update_records,
-        write::RecordWrite,
     },
 };
 
@@ -354,14 +353,9 @@ fn recorded(
         return None;
     }
     let now = evidence.snapshot.now.to_string();
-    create(update_records::before_accepting(records, cluster_version, target_verdict, AcceptedBy::Bridge, &now))
-}
-
-fn create(write: Option<RecordWrite>) -> Option<Step> {
-    match write? {
-        RecordWrite::Create(record) => Some(Step::Record(record)),
-        RecordWrite::Status { .. } | RecordWrite::Delete { .. } => None,
-    }
+    update_records::before_accepting(records, cluster_version, target_verdict, AcceptedBy::Bridge, &now)
+        .map(Box::new)
+        .map(Step::Record)
 }
 
 /// The update has begun.

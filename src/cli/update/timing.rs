@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    api::{ClusterVersion, Condition, ConditionStatus, UpdateRecord, names::condition},
+    api::{ClusterVersion, Condition, ConditionStatus, ResourceVersion, UpdateRecord, names::condition},
     cli::update::steps::{Memory, Step, Wait},
     gate::{Source, request::word},
     plan::newest_entry::NewestEntry,
@@ -37,7 +37,7 @@ pub struct Timing {
     /// What the CVO said about the request. Another answer starts the wait again.
     word: Option<Condition>,
     /// The last change of the ClusterVersion that was seen, and when.
-    changed: (String, Instant),
+    changed: (ResourceVersion, Instant),
 }
 
 impl Timing {
@@ -50,7 +50,7 @@ impl Timing {
             record_failed: false,
             lost_since: None,
             word: None,
-            changed: (String::new(), Instant::now()),
+            changed: (ResourceVersion::default(), Instant::now()),
         }
     }
 
@@ -66,7 +66,7 @@ impl Timing {
             self.word = word;
             self.waits = None;
         }
-        memory.began = self.newest.look(cluster_version, records.unwrap_or(&Source::NotGiven));
+        memory.began = self.newest.observe(cluster_version, records.unwrap_or(&Source::NotGiven));
         let is_failing =
             cluster_version.condition(condition::FAILING).is_some_and(|found| found.status == ConditionStatus::True);
         self.failing_since = is_failing.then(|| self.failing_since.unwrap_or_else(Instant::now));

@@ -4,11 +4,9 @@ mod objects;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use self::objects::{Cache, is_older, replace};
+use self::objects::{Cache, ObjectVersion, replace};
 use crate::{
-    api::{ClusterOperator, ClusterVersion, Served, UpdateRecord, names},
+    api::{ClusterOperator, ClusterVersion, OwnOperator, Served, UpdateRecord, names},
     controller::{
         apply::Answer,
         watch::{Change, ConfigMap, Failure, Operator, WatchEvent},
@@ -23,13 +21,24 @@ pub struct ClusterCache {
     cluster_version: ClusterVersionState,
     listed_cluster_version: Option<Served>,
     went_back: bool,
-    own_operator: Source<Option<Value>>,
+    own_operator: Source<Option<OwnOperator>>,
     records: Source<Vec<UpdateRecord>>,
     operators: Cache<Vec<ClusterOperator>>,
-    own: Cache<Option<Value>>,
+    own: Cache<Option<OwnOperator>>,
     gates: Cache<Option<BTreeMap<String, String>>>,
     acks: Cache<Option<BTreeMap<String, String>>>,
     recorded: Cache<Vec<UpdateRecord>>,
+}
+
+/// Everything that the watches have brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// What the gate evaluates.
+    pub snapshot: &'a Snapshot,
+    /// Our own ClusterOperator, which is no part of that.
+    pub operator: &'a Source<Option<OwnOperator>>,
+    /// All UpdateRecords.
+    pub records: &'a Source<Vec<UpdateRecord>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -79,11 +88,11 @@ impl ClusterCache {
     }
 
     /// What there is to judge, once everything was seen and while there is a readable ClusterVersion.
-    pub fn snapshot(&mut self, now: jiff::Timestamp, authority: Authority) -> Option<&Snapshot> {
+    pub fn observe(&mut self, now: jiff::Timestamp, authority: Authority) -> Option<Sources<'_>> {
         self.cluster_version()?;
         self.snapshot.now = now;
         self.snapshot.authority = authority;
-        Some(&self.snapshot)
+        Some(Sources { snapshot: &self.snapshot, operator: &self.own_operator, records: &self.records })
     }
 
     /// The ClusterVersion, under the same conditions.
@@ -93,10 +102,10 @@ impl ClusterCache {
         there.then_some(&self.snapshot.cluster_version)
     }
 
-    /// The last snapshot, with our own ClusterOperator and all UpdateRecords.
+    /// The snapshot that was observed last, with what has changed since.
     #[must_use]
-    pub fn all(&self) -> (&Snapshot, &Source<Option<Value>>, &Source<Vec<UpdateRecord>>) {
-        (&self.snapshot, &self.own_operator, &self.records)
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     /// Why the ClusterVersion can't be judged although it is there.
@@ -182,12 +191,12 @@ impl ClusterCache {
 
     fn is_older(&self, object: &Served) -> bool {
         let Served::Read(object) = object else { return false };
-        let (seen, known) = (&object.metadata, &self.snapshot.cluster_version.metadata);
+        let version = |object: &ClusterVersion| ObjectVersion {
+            uid: object.metadata.uid.clone(),
+            resource_version: object.metadata.resource_version.clone(),
+        };
         self.cluster_version == ClusterVersionState::Present
-            && is_older(
-                (Some(&seen.uid), Some(&seen.resource_version)),
-                (Some(&known.uid), Some(&known.resource_version)),
-            )
+            && version(object).is_older_than(&version(&self.snapshot.cluster_version))
     }
 
     /// Our ClusterOperator never counts as a risk, so it is kept apart from the others.

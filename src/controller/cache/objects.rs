@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::{
-    api::{ClusterOperator, UpdateRecord},
+    api::{ClusterOperator, OwnOperator, ResourceVersion, Uid, UpdateRecord},
     controller::watch::{Failure, WatchEvent},
     gate::Source,
 };
@@ -16,17 +14,31 @@ use crate::{
 /// Failures in a row, with nothing read before, after which a source counts as unreadable.
 pub(super) const PATIENCE: u32 = 3;
 
-/// An object's uid and resourceVersion.
-pub type Identity<'a> = (Option<&'a str>, Option<&'a str>);
+/// Which state of which object it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObjectVersion {
+    /// Of the object.
+    pub uid: Uid,
+    /// Of the state.
+    pub resource_version: ResourceVersion,
+}
+
+impl ObjectVersion {
+    /// Whether it is a state of the same object before that one, which a write of ours may have returned.
+    pub fn is_older_than(&self, known: &Self) -> bool {
+        let numbers = self.resource_version.number().zip(known.resource_version.number());
+        self.uid == known.uid && numbers.is_some_and(|(seen, known)| seen < known)
+    }
+}
 
 /// An object as it is cached.
 pub trait Object: PartialEq {
     /// Its name; empty where only one of its kind is cached.
     fn name(&self) -> &str;
 
-    /// Its uid and `resourceVersion`, where these are kept.
-    fn identity(&self) -> Identity<'_> {
-        (None, None)
+    /// Its version, where that is kept.
+    fn version(&self) -> ObjectVersion {
+        ObjectVersion::default()
     }
 }
 
@@ -111,7 +123,7 @@ impl<O: Objects> Cache<O> {
                 // Changes follow a list; without one, the next list has them.
                 let Source::Read(objects) = known else { return false };
                 match objects.get_mut(object.name()) {
-                    Some(known) if is_older(object.identity(), known.identity()) => false,
+                    Some(known) if object.version().is_older_than(&known.version()) => false,
                     Some(known) => replace(known, object),
                     None => {
                         objects.add(object);
@@ -156,8 +168,11 @@ impl Object for UpdateRecord {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    fn identity(&self) -> Identity<'_> {
-        (self.metadata.uid.as_deref(), self.metadata.resource_version.as_deref())
+    fn version(&self) -> ObjectVersion {
+        ObjectVersion {
+            uid: self.metadata.uid.clone().unwrap_or_default().into(),
+            resource_version: self.metadata.resource_version.clone().unwrap_or_default().into(),
+        }
     }
 }
 
@@ -168,22 +183,14 @@ impl Object for BTreeMap<String, String> {
     }
 }
 
-/// Our own ClusterOperator, as it is served.
-impl Object for Value {
+impl Object for OwnOperator {
     fn name(&self) -> &'static str {
         ""
     }
 
-    fn identity(&self) -> Identity<'_> {
-        let metadata = &self["metadata"];
-        (metadata["uid"].as_str(), metadata["resourceVersion"].as_str())
+    fn version(&self) -> ObjectVersion {
+        ObjectVersion { uid: self.uid.clone(), resource_version: self.resource_version.clone() }
     }
-}
-
-/// Whether an object was seen in a state before the one that a write of ours returned.
-pub fn is_older(seen: Identity<'_>, known: Identity<'_>) -> bool {
-    let version = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
-    seen.0 == known.0 && version(seen.1).zip(version(known.1)).is_some_and(|(seen, known)| seen < known)
 }
 
 /// Puts a value in place of another; `false` where they are equal.

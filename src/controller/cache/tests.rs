@@ -1,6 +1,6 @@
 //! Changes, one at a time, and the snapshot that they make.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{objects::PATIENCE, *};
 
@@ -24,8 +24,8 @@ fn served(object: &Value) -> Served {
 }
 
 fn resource_version(cache: &mut ClusterCache) -> Option<String> {
-    let snapshot = cache.snapshot(jiff::Timestamp::UNIX_EPOCH, Authority::Sole)?;
-    Some(snapshot.cluster_version.metadata.resource_version.clone())
+    let snapshot = cache.observe(jiff::Timestamp::UNIX_EPOCH, Authority::Sole)?.snapshot;
+    Some(snapshot.cluster_version.metadata.resource_version.to_string())
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The certificate of the metrics, read again when its files change: OpenShift's service CA replaces it in place, long
-//! before it runs out.
+//! before it runs out. The files are read every few seconds rather than watched: a Secret is mounted through symbolic
+//! links that are swapped, which inotify on the files does not show.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 

@@ -12,7 +12,7 @@ use crate::controller::config::LeaseConfig;
 
 /// What was seen of the Lease last.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum LeaseState {
     /// Nothing that can be relied on: it has to be read.
     Unread,
     /// There is none.
@@ -63,7 +63,7 @@ pub enum Request {
 pub struct Term {
     identity: String,
     config: LeaseConfig,
-    seen: Seen,
+    lease: LeaseState,
     /// When this replica renews the Lease that it holds.
     renew_at: Instant,
     /// No request is made before.
@@ -74,7 +74,7 @@ pub struct Term {
 impl Term {
     /// Nothing was seen yet.
     pub fn new(identity: String, config: LeaseConfig, now: Instant) -> Self {
-        Self { identity, config, seen: Seen::Unread, renew_at: now, pause_until: now, deadline: None }
+        Self { identity, config, lease: LeaseState::Unread, renew_at: now, pause_until: now, deadline: None }
     }
 
     /// Until when this replica may write; `None` where it may not.
@@ -84,9 +84,9 @@ impl Term {
 
     /// The `resourceVersion` of the Lease where this replica holds it.
     pub fn held(&self) -> Option<&str> {
-        match &self.seen {
-            Seen::Present { version, spec, .. } if holder(spec) == Some(&self.identity) => Some(version),
-            Seen::Present { .. } | Seen::Absent | Seen::Unread => None,
+        match &self.lease {
+            LeaseState::Present { version, spec, .. } if holder(spec) == Some(&self.identity) => Some(version),
+            LeaseState::Present { .. } | LeaseState::Absent | LeaseState::Unread => None,
         }
     }
 
@@ -99,8 +99,8 @@ impl Term {
 
     /// The next request, and when it is made, pauses apart.
     fn request(&self) -> (Instant, Request) {
-        let Seen::Present { version, spec, since } = &self.seen else {
-            let request = if self.seen == Seen::Absent { Request::Create } else { Request::Read };
+        let LeaseState::Present { version, spec, since } = &self.lease else {
+            let request = if self.lease == LeaseState::Absent { Request::Create } else { Request::Read };
             return (self.pause_until, request);
         };
         let version = version.clone();
@@ -122,15 +122,15 @@ impl Term {
 
     /// The Lease as the API server returned it for a read; `None` where there is none.
     pub fn read(&mut self, lease: Option<Lease>, now: Instant) {
-        self.seen = match lease {
-            None => Seen::Absent,
+        self.lease = match lease {
+            None => LeaseState::Absent,
             Some(lease) => {
                 let (version, spec) = parts(lease);
-                let since = match &self.seen {
-                    Seen::Present { spec: known, since, .. } if *known == spec => *since,
-                    Seen::Present { .. } | Seen::Absent | Seen::Unread => now,
+                let since = match &self.lease {
+                    LeaseState::Present { spec: known, since, .. } if *known == spec => *since,
+                    LeaseState::Present { .. } | LeaseState::Absent | LeaseState::Unread => now,
                 };
-                Seen::Present { version, spec, since }
+                LeaseState::Present { version, spec, since }
             }
         };
         if self.held().is_none() {
@@ -140,11 +140,11 @@ impl Term {
 
     /// The Lease as a watch brought it; `None` where it was deleted. What is older than what is known is ignored.
     pub fn watched(&mut self, lease: Lease, is_deleted: bool, now: Instant) {
-        let known = match &self.seen {
-            Seen::Present { version, .. } => number(version),
+        let known = match &self.lease {
+            LeaseState::Present { version, .. } => number(version),
             // The read that is to come knows better.
-            Seen::Unread => return,
-            Seen::Absent => None,
+            LeaseState::Unread => return,
+            LeaseState::Absent => None,
         };
         let version = lease.metadata.resource_version.as_deref().and_then(number);
         if known.zip(version).is_none_or(|(known, version)| version > known) {
@@ -154,7 +154,7 @@ impl Term {
 
     /// Something suggests that what is known is wrong: a list without the Lease, or a conflict.
     pub fn forget(&mut self) {
-        self.seen = Seen::Unread;
+        self.lease = LeaseState::Unread;
     }
 
     /// A write that was sent at `sent` has made this replica the holder, or has renewed its Lease.

@@ -1,4 +1,7 @@
 //! Objects as they come off the wire, cut down to what is read.
+//!
+//! kube's `DynamicObject` isn't used: it keeps the whole of each object, and one that it cannot parse fails the list and
+//! the watch for all.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -8,9 +11,9 @@ use kube::{
     core::DynamicResourceScope,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::api::{ClusterOperator, names::SELF};
+use crate::api::{ClusterOperator, OwnOperator, names::SELF};
 
 /// An object off the wire: enough metadata for the watch, and what `T` keeps of the rest.
 #[derive(Clone, Debug)]
@@ -106,13 +109,13 @@ impl ConfigMap {
     }
 }
 
-/// A ClusterOperator, and all of it where it is our own.
+/// A ClusterOperator, also as our own where it is that.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operator {
     /// What the gate reads.
     pub read: ClusterOperator,
-    /// The object as served, if it is ours to write.
-    pub own: Option<Value>,
+    /// The same, if it is ours to write.
+    pub own: Option<OwnOperator>,
 }
 
 impl<'de> Deserialize<'de> for Operator {

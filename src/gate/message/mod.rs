@@ -213,7 +213,13 @@ pub fn release_accepted(target_verdict: &TargetVerdict) -> String {
             let head = format!("{} is not accepted:\n", payload(release));
             let failures = target_verdict.failures.iter().map(|failure| match target_verdict.failed_step {
                 Some(super::Step::PreconditionChecks) => format!("* {}", finding(failure)),
-                _ => format!("* {}", failure.message),
+                Some(
+                    super::Step::Invalid
+                    | super::Step::RetrievePayload
+                    | super::Step::VerifyPayloadVersion
+                    | super::Step::NotAccepted,
+                )
+                | None => format!("* {}", failure.message),
             });
             let failures = lines(failures, MESSAGE_LIMIT - head.len());
             head + &failures

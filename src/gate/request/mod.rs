@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::{
     api::{
-        ClusterVersion, Condition, ConditionStatus,
+        ClusterVersion, Condition, ConditionStatus, Generation,
         names::{condition, reason},
     },
     gate::{
@@ -133,9 +133,10 @@ fn is_invalid_now(cluster_version: &ClusterVersion, request: &Target, found: &Co
 
 /// Whether the status is about the current spec, as far as is known.
 fn is_observed(cluster_version: &ClusterVersion) -> bool {
+    let unknown = Generation::default();
     let generation = cluster_version.metadata.generation;
-    let observed = cluster_version.status.as_ref().map_or(0, |status| status.observed_generation);
-    generation == 0 || observed == 0 || observed >= generation
+    let observed = cluster_version.status.as_ref().map_or(unknown, |status| status.observed_generation);
+    generation == unknown || observed == unknown || observed >= generation
 }
 
 #[cfg(test)]

@@ -23,12 +23,10 @@ use crate::{
 };
 
 pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
-    match snapshot.cluster_version.condition(condition::PROGRESSING) {
-        Some(progressing) if progressing.status == ConditionStatus::True => {
-            vec![Risk::new(risk::UPDATING, message::risk::updating(progressing), Remedy::ReadProgress)]
-        }
-        _ => Vec::new(),
-    }
+    let progressing = snapshot.cluster_version.condition(condition::PROGRESSING);
+    let progressing = progressing.filter(|progressing| progressing.status == ConditionStatus::True);
+    let risk = |progressing| Risk::new(risk::UPDATING, message::risk::updating(progressing), Remedy::ReadProgress);
+    progressing.map(risk).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -27,14 +27,14 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
         .conditions
         .iter()
         .filter(|entry| entry.kind.starts_with(condition::UPGRADEABLE) && entry.status == ConditionStatus::False)
-        .filter(|entry| !is_told_by_our_own_sources(snapshot, &entry.kind))
+        .filter(|entry| !is_from_our_own_sources(snapshot, &entry.kind))
         .map(|entry| Risk::new(&entry.kind, message::risk::veto(entry), Remedy::ReadClusterVersion))
         .collect();
     vetoes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     vetoes
 }
 
-fn is_told_by_our_own_sources(snapshot: &Snapshot, kind: &str) -> bool {
+fn is_from_our_own_sources(snapshot: &Snapshot, kind: &str) -> bool {
     match kind {
         condition::UPGRADEABLE | condition::UPGRADEABLE_OVERRIDES | condition::UPGRADEABLE_IN_PROGRESS => true,
         condition::UPGRADEABLE_CLUSTER_OPERATORS => !matches!(snapshot.cluster_operators, Source::NotGiven),

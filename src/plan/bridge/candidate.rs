@@ -116,7 +116,8 @@ fn is_no_patch(update_type: UpdateType) -> Option<&'static str> {
     }
 }
 
-/// Our own verdict on the very release that the CVO has loaded: known lists may contradict its version.
+/// Our own verdict on the very release that the CVO has loaded: known lists may contradict its version. It is evaluated
+/// here rather than passed in, so that no caller can pass a verdict on another snapshot.
 fn judge(snapshot: &Snapshot, version: &str, image: &str) -> TargetVerdict {
     let target = Target {
         version: version.to_owned(),

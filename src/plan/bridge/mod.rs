@@ -20,3 +20,6 @@ pub use self::{
     candidate::{Candidate, candidate},
     confirm::{ClusterChecks, confirm},
 };
+
+/// What the bridge decides on a request: the write that forces it, or the first reason not to.
+pub type ForceDecision = Result<ForcePatch, skip_reason::SkipReason>;

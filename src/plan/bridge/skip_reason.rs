@@ -49,7 +49,45 @@ impl SkipReason {
     /// Whether a request waits because of this, which an administrator wants to know.
     #[must_use]
     pub fn holds_back(self) -> bool {
-        !matches!(self, Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides)
+        match self {
+            Self::NoRequest | Self::Forced | Self::NotRefused | Self::NoOverrides => false,
+            Self::UnknownFields
+            | Self::Architecture
+            | Self::Invalid
+            | Self::MessageUnreadable
+            | Self::MessageOfAnother
+            | Self::OtherPrecondition
+            | Self::NotPatch(_)
+            | Self::Blocked
+            | Self::Unfinished
+            | Self::NoPolicy
+            | Self::NoCvo
+            | Self::NoRecords => true,
+        }
+    }
+
+    /// Whether the bridge may let the request through within moments, or the CVO does so by itself: it isn't reported as
+    /// blocked then.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::NoRequest
+            | Self::Forced
+            | Self::NotRefused
+            | Self::MessageOfAnother
+            | Self::NoOverrides
+            | Self::NoCvo
+            | Self::NoRecords => true,
+            Self::UnknownFields
+            | Self::Architecture
+            | Self::Invalid
+            | Self::MessageUnreadable
+            | Self::OtherPrecondition
+            | Self::NotPatch(_)
+            | Self::Blocked
+            | Self::Unfinished
+            | Self::NoPolicy => false,
+        }
     }
 
     /// The sentence for the administrator.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{HistoryEntry, Metadata, Release, Status},
+    api::{HistoryEntry, Metadata, Release, ResourceVersion, Status},
     plan::write::{ConditionsWrite, EntryWrite, HistoryWrite, TextWrite},
 };
 
@@ -12,7 +12,7 @@ const START: Moment = Moment(Duration::ZERO);
 
 fn record() -> Write {
     Write::History(HistoryWrite::Entry(Box::new(EntryWrite {
-        resource_version: String::new(),
+        resource_version: ResourceVersion::default(),
         release: Release::default(),
         text: String::new(),
         now: String::new(),
@@ -36,12 +36,15 @@ fn both(upgradeable: &str, release_accepted: &str) -> Vec<Condition> {
 }
 
 fn conditions(message: &str) -> Write {
-    Write::Conditions(ConditionsWrite { resource_version: String::new(), conditions: both(message, message) })
+    Write::Conditions(ConditionsWrite {
+        resource_version: ResourceVersion::default(),
+        conditions: both(message, message),
+    })
 }
 
 fn cluster(uid: &str, generation: i64, conditions: Vec<Condition>) -> ClusterVersion {
     ClusterVersion {
-        metadata: Metadata { uid: uid.to_owned(), generation, ..Metadata::default() },
+        metadata: Metadata { uid: uid.to_owned().into(), generation: generation.into(), ..Metadata::default() },
         status: Some(Status { conditions, ..Status::default() }),
         ..ClusterVersion::default()
     }
@@ -132,7 +135,7 @@ fn a_verdict_that_goes_back_and_forth_is_no_contention() {
 /// Both conditions as the object has them.
 fn seen(upgradeable: &str, release_accepted: &str) -> (Write, ClusterVersion) {
     let conditions = both(upgradeable, release_accepted);
-    let write = ConditionsWrite { resource_version: String::new(), conditions: conditions.clone() };
+    let write = ConditionsWrite { resource_version: ResourceVersion::default(), conditions: conditions.clone() };
     (Write::Conditions(write), cluster("a", 1, conditions))
 }
 
@@ -151,7 +154,10 @@ fn contention_over_the_one_condition_keeps_no_verdict_on_the_other_back() {
 #[test]
 fn the_same_status_of_ourselves_is_written_once_a_minute() {
     let (mut ledger, seen) = (Ledger::default(), showing(""));
-    let status = Write::Operator(OperatorWrite::Status { resource_version: None, conditions: both("well", "well") });
+    let status = Write::Operator(OperatorWrite::Status {
+        resource_version: ResourceVersion::default(),
+        conditions: both("well", "well"),
+    });
     assert!(!ledger.is_repeated(&status, START));
     ledger.wrote(&status, &seen, START);
     assert!(ledger.is_repeated(&status, START));
@@ -179,7 +185,7 @@ fn a_force_that_somebody_strips_is_contention_until_another_replica_has_led() {
         target_verdict: crate::gate::testing::evaluate_to(&before, "4.21.2"),
         request: before.spec.desired_update.as_ref().unwrap().raw.clone(),
         image: "i".to_owned(),
-        resource_version: "7".to_owned(),
+        resource_version: "7".to_owned().into(),
     }));
     assert!(!ledger.is_reverted(&force, &before, START) && !ledger.has_forced(&before));
     ledger.wrote(&force, &asked(4, true, "s"), START);
@@ -196,7 +202,7 @@ fn each_entry_is_restored_once() {
     let entry = |started: &str| HistoryEntry { started_time: started.to_owned(), ..HistoryEntry::default() };
     for started in ["a", "b"] {
         let entry = Box::new(entry(started));
-        let write = TextWrite { resource_version: String::new(), entry, text: String::new() };
+        let write = TextWrite { resource_version: ResourceVersion::default(), entry, text: String::new() };
         ledger.wrote(&Write::Restore(write), &asked(1, false, started), START);
     }
     ledger.step_down();

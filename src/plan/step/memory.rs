@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::ClusterVersion,
+    api::{ClusterVersion, Generation, Uid},
     gate::Authority,
     plan::{
         backoff::WriteBackoff,
@@ -55,8 +55,8 @@ pub struct Memory {
 /// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordMissing {
-    pub uid: String,
-    pub generation: i64,
+    pub uid: Uid,
+    pub generation: Generation,
     pub since: Moment,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct RecordMissing {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Turn {
     /// How often the cluster was evaluated.
-    pub looks: u8,
+    pub evaluations: u8,
     /// Writes in a row that have failed.
     pub failures: u32,
     /// What follows the writes that have failed since the last evaluation.
@@ -231,6 +231,11 @@ impl Memory {
         self.paused = Some(now + PAUSE);
     }
 
+    /// The Lease of the CVO, as it was read last.
+    pub(super) fn cvo_lease(&self) -> CvoLease {
+        self.cvo_lease.map_or(CvoLease::Unknown, |(lease, _)| lease)
+    }
+
     /// The Lease of the CVO, if it was read within that time.
     pub(super) fn cvo_lease_within(&self, age: Duration, now: Moment) -> Option<CvoLease> {
         self.cvo_lease.filter(|(_, at)| now.since(*at) < age).map(|(lease, _)| lease)
@@ -238,7 +243,7 @@ impl Memory {
 
     /// Whether the CVO's Lease has to be read: it was not read in this evaluation, and no CVO has renewed it lately.
     pub(super) fn must_read_cvo_lease(&self, now: Moment) -> Option<Question> {
-        /// For how long a CVO that renews its Lease is taken to be there.
+        /// How long a CVO counts as running after its Lease was read and was fresh.
         const REST: Duration = Duration::from_secs(3);
         let is_known = self.turn.answered.cvo_lease || self.cvo_lease_within(REST, now) == Some(CvoLease::Fresh);
         (!is_known).then_some(Question::CvoLease)

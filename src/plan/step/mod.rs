@@ -13,33 +13,30 @@ mod tests;
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use self::memory::{Answered, RecordMissing};
 pub use self::memory::{Failed, Memory, Settings};
 use crate::{
-    api::UpdateRecord,
+    api::{OwnOperator, UpdateRecord},
     gate::{Snapshot, Source, Verdict, evaluate, release::is_unfinished},
     plan::{
-        bridge::{ClusterChecks, ForcePatch, candidate, confirm, skip_reason::SkipReason, unforce},
-        conditions::RecordState,
+        bridge::{ClusterChecks, ForceDecision, candidate, confirm, skip_reason::SkipReason, unforce},
         degraded::{self, Health, Problem},
         input::{Plan, PlanInput},
         moment::Moment,
         newest_entry::EntryStart,
         plan,
-        record_state::record_state,
+        record_state::{RecordTries, record_state},
         record_wait::RecordWait,
         recovery::Recovery,
         role::{self, CvoLease, Mode, Role, RoleInput},
         throttle::throttle,
-        write::{ForceRemoval, Kind, Write},
+        write::{Kind, Write},
     },
 };
 
 /// How many evaluations one turn may have: for the writes after one event, for conflicts in between, and for a last one
-/// that finds nothing to do.
-const LOOKS: u8 = 16;
+/// that finds nothing to do. Reaching it indicates a defect.
+const EVALUATIONS: u8 = 16;
 /// How old the CVO's Lease in memory may be if it is only reported, and nothing is decided by it.
 const LEASE_AGE: Duration = Duration::from_secs(10);
 
@@ -49,7 +46,7 @@ pub struct Observation<'a> {
     /// The sources, with the authority of the present role.
     pub snapshot: &'a Snapshot,
     /// Our own ClusterOperator.
-    pub operator: &'a Source<Option<Value>>,
+    pub operator: &'a Source<Option<OwnOperator>>,
     /// All UpdateRecords.
     pub records: &'a Source<Vec<UpdateRecord>>,
     /// This replica may write.
@@ -93,6 +90,12 @@ pub struct Step {
     pub decided: Option<Decided>,
 }
 
+impl Step {
+    fn new(next: Next) -> Self {
+        Self { next, verdict: None, role: None, decided: None }
+    }
+}
+
 /// The role, and how it differs from the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleChange {
@@ -112,9 +115,9 @@ pub struct Decided {
     /// The desired state, and all that differs from it.
     pub plan: Plan,
     /// What the bridge decided on the request; `None` in any other role.
-    pub force_patch: Option<Result<ForcePatch, SkipReason>>,
-    /// Whether a force of ours is removed; `None` where there is none.
-    pub unforcing: Option<Result<ForceRemoval, unforce::KeepReason>>,
+    pub force: Option<ForceDecision>,
+    /// What was decided on a force of ours in spec; `None` where there is none.
+    pub removal: Option<unforce::RemovalDecision>,
     /// What was seen of the newest entry of the history.
     pub start: EntryStart,
 }
@@ -122,58 +125,50 @@ pub struct Decided {
 /// Decides what is done next.
 #[must_use]
 pub fn step(memory: &mut Memory, observation: &Observation<'_>, now: Moment) -> Step {
-    let mut step = Step { next: Next::Rest, verdict: None, role: None, decided: None };
-    step.next = match memory.turn.recovery.take() {
-        Some(Recovery::Await | Recovery::Stop) => Next::Rest,
-        Some(Recovery::Read) => Next::Ask(Question::ClusterVersion),
-        Some(Recovery::Skip) | None => memory.look(observation, now, &mut step),
-    };
-    step
+    match memory.turn.recovery.take() {
+        Some(Recovery::Await | Recovery::Stop) => Step::new(Next::Rest),
+        Some(Recovery::Read) => Step::new(Next::Ask(Question::ClusterVersion)),
+        Some(Recovery::Skip) | None if memory.turn.evaluations == EVALUATIONS => {
+            memory.pause(now);
+            Step::new(Next::Rest)
+        }
+        Some(Recovery::Skip) | None => memory.evaluate(observation, now),
+    }
 }
 
 impl Memory {
     /// Evaluates the cluster: who gates it, what the bridge may do, what differs from the plan, and which of these
-    /// writes are made now.
-    fn look(&mut self, observation: &Observation<'_>, now: Moment, step: &mut Step) -> Next {
-        if self.turn.looks == LOOKS {
-            self.pause(now);
-            return Next::Rest;
-        }
-        let verdict = step.verdict.insert(evaluate(observation.snapshot));
-        let start = self.newest_entry.look(&observation.snapshot.cluster_version, observation.records);
+    /// writes are made now. If an answer is missing, it is asked for, and the same evaluation is made again with it.
+    fn evaluate(&mut self, observation: &Observation<'_>, now: Moment) -> Step {
+        let snapshot = observation.snapshot;
+        let verdict = evaluate(snapshot);
+        let start = self.newest_entry.observe(&snapshot.cluster_version, observation.records);
         if !observation.leads {
             self.step_down();
-            return Next::Rest;
+            return Step { verdict: Some(verdict), ..Step::new(Next::Rest) };
         }
-        let next = self
-            .decide_role(observation.snapshot, verdict, now)
-            .and_then(|change| {
-                step.role = Some(change);
-                if change.is_new { Err(Question::Snapshot) } else { Ok(()) }
-            })
-            .and_then(|()| {
-                let force_patch = self.decide_force(observation, now)?;
-                let cvo = self.cvo_of_request(observation.snapshot, verdict, now)?;
-                Ok(self.decide(observation, verdict, (force_patch, cvo, start), now))
-            });
-        match next {
-            Ok(decided) => {
-                let next = self.choose(&decided.plan.writes, observation, now);
-                step.decided = Some(decided);
-                self.end_look();
-                next
-            }
-            Err(question) => {
-                if question == Question::Snapshot {
-                    self.end_look();
+        let role = match self.decide_role(snapshot, &verdict, now) {
+            Ok(role) => role,
+            Err(question) => return Step { verdict: Some(verdict), ..Step::new(Next::Ask(question)) },
+        };
+        let (next, decided) = if role.is_new {
+            self.end_evaluation();
+            (Next::Ask(Question::Snapshot), None)
+        } else {
+            match self.decide(observation, &verdict, start, now) {
+                Ok(decided) => {
+                    let next = self.choose(&decided.plan.writes, observation, now);
+                    self.end_evaluation();
+                    (next, Some(decided))
                 }
-                Next::Ask(question)
+                Err(question) => (Next::Ask(question), None),
             }
-        }
+        };
+        Step { next, verdict: Some(verdict), role: Some(role), decided }
     }
 
-    fn end_look(&mut self) {
-        self.turn.looks += 1;
+    fn end_evaluation(&mut self) {
+        self.turn.evaluations += 1;
         self.turn.answered = Answered::default();
     }
 
@@ -191,7 +186,7 @@ impl Memory {
             return Err(question);
         }
         let input = RoleInput {
-            lease: self.cvo_lease.map_or(CvoLease::Unknown, |(lease, _)| lease),
+            lease: self.cvo_lease(),
             overwritten: self.ledger.is_overwritten(),
             ungated_for: self.ungated_since.map(|since| now.since(since)),
             vacant_after: self.settings.vacant_after,
@@ -206,27 +201,61 @@ impl Memory {
         Ok(change)
     }
 
-    /// Decides whether the request is forced. Policy and Lease are read only where nothing else is missing.
-    fn decide_force(
+    /// Decides on the request and on a force of ours, and computes the desired state and what differs from it.
+    fn decide(
         &mut self,
         observation: &Observation<'_>,
+        verdict: &Verdict,
+        start: EntryStart,
         now: Moment,
-    ) -> Result<Option<Result<ForcePatch, SkipReason>>, Question> {
-        let force_patch = match self.role {
+    ) -> Result<Decided, Question> {
+        let Observation { snapshot, operator, records, leads: _ } = *observation;
+        let cluster_version = &snapshot.cluster_version;
+        let force = self.decide_force(observation, now)?;
+        let cvo = self.cvo_of_request(snapshot, verdict, now)?;
+        let removal = unforce::decide(cluster_version, &snapshot.cluster_operators, records, start);
+        let problems = self.problems(observation, force.as_ref(), now);
+        let tries = RecordTries {
+            history_fails: self.backoff.is_failing(Kind::History, now),
+            history_is_reverted: self.ledger.must_wait(Kind::History, now) && self.ledger.has_recorded(cluster_version),
+            record_fails: self.backoff.is_failing(Kind::Record, now),
+        };
+        let plan = plan(&PlanInput {
+            snapshot,
+            verdict,
+            role: self.role,
+            why: self.why,
+            operator,
+            records,
+            force: force.as_ref(),
+            start,
+            removal: removal.as_ref(),
+            record_state: record_state(tries, self.role, (snapshot, verdict), records, start),
+            problems: &problems,
+            degraded_after: self.settings.degraded_after,
+            cvo,
+            is_restored: self.ledger.has_restored(cluster_version),
+        });
+        if self.role == Role::Replace {
+            self.ledger.note_published(cluster_version, &plan.desired);
+        }
+        Ok(Decided { plan, force, removal, start })
+    }
+
+    /// Decides whether the request is forced.
+    fn decide_force(&mut self, observation: &Observation<'_>, now: Moment) -> Result<Option<ForceDecision>, Question> {
+        let force = match self.role {
             Role::Bridge => Some(self.confirmed(observation, now)?),
             Role::Undecided | Role::Replace | Role::Guard | Role::Observe => None,
         };
-        if !matches!(force_patch, Some(Ok(_) | Err(SkipReason::NoRecords))) {
+        if !matches!(force, Some(Ok(_) | Err(SkipReason::NoRecords))) {
             self.record_missing = None;
         }
-        Ok(force_patch)
+        Ok(force)
     }
 
-    fn confirmed(
-        &mut self,
-        observation: &Observation<'_>,
-        now: Moment,
-    ) -> Result<Result<ForcePatch, SkipReason>, Question> {
+    /// Both stages of the bridge. Policy and Lease are read only where nothing else is missing.
+    fn confirmed(&mut self, observation: &Observation<'_>, now: Moment) -> Result<ForceDecision, Question> {
         let cluster_version = &observation.snapshot.cluster_version;
         let candidate = match candidate(observation.snapshot) {
             Ok(_) if self.ledger.has_forced(cluster_version) => return Ok(Err(SkipReason::Forced)),
@@ -238,7 +267,6 @@ impl Memory {
         if policy_installed && !answered.cvo_lease_after_policy {
             return Err(Question::CvoLease);
         }
-        let cvo = self.cvo_lease.map_or(CvoLease::Unknown, |(lease, _)| lease);
         let is_failing = self.backoff.is_failing(Kind::Record, now);
         let record = RecordWait::of(observation.records, cluster_version, candidate.target_verdict(), is_failing);
         let metadata = &cluster_version.metadata;
@@ -249,8 +277,9 @@ impl Memory {
             self.record_missing =
                 Some(RecordMissing { uid: metadata.uid.clone(), generation: metadata.generation, since });
         }
-        let record_missing_for = now.since(since);
-        Ok(confirm(candidate, &ClusterChecks { policy_installed, cvo, record, record_missing_for }))
+        let checks =
+            ClusterChecks { policy_installed, cvo: self.cvo_lease(), record, record_missing_for: now.since(since) };
+        Ok(confirm(candidate, &checks))
     }
 
     /// The CVO's Lease, where an update waits for a CVO or runs: for what the ClusterOperator reports, it may be some
@@ -266,58 +295,15 @@ impl Memory {
         }
         match self.must_read_cvo_lease(now) {
             Some(question) => Err(question),
-            None => Ok(self.cvo_lease.map_or(CvoLease::Unknown, |(lease, _)| lease)),
+            None => Ok(self.cvo_lease()),
         }
-    }
-
-    /// Computes the desired state and what differs from it.
-    fn decide(
-        &mut self,
-        observation: &Observation<'_>,
-        verdict: &Verdict,
-        (force_patch, cvo, start): (Option<Result<ForcePatch, SkipReason>>, CvoLease, EntryStart),
-        now: Moment,
-    ) -> Decided {
-        let Observation { snapshot, operator, records, .. } = *observation;
-        let cluster_version = &snapshot.cluster_version;
-        let problems = self.problems(observation, force_patch.as_ref(), now);
-        let unforcing = unforce::decide(cluster_version, &snapshot.cluster_operators, records, start);
-        let in_history = if self.backoff.is_failing(Kind::History, now) {
-            RecordState::Failing
-        } else if self.ledger.must_wait(Kind::History, now) && self.ledger.has_recorded(cluster_version) {
-            RecordState::Reverted
-        } else {
-            RecordState::Possible
-        };
-        let record_fails = self.backoff.is_failing(Kind::Record, now);
-        let record_state = record_state(in_history, (snapshot, verdict, self.role), records, start, record_fails);
-        let plan = plan(&PlanInput {
-            snapshot,
-            verdict,
-            role: self.role,
-            why: self.why,
-            operator,
-            records,
-            force_patch: force_patch.as_ref(),
-            start,
-            unforcing: unforcing.as_ref(),
-            record_state,
-            problems: &problems,
-            degraded_after: self.settings.degraded_after,
-            cvo,
-            is_restored: self.ledger.has_restored(cluster_version),
-        });
-        if self.role == Role::Replace {
-            self.ledger.note_published(cluster_version, &plan.desired);
-        }
-        Decided { plan, force_patch, unforcing, start }
     }
 
     /// The problems of this operator, and how long each has lasted.
     fn problems(
         &mut self,
         observation: &Observation<'_>,
-        force_patch: Option<&Result<ForcePatch, SkipReason>>,
+        force: Option<&ForceDecision>,
         now: Moment,
     ) -> Vec<(Problem, Duration)> {
         let failed = self.backoff.failed_last();
@@ -326,24 +312,23 @@ impl Memory {
             records: observation.records,
             failed: &failed,
             contended: self.ledger.is_contended(now),
-            force_patch,
+            force,
         };
-        self.lasting.look(degraded::problems(&health), now)
+        self.lasting.observe(degraded::problems(&health), now)
     }
 
     /// Chooses the writes that are made now.
-    fn choose(&mut self, writes: &[Write], observation: &Observation<'_>, now: Moment) -> Next {
+    fn choose(&mut self, planned: &[Write], observation: &Observation<'_>, now: Moment) -> Next {
         let cluster_version = &observation.snapshot.cluster_version;
-        let writes = throttle(writes.to_vec(), cluster_version, (&mut self.backoff, &self.ledger), now);
-        let Some(first) = writes.first() else { return Next::Rest };
+        let chosen = throttle(planned, cluster_version, &mut self.backoff, &self.ledger, now);
+        let Some(first) = chosen.writes.first() else { return Next::Rest };
         // A record's resourceVersion proves nothing about the ClusterVersion: a new leader whose watch of the latter
         // lags would call a record of its predecessor abandoned, as the request that it is about isn't there yet.
         if first.kind() == Kind::Record && !self.cache_is_fresh {
             self.turn.reads_for = Some(Kind::Record);
             return Next::Ask(Question::ClusterVersion);
         }
-        let is_reverted = |write: &&Write| self.ledger.is_reverted(write, cluster_version, now);
-        self.turn.contended = writes.iter().filter(is_reverted).map(Write::kind).collect();
-        Next::Write(writes)
+        self.turn.contended = chosen.reverted;
+        Next::Write(chosen.writes)
     }
 }

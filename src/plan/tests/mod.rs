@@ -14,7 +14,7 @@ use crate::{
     gate::{Authority, Source, evaluate, testing},
     plan::{
         newest_entry::EntryStart,
-        record_state::record_state,
+        record_state::{RecordTries, record_state},
         role::CvoLease,
         throttle::{made_at_once, without_failing},
         *,
@@ -37,7 +37,7 @@ fn snapshot(object: &Value) -> Snapshot {
 fn gate(snapshot: &Snapshot, role: Role, record_state: RecordState) -> Vec<Write> {
     let verdict = evaluate(snapshot);
     let desired = conditions(snapshot, &verdict, record_state);
-    gate_writes(snapshot, &verdict, role, (record_state, &desired))
+    gate_writes(snapshot, &verdict, role, record_state, &desired)
 }
 
 fn planned(object: &Value, role: Role, record_state: RecordState) -> Vec<Write> {
@@ -171,9 +171,9 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
         why: "a test",
         operator: &Source::NotServed,
         records: &records,
-        force_patch: None,
+        force: None,
         start: EntryStart::default(),
-        unforcing: None,
+        removal: None,
         record_state: recorded(object, role, &records, failing),
         problems: &[],
         degraded_after: Duration::ZERO,
@@ -186,14 +186,12 @@ fn everything(object: &Value, role: Role, failing: &[Kind]) -> Vec<Write> {
 /// Whether what is asked for can be recorded while these kinds of write fail.
 fn recorded(object: &Value, role: Role, records: &Source<Vec<UpdateRecord>>, failing: &[Kind]) -> RecordState {
     let snapshot = snapshot(object);
-    let in_history = if failing.contains(&Kind::History) { RecordState::Failing } else { RecordState::Possible };
-    record_state(
-        in_history,
-        (&snapshot, &evaluate(&snapshot), role),
-        records,
-        EntryStart::default(),
-        failing.contains(&Kind::Record),
-    )
+    let tries = RecordTries {
+        history_fails: failing.contains(&Kind::History),
+        history_is_reverted: false,
+        record_fails: failing.contains(&Kind::Record),
+    };
+    record_state(tries, role, (&snapshot, &evaluate(&snapshot)), records, EntryStart::default())
 }
 
 /// The record of the patch, by the gate.

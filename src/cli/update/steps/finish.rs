@@ -4,7 +4,7 @@ use crate::{
     api::{ClusterOperator, ClusterVersion, names},
     cli::update::{
         operator::Operator,
-        steps::{Ending, Evidence, Goal, Memory, OPERATOR, PATIENCE, Step, Wait, create, end},
+        steps::{Ending, Evidence, Goal, Memory, OPERATOR, PATIENCE, Step, Wait, end},
     },
     gate::Source,
     plan::{
@@ -65,20 +65,18 @@ fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evide
         Source::Read(_) if memory.record_fails && memory.record_missing_for >= PATIENCE => None,
         Source::Read(records) => {
             let missing = update_records::of_history(records, cluster_version, memory.began, &now);
-            create(missing).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
+            missing.map(Box::new).map(Step::Record).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
         }
         Source::NotServed if !memory.shown => {
             // No operator was running when it began; the history still contains what was accepted.
             let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
-            let RecordWrite::Create(mut record) = update_records::of_history(&[], cluster_version, began, &now)? else {
-                return None;
-            };
-            for write in update_records::follow(std::slice::from_ref(&*record), cluster_version) {
+            let mut record = update_records::of_history(&[], cluster_version, began, &now)?;
+            for write in update_records::follow(std::slice::from_ref(&record), cluster_version) {
                 if let RecordWrite::Status { status, .. } = write {
                     record.status = Some(*status);
                 }
             }
-            Some(Step::Show(record))
+            Some(Step::Show(Box::new(record)))
         }
         Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
     }

@@ -95,6 +95,9 @@ impl KeepReason {
     }
 }
 
+/// What is decided on a force of ours: the write that removes it, or the first reason to keep it.
+pub type RemovalDecision = Result<ForceRemoval, KeepReason>;
+
 /// Decides whether the force in spec is removed, and how; `None` where no force there is ours.
 ///
 /// Our own ClusterOperator isn't among `operators`: no CVO waits for it, and while this write fails it is degraded.
@@ -107,7 +110,7 @@ pub fn decide(
     operators: &Source<Vec<ClusterOperator>>,
     records: &Source<Vec<UpdateRecord>>,
     start: EntryStart,
-) -> Option<Result<ForceRemoval, KeepReason>> {
+) -> Option<RemovalDecision> {
     let request = cluster_version.spec.desired_update.as_ref().filter(|_| owns_force(cluster_version))?;
     let keep = is_as_written(cluster_version, request)
         .and_then(|()| is_over(cluster_version, request))
