@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    api::{ClusterVersion, Condition, ConditionStatus, Generation, Uid},
+    api::{ClusterVersion, Condition, ConditionStatus, Generation, Uid, UpdateRecordStatus},
     plan::{
         conditions::Conditions,
         moment::Moment,
         role::{Role, owns_upgradeable},
-        write::{Kind, OperatorWrite, Write},
+        write::{Kind, OperatorWrite, RecordWrite, Write},
     },
 };
 
@@ -27,8 +27,21 @@ const REMEMBERED: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
     entries: Vec<Entry>,
+    /// The status that was written last to each UpdateRecord, if within the last minute.
+    record_statuses: Vec<RecordStatus>,
     /// Until when each kind of write isn't made that another writer reverts.
     contended: Vec<(Kind, Moment)>,
+}
+
+/// A status of an UpdateRecord that was written.
+#[derive(Clone, Debug, PartialEq)]
+struct RecordStatus {
+    /// Of the record.
+    name: String,
+    status: UpdateRecordStatus,
+    at: Moment,
+    /// It was written twice within a minute.
+    is_repeated: bool,
 }
 
 /// Something written, and the uid of the ClusterVersion that it was for.
@@ -122,8 +135,20 @@ impl Ledger {
                 let conditions = conditions.iter().map(texts).collect();
                 self.replace(uid, Written::Operator { conditions, at: now });
             }
-            Write::Withdraw(_) | Write::Unforce(_) | Write::Record(_) => {}
+            Write::Record(RecordWrite::Status { name, status, .. }) => self.wrote_status(name, status, now),
+            Write::Withdraw(_)
+            | Write::Unforce(_)
+            | Write::Record(RecordWrite::Create(_) | RecordWrite::Delete { .. }) => {}
         }
+    }
+
+    fn wrote_status(&mut self, name: &str, status: &UpdateRecordStatus, now: Moment) {
+        self.record_statuses.retain(|written| now.since(written.at) < CONTENDED);
+        let known = self.record_statuses.iter().position(|written| written.name == name);
+        let before = known.map(|known| self.record_statuses.swap_remove(known));
+        let is_repeated = before.is_some_and(|before| before.status == *status);
+        let written = RecordStatus { name: name.to_owned(), status: status.clone(), at: now, is_repeated };
+        self.record_statuses.push(written);
     }
 
     /// Whether another writer has reverted what that write is for: the very conditions that were published last are to
@@ -157,8 +182,9 @@ impl Ledger {
         }
     }
 
-    /// Whether the same status of our ClusterOperator was written a moment ago: another writer may keep what it wants
-    /// there for a while.
+    /// Whether a status was written within the last minute, once for our ClusterOperator and twice for an UpdateRecord,
+    /// and the object doesn't keep it: another writer may want something else there, and an API server whose CRD lacks a
+    /// field drops that field each time.
     #[must_use]
     pub fn is_repeated(&self, write: &Write, now: Moment) -> bool {
         match write {
@@ -169,8 +195,12 @@ impl Ledger {
                         if now.since(*at) < CONTENDED && *conditions == planned)
                 })
             }
+            Write::Record(RecordWrite::Status { name, status, .. }) => self.record_statuses.iter().any(|written| {
+                let is_same = written.name == *name && written.status == **status;
+                is_same && written.is_repeated && now.since(written.at) < CONTENDED
+            }),
             Write::Operator(OperatorWrite::Create)
-            | Write::Record(_)
+            | Write::Record(RecordWrite::Create(_) | RecordWrite::Delete { .. })
             | Write::Conditions(_)
             | Write::History(_)
             | Write::Withdraw(_)
@@ -229,9 +259,16 @@ impl Ledger {
         })
     }
 
+    /// The object is as it was earlier, so what was written since is gone. That another writer decides as well is not
+    /// forgotten.
+    pub fn forget_object(&mut self) {
+        self.entries.retain(|entry| entry.written == Written::Overwritten);
+    }
+
     /// Another replica leads, or none: what it writes meanwhile reverts nothing.
     pub fn step_down(&mut self) {
         self.contended.clear();
+        self.record_statuses.clear();
         self.entries.retain_mut(|entry| match &mut entry.written {
             Written::Owned | Written::Overwritten | Written::Restore { .. } => true,
             Written::Force { request, .. } => {

@@ -162,9 +162,17 @@ impl ForceRemoval {
     }
 }
 
-/// Merge patch on the status of an UpdateRecord.
+/// Merge patch on the status of an UpdateRecord. A field that the status no longer has is `null`, which removes it.
 #[must_use]
 pub fn record_status(resource_version: Option<&ResourceVersion>, status: &UpdateRecordStatus) -> Value {
+    let UpdateRecordStatus { outcome, started_time, completed_time, verified, in_history } = status;
+    let status = json!({
+        "outcome": outcome,
+        "startedTime": started_time,
+        "completedTime": completed_time,
+        "verified": verified,
+        "inHistory": in_history,
+    });
     json!({"metadata": {"resourceVersion": resource_version}, "status": status})
 }
 

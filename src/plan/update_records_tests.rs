@@ -8,6 +8,7 @@ use crate::{
     gate::testing::evaluate_to,
     plan::{
         newest_entry::EntryStart,
+        patch::record_status,
         update_records::{LIMIT, before_accepting, follow, lost, name, of_history, unverified},
         write::RecordWrite,
     },
@@ -97,6 +98,22 @@ fn a_record_follows_its_update(
     assert_eq!(statuses(&writes), [("a".to_owned(), after.clone())]);
     record.status = Some(serde_json::from_value(after).unwrap());
     assert_eq!(follow(&[record], &cluster), [], "nothing is written twice");
+}
+
+#[test]
+fn a_field_that_the_status_loses_is_removed_from_the_record() {
+    let mut entry = entry("Completed", "s1", FORCED);
+    entry["completionTime"] = json!(null);
+    let cluster = cluster(&json!(null), &json!([entry]));
+    let completed = |time: &Value| json!({"outcome": "Completed", "startedTime": "s1", "completedTime": time, "verified": true, "inHistory": true});
+    let before = record("a", &completed(&json!("done")));
+    let writes = follow(std::slice::from_ref(&before), &cluster);
+    let [RecordWrite::Status { status, .. }] = &writes[..] else { panic!("{writes:?}") };
+    let mut stored = serde_json::to_value(&before).unwrap();
+    json_patch::merge(&mut stored, &record_status(Some(&"5".to_owned().into()), status));
+    let stored: UpdateRecord = serde_json::from_value(stored).unwrap();
+    assert_eq!(stored, record("a", &completed(&json!(null))));
+    assert_eq!(follow(&[stored], &cluster), [], "nothing is written twice");
 }
 
 #[test]

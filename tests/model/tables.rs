@@ -352,10 +352,11 @@ impl Tables {
 }
 
 /// Fields that make no difference in this model, each between these two texts: a CVO always runs, there is no
-/// ClusterOperator, failures in a row only make a wait longer, and no turn is long.
-const IGNORED: [(&str, &str); 5] = [
+/// ClusterOperator, failures in a row only make a wait longer, nobody reverts the status of a record, and no turn is long.
+const IGNORED: [(&str, &str); 6] = [
     ("cvo_lease: ", ", newest_entry: "),
     ("lasting: ", ", cache_is_fresh: "),
+    ("record_statuses: ", ", contended: "),
     ("failures: ", ", until: "),
     ("evaluations: ", ", recovery: "),
     ("reads_for: ", ", contended: "),

@@ -230,3 +230,32 @@ fn upgradeable_that_was_ours_and_is_not_is_overwritten_for_good() {
     ledger.step_down();
     assert!(ledger.is_overwritten());
 }
+
+#[test]
+fn a_status_of_a_record_that_is_not_kept_is_written_twice_and_then_once_a_minute() {
+    let status = |name: &str, started: &str| {
+        Write::Record(RecordWrite::Status {
+            name: name.to_owned(),
+            resource_version: None,
+            status: Box::new(UpdateRecordStatus {
+                started_time: Some(started.to_owned()),
+                ..UpdateRecordStatus::default()
+            }),
+        })
+    };
+    let (mut ledger, after) = (Ledger::default(), request("u", 1));
+    let second = START + Duration::from_secs(1);
+    for times in 0..2 {
+        assert!(!ledger.is_repeated(&status("a", "s"), START), "after {times} writes");
+        ledger.wrote(&status("a", "s"), &after, START);
+    }
+    assert!(ledger.is_repeated(&status("a", "s"), second));
+    assert!(!ledger.is_repeated(&status("a", "t"), second), "another status");
+    assert!(!ledger.is_repeated(&status("b", "s"), second), "another record");
+    assert!(!ledger.is_repeated(&status("a", "s"), START + CONTENDED));
+    ledger.wrote(&status("a", "t"), &after, second);
+    assert!(!ledger.is_repeated(&status("a", "s"), second), "it has changed in between");
+    ledger.wrote(&status("a", "t"), &after, second);
+    ledger.step_down();
+    assert!(!ledger.is_repeated(&status("a", "t"), second), "another replica has led");
+}

@@ -147,9 +147,11 @@ impl Memory {
         self.record_missing.is_some()
     }
 
-    /// A list has shown an earlier state of the ClusterVersion than was known.
+    /// A list has shown an earlier state of the ClusterVersion than was known, as after a restore of etcd: what was
+    /// written since is gone, and no other writer has reverted it.
     pub fn cache_went_back(&mut self) {
         self.cache_is_fresh = false;
+        self.ledger.forget_object();
     }
 
     /// The answer to [`Question::Policy`].

@@ -185,3 +185,31 @@ fn a_force_waits_a_minute_for_a_record_that_fails() {
     assert!(!memory.wrote(&writes[0], &cluster_version(&after), START + Duration::from_mins(1)));
     assert_eq!(last(&mut memory, &after, START + Duration::from_secs(61)), "rest");
 }
+
+/// A ClusterVersion on which `Upgradeable` is ours, or isn't.
+fn owned(resource_version: &str, manager: &str) -> Value {
+    let upgradeable = json!({"f:status": {}, "f:reason": {}, "f:message": {}});
+    let fields = json!({"f:status": {"f:conditions": {"k:{\"type\":\"Upgradeable\"}": upgradeable}}});
+    json!({
+        "metadata": {"uid": "u", "resourceVersion": resource_version,
+                     "managedFields": [{"manager": manager, "operation": "Apply", "fieldsV1": fields}]},
+        "status": {"desired": {"version": "4.21.1"}},
+    })
+}
+
+/// A restore of etcd undoes our writes; no other program does.
+#[rstest]
+#[case::by_a_restore(true, Role::Replace)]
+#[case::by_another_writer(false, Role::Bridge)]
+fn who_has_undone_our_write(#[case] went_back: bool, #[case] expected: Role) {
+    let mut memory = memory(Mode::Auto);
+    let lease = (false, CvoLease::Absent);
+    steps(&mut memory, &owned("9", "upgrade-gate"), lease, START);
+    assert_eq!(memory.role(), Role::Replace);
+    memory.begin_turn();
+    if went_back {
+        memory.cache_went_back();
+    }
+    steps(&mut memory, &owned(if went_back { "5" } else { "10" }, "another"), lease, START);
+    assert_eq!(memory.role(), expected);
+}
