@@ -199,6 +199,39 @@ pub struct Release {
     pub architecture: String,
 }
 
+/// Version and image of a release, which identify it together. Either is empty if it is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseId<'a> {
+    /// The version, or empty.
+    pub version: &'a str,
+    /// The image, or empty.
+    pub image: &'a str,
+}
+
+impl Release {
+    /// Its version and image.
+    #[must_use]
+    pub fn id(&self) -> ReleaseId<'_> {
+        ReleaseId { version: &self.version, image: &self.image }
+    }
+}
+
+impl DesiredUpdate {
+    /// The version and the image that are requested.
+    #[must_use]
+    pub fn id(&self) -> ReleaseId<'_> {
+        ReleaseId { version: &self.version, image: &self.image }
+    }
+}
+
+impl HistoryEntry {
+    /// The release that the update is to.
+    #[must_use]
+    pub fn id(&self) -> ReleaseId<'_> {
+        ReleaseId { version: &self.version, image: &self.image }
+    }
+}
+
 /// An entry of `status.conditionalUpdates`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]

@@ -15,8 +15,8 @@ use serde::{Deserialize, Deserializer};
 
 pub use cluster_operator::{ClusterOperator, Health, OwnOperator};
 pub use cluster_version::{
-    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Override, Release, Served, Spec,
-    Status, UnreadableClusterVersion,
+    ClusterVersion, ConditionalUpdate, DesiredUpdate, HistoryEntry, HistoryState, Override, Release, ReleaseId, Served,
+    Spec, Status, UnreadableClusterVersion,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use managed_fields::{ManagedField, owners_of_condition, owners_of_override, owners_of_request};

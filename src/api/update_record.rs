@@ -8,6 +8,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::ReleaseId;
+
 /// Characters of a version.
 const VERSION: usize = 256;
 /// Characters of an image.
@@ -77,6 +79,12 @@ pub struct UpdateRecordSpec {
 }
 
 impl UpdateRecordSpec {
+    /// The release that the update is to.
+    #[must_use]
+    pub fn id(&self) -> ReleaseId<'_> {
+        ReleaseId { version: &self.to, image: &self.image }
+    }
+
     /// Truncates texts to the limits of the CRD, so that an unusual cluster gets a shorter record rather than none. The target is
     /// not truncated, because records are found by it.
     #[must_use]

@@ -186,7 +186,7 @@ impl Reporter {
             if update_records::is_in_front(cluster_version, forced) {
                 self.reported.is_known(cluster_version);
                 self.forced = None;
-            } else if !record_match::asks_for(cluster_version, &forced.version, &forced.image) {
+            } else if !record_match::asks_for(cluster_version, forced.id()) {
                 self.forced = None;
             }
         }

@@ -1,7 +1,7 @@
 //! Which release a request means: by its digest if the status has it, else by its version, looked up in the lists of the
 //! status.
 
-use crate::api::{ClusterVersion, HistoryEntry, HistoryState, Release};
+use crate::api::{ClusterVersion, HistoryEntry, HistoryState, Release, ReleaseId};
 
 /// Where a target comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,17 +121,17 @@ pub fn is_current(cluster_version: &ClusterVersion, release: &Release) -> bool {
     let desired = cluster_version.desired();
     let is_other_architecture =
         release.image.is_empty() && !release.architecture.is_empty() && release.architecture != desired.architecture;
-    !is_other_architecture && same_release((&desired.version, &desired.image), (&release.version, &release.image))
+    !is_other_architecture && same_release(desired.id(), release.id())
 }
 
 /// Whether the update to the current release has not completed.
 #[must_use]
 pub fn is_unfinished(cluster_version: &ClusterVersion) -> bool {
     let desired = cluster_version.desired();
-    cluster_version.history().first().is_some_and(|entry| {
-        entry.state == HistoryState::Partial
-            && same_release((&entry.version, &entry.image), (&desired.version, &desired.image))
-    })
+    cluster_version
+        .history()
+        .first()
+        .is_some_and(|entry| entry.state == HistoryState::Partial && same_release(entry.id(), desired.id()))
 }
 
 /// Why a version without an image does not identify a release.
@@ -239,11 +239,11 @@ pub fn same_image(a: &str, b: &str) -> bool {
     }
 }
 
-/// Whether two (version, image) pairs are the same release. An empty half agrees if the other half does.
+/// Whether these are the same release. A version or an image that is empty agrees if the other one does.
 #[must_use]
-pub fn same_release(a: (&str, &str), b: (&str, &str)) -> bool {
-    let versions = agreement(a.0, b.0, a.0 == b.0);
-    let images = agreement(a.1, b.1, same_image(a.1, b.1));
+pub fn same_release(a: ReleaseId<'_>, b: ReleaseId<'_>) -> bool {
+    let versions = agreement(a.version, b.version, a.version == b.version);
+    let images = agreement(a.image, b.image, same_image(a.image, b.image));
     matches!((versions, images), (Some(true), Some(true) | None) | (None, Some(true)))
 }
 

@@ -144,7 +144,7 @@ fn accepted(
     let mut events = vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{how}") }];
     let asked_with_force = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force)
         && !owns_force(cluster_version)
-        && record_match::asks_for(cluster_version, &front.version, &front.image);
+        && record_match::asks_for(cluster_version, front.id());
     if is_under_overrides && (record_match::is_forced(front) || asked_with_force) {
         let note = format!("{update} was forced while overrides are set: {overrides}");
         events.push(EventContent { reason: Reason::ForcedPastOverrides, note });

@@ -4,7 +4,7 @@
 //! change and the entries that were read.
 
 use crate::{
-    api::{ClusterVersion, ConditionStatus, HistoryEntry, HistoryState, Release, UpdateRecord, names::condition},
+    api::{ClusterVersion, ConditionStatus, HistoryEntry, HistoryState, UpdateRecord, names::condition},
     gate::{
         TargetVerdict, message,
         release::{is_current, same_release},
@@ -64,7 +64,9 @@ fn missing<'a>(cluster_version: &'a ClusterVersion, target_verdict: &TargetVerdi
         return None;
     }
     match cluster_version.history().first() {
-        Some(front) if front.state == HistoryState::Partial && is_entry_of(front, &target_verdict.release) => {
+        Some(front)
+            if front.state == HistoryState::Partial && same_release(front.id(), target_verdict.release.id()) =>
+        {
             front.accepted_risks.is_empty().then_some(Missing::Text(front))
         }
         Some(_) | None => (!is_current(cluster_version, &target_verdict.release)).then_some(Missing::Entry),
@@ -77,21 +79,13 @@ fn missing<'a>(cluster_version: &'a ClusterVersion, target_verdict: &TargetVerdi
 pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], is_restored: bool) -> Option<TextWrite> {
     let (entry, text) = lost(records, cluster_version)?;
     let accepted = cluster_version.condition(condition::RELEASE_ACCEPTED)?.status == ConditionStatus::True;
-    let at_rest = cluster_version.spec.desired_update.as_ref().is_none_or(|request| {
-        is_entry_of(
-            entry,
-            &Release { version: request.version.clone(), image: request.image.clone(), ..Release::default() },
-        )
-    });
+    let request = cluster_version.spec.desired_update.as_ref();
+    let at_rest = request.is_none_or(|request| same_release(entry.id(), request.id()));
     (accepted && at_rest && !is_restored).then(|| TextWrite {
         resource_version: cluster_version.metadata.resource_version.clone(),
         entry: Box::new(entry.clone()),
         text: text.to_owned(),
     })
-}
-
-fn is_entry_of(entry: &HistoryEntry, release: &Release) -> bool {
-    same_release((&entry.version, &entry.image), (&release.version, &release.image))
 }
 
 /// Indices in `history`, ascending, of the entries that leave when one more comes in front.

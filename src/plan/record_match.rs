@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::{AcceptedBy, ClusterVersion, HistoryEntry, Outcome, UpdateRecord},
+    api::{AcceptedBy, ClusterVersion, HistoryEntry, Outcome, ReleaseId, UpdateRecord},
     gate::{
         Target,
         release::{resolve, same_release},
@@ -53,8 +53,8 @@ pub fn is_open(record: &UpdateRecord) -> bool {
 
 /// Whether its update is one to that release.
 #[must_use]
-pub fn is_about(record: &UpdateRecord, version: &str, image: &str) -> bool {
-    same_release((&record.spec.to, &record.spec.image), (version, image))
+pub fn is_about(record: &UpdateRecord, release: ReleaseId<'_>) -> bool {
+    same_release(record.spec.id(), release)
 }
 
 /// Whether that update began after the record was written, give or take what two clocks differ by.
@@ -67,10 +67,9 @@ fn is_later(entry: &HistoryEntry, record: &UpdateRecord) -> bool {
 /// let it through by itself or somebody else was quicker, it isn't.
 #[must_use]
 pub fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &ClusterVersion) -> bool {
-    let (version, image) = (&front.version, &front.image);
     let forced_by_others = || {
         let forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
-        forced && asks_for(cluster_version, version, image) && !owns_force(cluster_version)
+        forced && asks_for(cluster_version, front.id()) && !owns_force(cluster_version)
     };
     let by = match record.spec.by {
         // The text may be lost by now.
@@ -78,7 +77,7 @@ pub fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &
         AcceptedBy::Gate => !is_forced(front),
         AcceptedBy::Force => true,
     };
-    by && is_about(record, version, image)
+    by && is_about(record, front.id())
 }
 
 /// Whether the text is that of an update that was forced; ours and the CVO's begin alike.
@@ -89,18 +88,16 @@ pub fn is_forced(entry: &HistoryEntry) -> bool {
 
 /// Whether that release is requested.
 #[must_use]
-pub fn asks_for(cluster_version: &ClusterVersion, version: &str, image: &str) -> bool {
-    Target::requested(cluster_version).is_some_and(|target| {
-        let release = resolve(cluster_version, &target).release;
-        same_release((&release.version, &release.image), (version, image))
-    })
+pub fn asks_for(cluster_version: &ClusterVersion, release: ReleaseId<'_>) -> bool {
+    Target::requested(cluster_version)
+        .is_some_and(|target| same_release(resolve(cluster_version, &target).release.id(), release))
 }
 
 /// Whether that entry is known to be the record's update.
 #[must_use]
 pub fn is_linked(record: &UpdateRecord, entry: &HistoryEntry) -> bool {
     let started = record.status.as_ref().and_then(|status| status.started_time.as_deref());
-    started == Some(entry.started_time.as_str()) && is_about(record, &entry.version, &entry.image)
+    started == Some(entry.started_time.as_str()) && is_about(record, entry.id())
 }
 
 /// A time of the API, if it is one.

@@ -68,9 +68,9 @@ pub fn is_recorded(
     let release = &target_verdict.release;
     // A risk that arose while the update runs: the verdict is on a release that the cluster has already left for.
     let has_begun = is_current(cluster_version, release);
-    records.iter().any(|record| {
-        is_open(record) && (has_begun || record.spec.by == by) && is_about(record, &release.version, &release.image)
-    })
+    records
+        .iter()
+        .any(|record| is_open(record) && (has_begun || record.spec.by == by) && is_about(record, release.id()))
 }
 
 /// The record of an update that upgrade-gate did not let through: the front entry of the history carries accepted
@@ -128,15 +128,13 @@ fn unrecorded<'a>(
 /// Whether any record is about the requested release.
 #[must_use]
 pub fn is_requested(records: &[UpdateRecord], cluster_version: &ClusterVersion) -> bool {
-    records.iter().any(|record| asks_for(cluster_version, &record.spec.to, &record.spec.image))
+    records.iter().any(|record| asks_for(cluster_version, record.spec.id()))
 }
 
 /// Whether the newest update is one to that release.
 #[must_use]
 pub fn is_in_front(cluster_version: &ClusterVersion, release: &Release) -> bool {
-    let of_release =
-        |front: &HistoryEntry| same_release((&front.version, &front.image), (&release.version, &release.image));
-    cluster_version.history().first().is_some_and(of_release)
+    cluster_version.history().first().is_some_and(|front| same_release(front.id(), release.id()))
 }
 
 /// Whether the update of the front entry is one under overrides, as far as that was seen. The first entry is the
@@ -148,9 +146,7 @@ fn is_under_overrides(
     start: EntryStart,
 ) -> bool {
     let desired = cluster_version.desired();
-    let (version, image) = (&front.version, &front.image);
-    let is_asked_for =
-        same_release((version, image), (&desired.version, &desired.image)) || asks_for(cluster_version, version, image);
+    let is_asked_for = same_release(front.id(), desired.id()) || asks_for(cluster_version, front.id());
     let is_set = cluster_version.unmanaged_overrides().next().is_some();
     is_set && !start.without_overrides && !older.is_empty() && is_asked_for
 }
@@ -164,9 +160,9 @@ fn accepted_by(records: &[UpdateRecord], cluster_version: &ClusterVersion, front
     let written = force_written(cluster_version);
     let carried = records.iter().any(|record| {
         let begun = record.status.as_ref().and_then(|status| status.started_time.as_deref());
-        record.spec.by == AcceptedBy::Bridge && !is_about(record, &front.version, &front.image) && begun >= written
+        record.spec.by == AcceptedBy::Bridge && !is_about(record, front.id()) && begun >= written
     });
-    let ours = written.is_some() && asks_for(cluster_version, &front.version, &front.image);
+    let ours = written.is_some() && asks_for(cluster_version, front.id());
     if ours && !carried { AcceptedBy::Bridge } else { AcceptedBy::Force }
 }
 
@@ -280,10 +276,10 @@ fn status(record: &UpdateRecord, position: Option<usize>, cluster_version: &Clus
     } else if status.outcome == Outcome::Pending {
         let taken_over = history.first().is_some_and(|front| {
             front.state == HistoryState::Partial
-                && is_about(record, &front.version, &front.image)
+                && is_about(record, front.id())
                 && !may_be_of(record, front, cluster_version)
         });
-        let asked_for = asks_for(cluster_version, &record.spec.to, &record.spec.image);
+        let asked_for = asks_for(cluster_version, record.spec.id());
         if !asked_for || taken_over || status.started_time.is_some() {
             status.outcome = Outcome::Abandoned;
         }
@@ -294,7 +290,7 @@ fn status(record: &UpdateRecord, position: Option<usize>, cluster_version: &Clus
 /// Whether the update has begun, or may still: the gate puts its entry in front before, and the request may be cleared.
 fn is_on_its_way(record: &UpdateRecord, cluster_version: &ClusterVersion) -> bool {
     let desired = cluster_version.desired();
-    is_about(record, &desired.version, &desired.image) || asks_for(cluster_version, &record.spec.to, &record.spec.image)
+    is_about(record, desired.id()) || asks_for(cluster_version, record.spec.id())
 }
 
 fn overrides(cluster_version: &ClusterVersion) -> Vec<RecordedOverride> {

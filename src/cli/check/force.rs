@@ -71,13 +71,11 @@ pub fn force(cluster_version: &ClusterVersion, gate: Option<&GateReport>, caller
 /// Whether the cluster runs what the request asks for, and is through with it.
 fn is_done(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> bool {
     let desired = cluster_version.desired();
-    let is_current = release::same_release((&desired.version, &desired.image), (&request.version, &request.image));
+    let is_current = release::same_release(desired.id(), request.id());
     let progressing = cluster_version.condition(condition::PROGRESSING);
     let newest = cluster_version.history().first();
     is_current
-        && newest.is_some_and(|entry| {
-            release::same_release((&entry.version, &entry.image), (&desired.version, &desired.image))
-        })
+        && newest.is_some_and(|entry| release::same_release(entry.id(), desired.id()))
         && !release::is_unfinished(cluster_version)
         && progressing.is_some_and(|found| found.status == ConditionStatus::False)
 }

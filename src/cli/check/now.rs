@@ -81,7 +81,5 @@ fn would_be_refused(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool
 /// Whether this is the release that `spec.desiredUpdate` asks for, also where it was named.
 fn is_requested(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool {
     let Some(request) = &snapshot.cluster_version.spec.desired_update else { return false };
-    let asked = (request.version.as_str(), request.image.as_str());
-    let release = (target_verdict.release.version.as_str(), target_verdict.release.image.as_str());
-    target_verdict.target.origin == Origin::Requested || same_release(asked, release)
+    target_verdict.target.origin == Origin::Requested || same_release(request.id(), target_verdict.release.id())
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use semver::Version;
 
 use crate::{
-    api::ClusterVersion,
+    api::{ClusterVersion, Release},
     gate::{Target, release, request},
 };
 
@@ -13,18 +13,16 @@ use crate::{
 /// ones, within each the newest first. What is no version comes last.
 #[must_use]
 pub fn targets(cluster_version: &ClusterVersion) -> Vec<Target> {
-    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut seen: Vec<Release> = Vec::new();
     let mut is_new = |target: &Target| {
         let known = request::with_loaded_version(cluster_version, target);
         let resolved = release::resolve(cluster_version, &known);
-        let release = (resolved.release.version, resolved.release.image);
         // A request that contradicts itself stands for no release that a list could repeat.
         if resolved.contradicts.is_some() {
             return true;
         }
-        let known =
-            seen.iter().any(|(version, image)| release::same_release((version, image), (&release.0, &release.1)));
-        seen.push(release);
+        let known = seen.iter().any(|seen| release::same_release(seen.id(), resolved.release.id()));
+        seen.push(resolved.release);
         !known
     };
     let mut targets: Vec<Target> = Target::requested(cluster_version).into_iter().filter(&mut is_new).collect();

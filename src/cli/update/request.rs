@@ -95,24 +95,20 @@ impl Request {
     pub fn agrees(&self, cluster_version: &ClusterVersion) -> bool {
         let Some(asked) = &cluster_version.spec.desired_update else { return false };
         let is_plain = asked.architecture.is_empty() && asked.mode.is_empty();
-        is_plain && self.is_release(&asked.version, &asked.image)
+        is_plain && same_release(asked.id(), self.release.id())
     }
 
     /// Whether the cluster reconciles towards this release.
     #[must_use]
     pub fn is_current(&self, cluster_version: &ClusterVersion) -> bool {
         let desired = cluster_version.desired();
-        self.is_release(&desired.version, &desired.image)
+        same_release(desired.id(), self.release.id())
     }
 
     /// Whether the newest entry of the history is about this release.
     #[must_use]
     pub fn is_in_front(&self, cluster_version: &ClusterVersion) -> bool {
-        cluster_version.history().first().is_some_and(|front| self.is_release(&front.version, &front.image))
-    }
-
-    fn is_release(&self, version: &str, image: &str) -> bool {
-        same_release((version, image), (&self.release.version, &self.release.image))
+        cluster_version.history().first().is_some_and(|front| same_release(front.id(), self.release.id()))
     }
 }
 
