@@ -22,6 +22,9 @@ pub fn without_help_of_help(arguments: Vec<OsString>) -> Vec<OsString> {
 #[must_use]
 pub fn tip(word: &str, command: &str, program: &str, is_plugin: bool) -> Option<String> {
     let reads_files = matches!(command, "check" | "history");
+    if command == "update" && is_release(word) {
+        return Some(format!("to update, use '{program} update --to {}'", quote(word)));
+    }
     let is_a_command = ["run", "cleanup", "crd", "completion", "update", "help"].contains(&command);
     if is_a_command {
         return None;
@@ -30,6 +33,9 @@ pub fn tip(word: &str, command: &str, program: &str, is_plugin: bool) -> Option<
     let command = if command == "history" { format!("{program} history") } else { check };
     if FILE_OPTIONS.contains(&word) {
         return Some(format!("to read files, use '{command} --from PATH'"));
+    }
+    if matches!(word, "--to" | "--from" | "--all" | "--all-contexts" | "--context") && command.ends_with(" check") {
+        return Some(format!("{word} is an option of '{command}'"));
     }
     if word.starts_with('-') {
         return None;
@@ -89,6 +95,8 @@ mod tests {
         "4.21.2",
         "to check one update, use 'upgrade-gate check --to 4.21.2'"
     )]
+    #[case::a_version_to_update_to("4.21.2", "update", "to update, use 'upgrade-gate update --to 4.21.2'")]
+    #[case::an_option_of_check("--to", "--to", "--to is an option of 'upgrade-gate check'")]
     #[case::an_image("r/a@sha256:1", "check", "to check one update, use 'upgrade-gate check --to r/a@sha256:1'")]
     #[case::a_folder_by_its_name("dump", "history", "to read a file or folder, use 'upgrade-gate history --from dump'")]
     #[case::a_word(

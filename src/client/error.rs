@@ -178,6 +178,9 @@ pub fn problem(error: &kube::Error) -> String {
         },
         kube::Error::Auth(error) => of_credentials(error),
         kube::Error::InferKubeconfig(error) => of_kubeconfig(error),
+        kube::Error::RustlsTls(error) => {
+            format!("the certificates of the kubeconfig cannot be used: {}", causes(error))
+        }
         kube::Error::SerdeError(error) => format!("the answer is not that of an API server: {error}"),
         other => of_request(&causes(other)),
     }

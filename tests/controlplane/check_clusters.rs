@@ -45,7 +45,7 @@ async fn each_cluster_gets_its_verdict_although_others_fail() {
     assert_eq!(answers[0]["upgradeable"]["reason"], "ClusterVersionOverrides");
     assert_eq!((&answers[1]["context"], &answers[2]["context"]), (&json!("elsewhere"), &json!("dead")));
     let error = |number: usize| answers[number]["error"].as_str().unwrap();
-    assert!(error(1).contains("name the context of an OpenShift cluster"), "{}", error(1));
+    assert!(error(1).contains("so it is not an OpenShift cluster; name the context of one"), "{}", error(1));
     assert!(error(2).contains("https://127.0.0.1:1/ cannot be reached"), "{}", error(2));
 
     let (code, table) = check(&["--context", &here, "--context", "dead", "--to", "4.22.0"]);

@@ -82,13 +82,20 @@ pub fn serve(stream: TcpStream, answers: &BTreeMap<&str, (u16, Value)>, seen: &M
         }
         let words: Vec<&str> = request.split(' ').collect();
         seen.lock().unwrap().push(format!("{} {}", words[0], words[1]));
-        let (code, body) = answers.get(words[1]).cloned().unwrap_or_else(|| refusal(404, "NotFound", "not found"));
+        let (code, body) = answers.get(words[1]).cloned().unwrap_or_else(|| absent(words[1]));
         let body = body.to_string();
         let head =
             format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
         writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body.as_bytes())).unwrap();
         request.clear();
     }
+}
+
+/// The answer to a request for an object that does not exist, which names the object.
+fn absent(path: &str) -> (u16, Value) {
+    let (code, mut body) = refusal(404, "NotFound", "not found");
+    body["details"] = json!({"name": path.rsplit('/').next()});
+    (code, body)
 }
 
 pub fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {

@@ -157,6 +157,9 @@ pub struct TargetReport {
     /// It was named.
     #[serde(skip)]
     pub named: bool,
+    /// A list of the cluster has it.
+    #[serde(skip)]
+    pub offered: bool,
     /// It is among those that people see.
     #[serde(skip)]
     pub shown: bool,
@@ -271,6 +274,7 @@ impl Report {
             .map(|target| Row {
                 version: target.version.as_deref().unwrap_or_default(),
                 is_wanted: target.requested || target.named,
+                is_offered: target.offered || target.failures.is_empty(),
                 is_recommended: is_recommended(target),
             })
             .collect();
@@ -287,11 +291,11 @@ impl RiskReport {
         Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone(), commands }
     }
 
-    /// A link that says more about this risk, other than where all documentation starts and the end of its message.
+    /// A link that says more about this risk, unless the message has it or all documentation starts there.
     #[must_use]
     pub fn own_url(&self) -> Option<&str> {
         let url = self.url.as_deref()?;
-        (url != message::DOCUMENTATION && !self.message.ends_with(url)).then_some(url)
+        (url != message::DOCUMENTATION && !self.message.contains(url)).then_some(url)
     }
 }
 
@@ -330,6 +334,8 @@ impl TargetReport {
             command: None,
             template: None,
             named: target_verdict.target.origin == Origin::Named,
+            offered: release::updates(cluster_version)
+                .any(|listed| release::same_release(listed.id(), target_verdict.release.id())),
             shown: true,
         }
     }

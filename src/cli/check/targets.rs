@@ -48,6 +48,8 @@ pub struct Row<'a> {
     pub version: &'a str,
     /// It was named, or is asked for.
     pub is_wanted: bool,
+    /// The cluster lists it, or would take it: it can be the newest of its minor.
+    pub is_offered: bool,
     /// Nothing is known against it on this cluster.
     pub is_recommended: bool,
 }
@@ -61,6 +63,7 @@ pub fn shown(rows: &[Row<'_>]) -> Vec<bool> {
     }
     let versions: Vec<Option<Version>> = rows.iter().map(|row| Version::parse(row.version).ok()).collect();
     let is_newest = |at: usize, counts: &dyn Fn(&Row<'_>) -> bool| {
+        let counts = |row: &Row<'_>| row.is_offered && counts(row);
         let Some(version) = &versions[at] else { return true };
         let is_newer = |other: usize| {
             counts(&rows[other])
@@ -123,6 +126,7 @@ mod tests {
     #[case::newest_of_each_minor(&["+4.21.3", "+4.21.2", "+4.22.1", "+4.22.0", "+5.0.0"], &["4.21.3", "4.22.1", "5.0.0"])]
     #[case::and_the_newest_recommended(&["-4.21.4", "-4.21.3", "+4.21.2", "+4.21.1", "-4.22.1", "-4.22.0"], &["4.21.4", "4.21.2", "4.22.1"])]
     #[case::what_is_wanted(&["*4.21.2", "+4.21.4", "+4.21.3", "+4.22.0"], &["4.21.2", "4.21.4", "4.22.0"])]
+    #[case::what_is_wanted_and_not_offered(&["!4.21.9", "+4.21.4", "+4.21.3"], &["4.21.9", "4.21.4"])]
     #[case::all_that_is_named(&["*4.21.2", "*4.21.3", "*4.21.2"], &["4.21.2", "4.21.3", "4.21.2"])]
     #[case::two_images_of_the_newest(&["+4.21.3", "+4.21.3", "+4.21.2"], &["4.21.3", "4.21.3"])]
     #[case::no_version(&["+nightly", "+", "+4.21.2"], &["nightly", "", "4.21.2"])]
@@ -132,7 +136,8 @@ mod tests {
             .iter()
             .map(|row| Row {
                 version: &row[1..],
-                is_wanted: row.starts_with('*'),
+                is_wanted: row.starts_with(['*', '!']),
+                is_offered: !row.starts_with('!'),
                 is_recommended: !row.starts_with('-'),
             })
             .collect();

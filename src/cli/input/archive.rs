@@ -207,8 +207,13 @@ fn too_large(origin: &Origin, limit: u64) -> Error {
 }
 
 fn broken(error: &io::Error, origin: &Origin) -> Error {
+    // The tar library has no kind of error for an archive that ends within an entry or a header.
+    let text = error.to_string();
+    let is_cut_off = error.kind() == io::ErrorKind::UnexpectedEof
+        || text.starts_with("unexpected EOF")
+        || text == "failed to read entire block";
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => archive(origin, "an archive that is cut off", COPY_AGAIN),
+        _ if is_cut_off => archive(origin, "an archive that is cut off", COPY_AGAIN),
         io::ErrorKind::FileTooLarge => archive(origin, &error.to_string(), UNPACK),
         _ => archive(origin, &format!("a damaged archive ({})", escape(&error.to_string())), COPY_AGAIN),
     }

@@ -8,6 +8,7 @@ use crate::{
         Target, VersionAlone,
         message::{list, message_alone, overrides, quote_name, reason_and_message},
         release::updates,
+        request::warnings_flag,
         suggest,
     },
 };
@@ -178,6 +179,7 @@ pub(in crate::gate) fn version_mismatch(release: &Release, target: &Target, know
 /// Why a version without an image is not enough, and what to request instead.
 pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
     let version = quote_name(&target.version);
+    let flag = warnings_flag(cluster_version);
     match why {
         VersionAlone::Unknown
             if Version::parse(&target.version).is_err()
@@ -188,16 +190,16 @@ pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterV
         VersionAlone::Unknown => no_image(target, cluster_version),
         VersionAlone::Conditional => format!(
             "{version} is a conditional update, and a version alone is looked up in status.availableUpdates only. \
-             `oc adm upgrade --to {version} --allow-not-recommended` requests it with its image."
+             `oc adm upgrade --to {version} --allow-not-recommended{flag}` requests it with its image."
         ),
         VersionAlone::History(image) => format!(
             "{version} is in status.history only, and a request for that version alone is ignored. `oc adm upgrade \
-             --to-image {} --allow-explicit-upgrade` requests its image.",
+             --to-image {} --allow-explicit-upgrade{flag}` requests its image.",
             quote_name(image)
         ),
         VersionAlone::Several(images) => format!(
             "status.availableUpdates holds {} releases of version {version}, so the version alone does not say which one \
-             is meant. `oc adm upgrade --to-image IMAGE` requests one of them: {}.",
+             is meant. `oc adm upgrade --to-image IMAGE{flag}` requests one of them: {}.",
             images.len(),
             list(images.iter().map(|image| quote_name(image)))
         ),

@@ -19,7 +19,7 @@ use crate::{
     gate::{
         Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict, cvo_message,
         release::{has_full_digest, is_pinned, with_repository},
-        request::{Standing, standing, word},
+        request::{Standing, standing, warnings_flag, word},
     },
     plan::{bridge::candidate, role::Role},
 };
@@ -129,9 +129,7 @@ pub fn command(
             if Version::parse(version).is_ok() { format!("--to {version} {image}") } else { image }
         }
     };
-    let holds = |kind| cluster_version.condition(kind).is_some_and(|found| found.status == ConditionStatus::True);
-    let warns = [condition::INVALID, condition::PROGRESSING, condition::FAILING].into_iter().any(holds);
-    let flag = if warns { " --allow-upgrade-with-warnings" } else { "" };
+    let flag = warnings_flag(cluster_version);
     Some(if needs_update {
         caller.upgrade_gate(&format!("update {what}{flag}"))
     } else {
