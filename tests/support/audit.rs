@@ -1,5 +1,5 @@
-//! Who wrote what, from the API server's audit log: unlike watches and managedFields it also knows the writes that
-//! changed nothing and those that were refused.
+//! All write requests, from the API server's audit log, which unlike watches and managedFields also has the writes that
+//! changed nothing and those that were rejected.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,39 +10,39 @@ use serde_json::Value;
 
 use super::eventually;
 
-/// One request that wanted to write.
+/// A write request.
 #[derive(Clone, Debug)]
 pub struct Write {
-    /// Who: `system:serviceaccount:openshift-upgrade-gate:upgrade-gate` or `admin`.
+    /// The user: `system:serviceaccount:openshift-upgrade-gate:upgrade-gate` or `admin`.
     pub user: String,
     /// `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: String,
     /// As in `clusterversions/status` or `leases`.
     pub resource: String,
-    /// Of the object; empty where the API server made it up.
+    /// The name of the object; empty if the API server generated it.
     pub name: String,
-    /// The field manager that the request named, if it did.
+    /// The field manager in the request, if any.
     pub manager: Option<String>,
     /// The HTTP status of the answer.
     pub code: u64,
-    /// What was sent; null unless the resource is OpenShift's.
+    /// The request body; null unless the resource is OpenShift's.
     pub request: Value,
-    /// What the object became, or the error's Status; null unless the resource is OpenShift's.
+    /// The written object, or the Status of an error; null unless the resource is OpenShift's.
     pub response: Value,
 }
 
 impl Write {
-    /// Whether this is how the gate writes the history: a JSON patch.
+    /// Whether this is a write of the history, a JSON patch.
     pub fn is_record(&self) -> bool {
         self.request.is_array()
     }
 
-    /// Whether this is how the gate writes its conditions: server-side apply.
+    /// Whether this is a write of the conditions, by server-side apply.
     pub fn is_conditions(&self) -> bool {
         self.request["status"]["conditions"].is_array()
     }
 
-    /// None where it was a read.
+    /// `None` for a read.
     fn from_event(event: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         if ["get", "list", "watch"].contains(&event["verb"].as_str()?) {
@@ -70,23 +70,23 @@ impl Write {
     }
 }
 
-/// Where the log ends now, to read from later.
+/// The current end of the log, for [`writes_since`].
 pub async fn mark(client: &Client, log: &Path) -> u64 {
     read(client, log, None).await.1
 }
 
-/// The writes after this mark, all that have been answered by now.
+/// All writes after this mark that have been answered.
 pub async fn writes_since(client: &Client, log: &Path, mark: u64) -> Vec<Write> {
     read(client, log, Some(mark)).await.0
 }
 
-/// An entry may be written a moment after the client has its answer, so a request that nobody else makes goes last.
+/// An entry may be logged after the client has the answer, so this sends a marker request and reads until its entry.
 async fn read(client: &Client, log: &Path, from: Option<u64>) -> (Vec<Write>, u64) {
     let start = std::fs::metadata(log).map_or(0, |file| file.len());
     let from = from.unwrap_or(start);
     let request = http::Request::get("/version?reading-the-audit-log").body(Vec::new()).expect("a request");
     client.request_text(request).await.expect("the API server's version");
-    eventually("the audit log to show what was just asked", async || {
+    eventually("the marker request in the audit log", async || {
         let mut text = String::new();
         let mut file = File::open(log).map_err(|error| error.to_string())?;
         file.seek(SeekFrom::Start(from)).map_err(|error| error.to_string())?;

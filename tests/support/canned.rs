@@ -1,4 +1,4 @@
-//! An API server of a few lines that gives the answers that a test sets, for the commands that read a cluster.
+//! A minimal API server with fixed answers, for tests of the commands that read a cluster.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 #![allow(dead_code, reason = "a toolbox: not every helper has a user in every test")]
 
@@ -26,7 +26,7 @@ pub const POLICY: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmiss
 pub const BINDING: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/upgrade-gate";
 pub const RECORDS: &str = "/apis/upgrade-gate.openshift.io/v1alpha1/updaterecords";
 
-/// An API server that holds these answers, and answers 404 to any other request.
+/// An API server with these answers. Any other request gets a 404.
 pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub requests: Arc<Mutex<Vec<String>>>,
@@ -41,7 +41,7 @@ impl Cluster {
         fs::write(folder.path().join("kubeconfig"), kubeconfig(&format!("http://{address}"))).unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
-        // It ends with the test's process.
+        // The thread ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answers, seen) = (answers.clone(), Arc::clone(&seen));
@@ -51,7 +51,7 @@ impl Cluster {
         Self { folder, requests }
     }
 
-    /// Where it listens.
+    /// The URL of the server.
     pub fn server(&self) -> String {
         let kubeconfig = fs::read_to_string(self.folder.path().join("kubeconfig")).unwrap();
         kubeconfig.split('"').nth(1).unwrap().to_owned()

@@ -1,5 +1,5 @@
-//! One test's turn on the shared control plane: a clean start, and the hands of everybody else who writes there (the
-//! administrator, `oc`, the cluster-version operator, the cluster operators).
+//! Exclusive use of the shared control plane for one test: a clean start, and the writes of other users (the administrator,
+//! `oc`, the cluster-version operator, the cluster operators).
 
 use std::time::Duration;
 
@@ -21,38 +21,38 @@ use super::policy::Policy;
 use super::versions::Versions;
 use super::{eventually, pretty};
 
-/// The admin-gates that the payload brings, and the admin-acks that the administrator gives.
+/// The ConfigMaps of the payload's gates and of the administrator's acknowledgements.
 const GATES: (&str, &str) = ("openshift-config-managed", "admin-gates");
 const ACKS: (&str, &str) = ("openshift-config", "admin-acks");
 
-/// There is one ClusterVersion, so tests take turns.
+/// A cluster has one ClusterVersion, so tests run one after another.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// The cluster in the state that a test asked for, its own until it drops this.
+/// A cluster for one test alone, until this is dropped.
 pub struct Cluster {
-    /// The control plane behind it.
+    /// The shared control plane.
     pub control_plane: &'static ControlPlane,
     /// The administrator's client.
     pub client: Client,
     audit_mark: u64,
-    /// The ClusterVersion's resourceVersion at that mark.
+    /// The ClusterVersion's resourceVersion at `mark`.
     version_mark: Option<String>,
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Waits for its turn, then gives a cluster that holds this ClusterVersion (spec and, if there, status), no
-/// ClusterOperators, events or leases, and both kinds of admin ConfigMap, empty. The policy isn't bound: a test that
-/// asks for a minor is most often about what the operator does then.
+/// Waits for exclusive use, then returns a cluster with this ClusterVersion (spec and, if given, status), without
+/// ClusterOperators, events and Leases, and with empty ConfigMaps admin-gates and admin-acks. The policy is not bound, since
+/// most tests that request a minor update are about the operator.
 pub async fn cluster(cluster_version: Value) -> Cluster {
     cluster_as("fixture", cluster_version).await
 }
 
-/// [`cluster`], its status written by this field manager.
+/// [`cluster`], with a status written by this field manager.
 pub async fn cluster_as(manager: &str, cluster_version: Value) -> Cluster {
     clean_cluster(Policy::Unbound, manager, cluster_version).await
 }
 
-/// [`cluster`], behind the policy as `deploy/base` brings it.
+/// [`cluster`], with the policies of `deploy/base` bound.
 pub async fn cluster_with_policy(cluster_version: Value) -> Cluster {
     clean_cluster(Policy::Bound, "fixture", cluster_version).await
 }
@@ -81,7 +81,7 @@ impl Cluster {
         self.openshift("ClusterOperator", "clusteroperators")
     }
 
-    /// Creates the ClusterVersion, its status by this field manager if it brings one.
+    /// Creates the ClusterVersion. If it has a status, this field manager writes it.
     pub async fn create(&self, manager: &str, mut cluster_version: Value) {
         let status = cluster_version.as_object_mut().expect("an object").remove("status");
         cluster_version["apiVersion"] = json!("config.openshift.io/v1");
@@ -99,7 +99,7 @@ impl Cluster {
         deleted_or_absent(self.cluster_versions().delete("version", &DeleteParams::default()).await);
     }
 
-    /// The ClusterVersion as it is now.
+    /// The current ClusterVersion.
     pub async fn cluster_version(&self) -> Value {
         value(&self.cluster_versions().get("version").await.expect("the ClusterVersion"))
     }
@@ -118,13 +118,13 @@ impl Cluster {
         self.try_patch(patch).await.expect("patch the ClusterVersion")
     }
 
-    /// [`Self::patch`], where the API server may refuse.
+    /// [`Self::patch`], if the API server may reject it.
     pub async fn try_patch(&self, patch: Value) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some("kubectl-patch".to_owned()), ..PatchParams::default() };
         self.cluster_versions().patch("version", &params, &Patch::Merge(patch)).await.map(|object| value(&object))
     }
 
-    /// Asks for an update as `oc adm upgrade` does, which writes the whole of `desiredUpdate`; either may be empty.
+    /// Requests an update as `oc adm upgrade` does, which replaces `desiredUpdate`. Version or image may be empty.
     pub async fn request(&self, version: &str, image: &str) -> Value {
         let update = json!({"architecture": "", "version": version, "image": image, "force": false});
         self.patch(json!({"spec": {"desiredUpdate": update}})).await
@@ -143,14 +143,14 @@ impl Cluster {
         value(&written.expect("patch the status of the ClusterVersion"))
     }
 
-    /// What a merge patch of the object with its status would give.
+    /// The result of a merge patch of the status, as a dry run.
     pub async fn dry_run_status(&self, patch: &Value) -> Result<Value, Error> {
         let params = PatchParams { dry_run: true, ..PatchParams::default() };
         let answer = self.cluster_versions().patch_status("version", &params, &Patch::Merge(patch)).await;
         answer.map(|object| value(&object))
     }
 
-    /// Reads, changes and PUTs the whole status as this field manager, which is how the CVO writes it; again on a conflict.
+    /// Reads, changes and PUTs the whole status as the CVO does, by this field manager. Retries on a conflict.
     pub async fn put_status(&self, manager: &str, mut change: impl FnMut(&mut Value)) -> Value {
         let params = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
         let api = self.cluster_versions();
@@ -166,7 +166,7 @@ impl Cluster {
         .await
     }
 
-    /// Creates the ClusterOperator if need be, and gives it exactly these conditions.
+    /// Creates the ClusterOperator if it does not exist, and sets its conditions to these.
     pub async fn put_cluster_operator(&self, name: &str, conditions: Value) {
         let api = self.cluster_operators();
         let bare = json!({"apiVersion": "config.openshift.io/v1", "kind": "ClusterOperator",
@@ -182,12 +182,12 @@ impl Cluster {
         deleted_or_absent(self.cluster_operators().delete(name, &DeleteParams::default()).await);
     }
 
-    /// Makes ConfigMap `openshift-config-managed/admin-gates` hold exactly this; null deletes it.
+    /// Sets the data of ConfigMap `openshift-config-managed/admin-gates`; null deletes it.
     pub async fn set_admin_gates(&self, data: Value) {
         self.set_config_map(GATES, data).await;
     }
 
-    /// Makes ConfigMap `openshift-config/admin-acks` hold exactly this; null deletes it.
+    /// Sets the data of ConfigMap `openshift-config/admin-acks`; null deletes it.
     pub async fn set_admin_acks(&self, data: Value) {
         self.set_config_map(ACKS, data).await;
     }
@@ -198,7 +198,7 @@ impl Cluster {
         api.get_opt(NAME).await.expect("get the Lease").map(|lease| value(&lease))
     }
 
-    /// The events about the ClusterVersion, oldest first. Those of cluster-scoped objects live in `default`.
+    /// The events about the ClusterVersion, oldest first. Events about cluster-scoped objects are in namespace `default`.
     pub async fn events(&self) -> Vec<Value> {
         let about = ListParams::default().fields("involvedObject.kind=ClusterVersion");
         let list = Api::<Event>::namespaced(self.client.clone(), "default").list(&about).await.expect("list events");
@@ -220,13 +220,13 @@ impl Cluster {
         .await
     }
 
-    /// What anybody has asked the API server to write since this test's clean start, in the order of the answers.
+    /// All write requests since the start of this test, in the order of the answers.
     ///
-    /// Others see what was written before its writer has the answer, and only then it is logged. So this waits for the
-    /// write that made the ClusterVersion what it is now.
+    /// The API server logs a write only after others can read it. So this waits until the log has the write that made the
+    /// current ClusterVersion.
     pub async fn writes(&self) -> Vec<Write> {
         let now = self.resource_version().await;
-        eventually("the write of the present ClusterVersion in the audit log", async || {
+        eventually("the write of the current ClusterVersion in the audit log", async || {
             let writes = audit::writes_since(&self.client, &self.control_plane.audit_log(), self.audit_mark).await;
             let is_last = |write: &Write| write.response["metadata"]["resourceVersion"].as_str() == now.as_deref();
             let complete = now.is_none() || now == self.version_mark || writes.iter().any(is_last);
@@ -240,7 +240,7 @@ impl Cluster {
         object.and_then(|object| object.metadata.resource_version)
     }
 
-    /// Those of [`Self::writes`] by which the operator meant the ClusterVersion.
+    /// The operator's writes to the ClusterVersion.
     pub async fn operator_writes(&self) -> Vec<Write> {
         let user = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
         let mut writes = self.writes().await;
@@ -248,12 +248,12 @@ impl Cluster {
         writes
     }
 
-    /// Starts to record the versions of the ClusterVersion.
+    /// Starts recording the versions of the ClusterVersion.
     pub async fn record(&self) -> Versions {
         Versions::record(self.cluster_versions()).await
     }
 
-    /// Asserts that for so long nobody writes to the ClusterVersion, not even in vain.
+    /// Asserts that there is no write request for the ClusterVersion in this time, not even a failed one.
     pub async fn assert_not_written_for(&self, duration: Duration) {
         let before = self.cluster_version().await;
         let attempts = self.operator_writes().await.len();

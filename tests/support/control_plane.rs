@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Where the operator lives.
+/// The operator's namespace.
 pub const NAMESPACE: &str = "openshift-upgrade-gate";
 /// The operator's ServiceAccount, Deployment and Lease.
 pub const NAME: &str = "upgrade-gate";
@@ -18,14 +18,14 @@ pub const NAME: &str = "upgrade-gate";
 pub struct ControlPlane {
     dir: PathBuf,
     kubectl: PathBuf,
-    // Its stdin is what keeps it running: when this process ends, however it does, so does the control plane.
+    // The control plane runs until its stdin is closed, so it ends together with this process, even if that is killed.
     _process: Child,
 }
 
 static CONTROL_PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
 
 impl ControlPlane {
-    /// The one of this test binary, started by the first caller.
+    /// This test binary's control plane, started by the first caller.
     pub fn get() -> &'static Self {
         match CONTROL_PLANE.get_or_init(Self::start) {
             Ok(control_plane) => control_plane,
@@ -43,17 +43,17 @@ impl ControlPlane {
         self.dir.join("operator.kubeconfig")
     }
 
-    /// What the API server was asked to write, see [`super::Cluster::writes`], and what the operator has read.
+    /// The audit log: all write requests, see [`super::Cluster::writes`], and the operator's reads.
     pub fn audit_log(&self) -> PathBuf {
         audit_log(&self.dir)
     }
 
-    /// A client of the administrator. It belongs to the runtime of the test that asks, so each makes its own.
+    /// A client of the administrator. A client belongs to the runtime of its test, so each test creates its own.
     pub async fn client(&self) -> Client {
         client_of(&self.kubeconfig()).await
     }
 
-    /// A client that may do what the operator may.
+    /// A client with the permissions of the operator.
     pub async fn operator_client(&self) -> Client {
         client_of(&self.operator_kubeconfig()).await
     }
@@ -62,12 +62,12 @@ impl ControlPlane {
     ///
     /// # Panics
     ///
-    /// When kubectl fails, with what it said.
+    /// If kubectl fails, with its output.
     pub fn kubectl<S: AsRef<str>>(&self, args: &[S]) -> String {
         self.try_kubectl(args).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// Runs kubectl as the administrator: its stdout, or what it said on stderr.
+    /// Runs kubectl as the administrator, and returns its stdout, or its stderr as the error.
     pub fn try_kubectl<S: AsRef<str>>(&self, args: &[S]) -> Result<String, String> {
         let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         let output = self.kubectl_command().args(&args).output();
@@ -78,7 +78,7 @@ impl ControlPlane {
         Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
     }
 
-    /// kubectl as the administrator, for who wants more of it: its warnings are on stderr.
+    /// A kubectl command as the administrator, for callers that need its exit code or stderr.
     pub fn kubectl_command(&self) -> Command {
         let mut command = Command::new(&self.kubectl);
         command.arg("--kubeconfig").arg(self.kubeconfig()).stdin(Stdio::null());
@@ -90,7 +90,7 @@ impl ControlPlane {
     ///
     /// # Panics
     ///
-    /// When kubectl fails.
+    /// If kubectl fails.
     pub fn apply_object(&self, object: &serde_json::Value) {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), object.to_string()).expect("write a manifest");
@@ -98,7 +98,7 @@ impl ControlPlane {
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path]);
     }
 
-    /// Another one, for a test that takes away what the others need. It ends when dropped.
+    /// Starts another control plane, for a test that deletes what other tests need. It ends when dropped.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl ControlPlane {
         Ok(control_plane)
     }
 
-    /// [`Self::start`], with nothing in it but what every Kubernetes cluster has.
+    /// [`Self::start`] without OpenShift's CRDs and `deploy/base`.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl ControlPlane {
             .prefix("upgrade-gate-")
             .tempdir()
             .map_err(|error| format!("no temporary folder: {error}"))?
-            .keep(); // `start` removes it, as nothing of ours runs when a test binary ends
+            .keep(); // hack/controlplane/start removes it; no destructor runs when a test binary ends
         let mut process = Command::new(hack("start"))
             .arg(&dir)
             .arg(format!("--audit-policy-file={}", repository("tests/support/audit-policy.yaml").display()))
@@ -135,7 +135,7 @@ impl ControlPlane {
             BufReader::new(stdout).read_line(&mut first_line).map_err(|error| error.to_string())?;
         }
         if first_line.is_empty() {
-            return Err("hack/controlplane/start ended, see what it printed".to_owned());
+            return Err("hack/controlplane/start ended, see its output".to_owned());
         }
         Ok(Self { dir, kubectl, _process: process })
     }
@@ -151,7 +151,7 @@ impl ControlPlane {
         self.apply("-f", &openshifts("clusteroperators"))?;
         self.try_kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
 
-        // Roles of deploy/base live in these, which every OpenShift has.
+        // Namespaces of OpenShift for which deploy/base has Roles.
         for namespace in ["openshift-config", "openshift-config-managed", "openshift-cluster-version"] {
             self.try_kubectl(&["create", "namespace", namespace])?;
         }
@@ -188,8 +188,8 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// In the control plane's own folder, which goes with it, or in the one that hack/test-controlplane names, to compare
-/// what all of them have recorded.
+/// The audit log: in the control plane's folder, which is deleted with it, or in the folder that hack/test-controlplane
+/// names for a comparison over all control planes.
 fn audit_log(dir: &Path) -> PathBuf {
     match (std::env::var_os("UPGRADE_GATE_AUDIT"), dir.file_name()) {
         (Some(folder), Some(name)) => Path::new(&folder).join(name).with_extension("log"),
@@ -201,7 +201,7 @@ fn hack(script: &str) -> PathBuf {
     repository("hack/controlplane").join(script)
 }
 
-/// Runs `hack/controlplane/provide`: the folder that it prints.
+/// Runs `hack/controlplane/provide`, and returns the folder that it prints.
 pub fn provide(args: &[&str]) -> Result<String, String> {
     let output = Command::new(hack("provide"))
         .args(args)
@@ -212,7 +212,7 @@ pub fn provide(args: &[&str]) -> Result<String, String> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     match stdout.lines().last() {
         Some(folder) if output.status.success() => Ok(folder.to_owned()),
-        _ => Err("hack/controlplane/provide failed, see what it printed".to_owned()),
+        _ => Err("hack/controlplane/provide failed, see its output".to_owned()),
     }
 }
 

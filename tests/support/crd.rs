@@ -1,34 +1,33 @@
-//! OpenShift's CRDs made looser, or taken away, for a while: how a test gets objects to be served that no OpenShift
-//! of today would store.
+//! Loosens or deletes OpenShift's CRDs for a while, so that a test can store objects that no current OpenShift accepts.
 
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
 use super::{Cluster, eventually};
 
-/// What to change in the schema, each at a JSON pointer below `openAPIV3Schema`.
+/// A change of the schema, at a JSON pointer below `openAPIV3Schema`.
 #[derive(Clone, Copy, Debug)]
 pub enum Loosen {
-    /// Fields that the schema doesn't name are kept.
+    /// Unknown fields are preserved.
     UnknownFields(&'static str),
-    /// Anything goes.
+    /// Any value is accepted.
     AnyType(&'static str),
-    /// A field that newer releases have.
+    /// A field of newer releases is added.
     Field(&'static str, &'static str),
 }
 
-/// A CRD that isn't as it was; it is again once this is restored or dropped.
+/// A changed CRD. It is restored by `restore`, or when this is dropped.
 pub struct ChangedCrd<'a> {
     cluster: &'a Cluster,
     original: Value,
     restored: bool,
 }
 
-/// A field of the spec by which the schema in force is known.
+/// A field of the spec whose preservation shows which schema the API server applies.
 const PROBE: &str = "schemaProbe";
 
 impl Cluster {
-    /// Loosens the CRD of this plural until the result is restored.
+    /// Loosens the CRD with this plural until the result is restored.
     pub async fn loosen(&self, plural: &str, how: &[Loosen]) -> ChangedCrd<'_> {
         let crds = self.crds();
         let mut object = crds.get(&format!("{plural}.config.openshift.io")).await.expect("the CRD");
@@ -53,7 +52,7 @@ impl Cluster {
         changed
     }
 
-    /// Takes the CRD of this plural away, with all objects of its kind.
+    /// Deletes the CRD with this plural, with all objects of its kind.
     pub async fn without_crd(&self, plural: &str) -> ChangedCrd<'_> {
         let crds = self.crds();
         let name = format!("{plural}.config.openshift.io");
@@ -75,7 +74,7 @@ impl Cluster {
 }
 
 impl ChangedCrd<'_> {
-    /// Puts the CRD back, and waits until it is in force.
+    /// Restores the CRD, and waits until the API server applies it.
     pub async fn restore(mut self) {
         self.put_back();
         self.wait_until("the schema as it was", false).await;
@@ -91,7 +90,7 @@ impl ChangedCrd<'_> {
         self.cluster.control_plane.apply_object(&original);
     }
 
-    /// The API server takes a new schema up a moment after it was written; whether it keeps the probe shows which.
+    /// The API server applies a new schema some time after it was written; whether it preserves the probe shows which.
     async fn wait_until(&self, what: &str, loose: bool) {
         let names = &self.original["spec"]["names"];
         let (kind, plural) = (names["kind"].as_str().expect("a kind"), names["plural"].as_str().expect("a plural"));

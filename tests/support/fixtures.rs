@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-/// When everything in a fixture happened.
+/// The time of everything in a fixture.
 pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
-/// A cluster at rest at 4.21.1, came from 4.21.0, without overrides; it knows 4.21.2, 4.22.0 and 5.0.0.
+/// A cluster at 4.21.1, updated from 4.21.0, without overrides; 4.21.2, 4.22.0 and 5.0.0 are available.
 pub fn cluster() -> Value {
     json!({
         "spec": {"channel": "stable-4.21", "clusterID": "00000000-0000-4000-8000-000000000000"},
@@ -33,7 +33,7 @@ pub fn cluster_with_override() -> Value {
     cluster
 }
 
-/// The override that this project is about.
+/// The override that switches off the policy on image signatures.
 pub fn policy_override() -> Value {
     json!({
         "group": "config.openshift.io",
@@ -67,7 +67,7 @@ pub fn completed(version: &str) -> Value {
     })
 }
 
-/// A condition that has been so for long.
+/// A condition with an old transition time.
 pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
     json!({"type": type_, "status": status, "reason": reason, "message": message, "lastTransitionTime": LONG_AGO})
 }

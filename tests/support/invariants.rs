@@ -1,5 +1,5 @@
-//! What must hold of every version that a ClusterVersion ever had, whatever went wrong: checked on all of them, as a
-//! watch beside the operator's own saw them, and on the writes in the API server's audit log.
+//! Invariants of every version that a ClusterVersion ever had, under any fault. They are checked on all versions that an
+//! independent watch has delivered, and on the writes in the API server's audit log.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::audit::Write;
 use super::{NAMESPACE, condition};
 
-/// The condition types that are the gate's to write.
+/// The condition types that the operator writes.
 const OURS: [&str; 2] = ["Upgradeable", "ReleaseAccepted"];
 
-/// What is wrong with these versions, the oldest first; empty where nothing is.
+/// The violations in these versions, oldest first.
 pub fn broken(versions: &[Value]) -> Vec<String> {
     let steps = versions.windows(2).filter(|pair| pair[0]["metadata"]["uid"] == pair[1]["metadata"]["uid"]);
     steps
@@ -20,11 +20,11 @@ pub fn broken(versions: &[Value]) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with the step from one version to the next.
+/// The violations by the step from one version to the next.
 fn violations_of_step(before: &Value, after: &Value) -> Vec<String> {
     let at = after["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     let mut broken = Vec::new();
-    // A write of the gate names the version that it read, so what it says is about the spec of the version before.
+    // A write carries the resourceVersion that was read, so its conditions are about the spec of the version before.
     let accepted = condition(after, "ReleaseAccepted");
     let asked = before["spec"]["desiredUpdate"]["version"].as_str().unwrap_or_default();
     let leaves_minor = !asked.is_empty() && !asked.starts_with("4.21.");
@@ -34,7 +34,9 @@ fn violations_of_step(before: &Value, after: &Value) -> Vec<String> {
     let upgradeable = condition(after, "Upgradeable");
     let written = newly || upgradeable != condition(before, "Upgradeable");
     if overridden && written && upgradeable["status"] != "False" {
-        broken.push(format!("{at}: the first word after an override leaves the gate open: {upgradeable}"));
+        broken.push(format!(
+            "{at}: the first status write after an override does not set Upgradeable=False: {upgradeable}"
+        ));
     }
     if newly && leaves_minor && overridden && !forced && accepted["status"] == "True" {
         broken.push(format!("{at}: {asked} is accepted under an override: {accepted}"));
@@ -61,7 +63,7 @@ fn violations_of_step(before: &Value, after: &Value) -> Vec<String> {
     broken
 }
 
-/// Two entries in front that are about one request.
+/// Two newest entries for one request, if there are.
 fn duplicate_entry(object: &Value) -> Option<String> {
     let [first, second, ..] = object["status"]["history"].as_array()?.as_slice() else { return None };
     let same = |field: &str| first[field] == second[field];
@@ -69,7 +71,7 @@ fn duplicate_entry(object: &Value) -> Option<String> {
         .then(|| format!("two entries for one request: {first} and {second}"))
 }
 
-/// What the operator changed of what isn't its own, by its successful writes to the ClusterVersion.
+/// Successful writes by which the operator changed fields of others.
 fn foreign_writes(versions: &[Value], writes: &[Write], also_ours: &[&str]) -> Vec<String> {
     let user = format!("system:serviceaccount:{NAMESPACE}:upgrade-gate");
     let own = |write: &&Write| write.user == user && write.code == 200 && write.resource.starts_with("clusterversions");
@@ -81,12 +83,12 @@ fn foreign_writes(versions: &[Value], writes: &[Write], also_ours: &[&str]) -> V
             let position = versions.iter().position(|version| at(version) == at(&write.response))?;
             let (before, after) = (versions.get(position.checked_sub(1)?)?, &versions[position]);
             (others(before, also_ours) != others(after, also_ours))
-                .then(|| format!("the operator changed what isn't its own, by {}", write.request))
+                .then(|| format!("the operator changed fields of others, by {}", write.request))
         })
         .collect()
 }
 
-/// The object without what the gate may write, and without what the API server writes.
+/// The object without the fields that the operator may write, and without metadata.
 fn others(object: &Value, also_ours: &[&str]) -> Value {
     let mut object = object.clone();
     object["metadata"] = Value::Null;
@@ -101,7 +103,7 @@ fn others(object: &Value, also_ours: &[&str]) -> Value {
     object
 }
 
-/// Where a request that stood there already was forced: before and after.
+/// The steps in which an existing request was forced: before and after.
 pub fn forced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     let request = |object: &Value, field: &str| object["spec"]["desiredUpdate"][field].clone();
     let is_forced = move |before: &Value, after: &Value| {
@@ -112,7 +114,7 @@ pub fn forced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     versions.windows(2).map(|pair| (&pair[0], &pair[1])).filter(move |(before, after)| is_forced(before, after))
 }
 
-/// Where a force was removed from a request that stayed otherwise: before and after.
+/// The steps in which force was removed from a request that is otherwise unchanged: before and after.
 pub fn unforced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     let request = |object: &Value, field: &str| object["spec"]["desiredUpdate"][field].clone();
     let is_unforced = move |before: &Value, after: &Value| {
@@ -123,13 +125,12 @@ pub fn unforced(versions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     versions.windows(2).map(|pair| (&pair[0], &pair[1])).filter(move |(before, after)| is_unforced(before, after))
 }
 
-/// Asserts what must hold beside a CVO, where nobody but the bridge forces: a patch alone, which the CVO refuses at that
-/// moment under an override, the force goes once that very update is completed, and nothing but that field and the image
-/// is written.
+/// Asserts the invariants with a CVO, if only the bridge forces: it forces only a patch that the CVO refuses at that moment
+/// with an override set; it removes the force only after that update has completed; it writes only `force` and `image`.
 ///
 /// # Panics
 ///
-/// With what is broken.
+/// With the violations.
 pub fn assert_all_with_cvo(context: &str, versions: &[Value], writes: &[Write]) {
     let wrongly = |(before, after): (&Value, &Value)| {
         let version = after["spec"]["desiredUpdate"]["version"].as_str().unwrap_or_default();
@@ -152,11 +153,11 @@ pub fn assert_all_with_cvo(context: &str, versions: &[Value], writes: &[Write]) 
     assert!(broken.is_empty(), "{context}: {broken:#?}");
 }
 
-/// Asserts all of them, where the operator is the gate.
+/// Asserts the invariants of mode replace.
 ///
 /// # Panics
 ///
-/// With what is broken.
+/// With the violations.
 pub fn assert_all(context: &str, versions: &[Value], writes: &[Write]) {
     let mut broken = broken(versions);
     broken.extend(foreign_writes(versions, writes, &[]));

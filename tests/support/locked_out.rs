@@ -1,4 +1,4 @@
-//! A 4.21 cluster under overrides beside its CVO, which refuses every update: what most tests of the bridge begin with.
+//! A 4.21 cluster with an override and its CVO, which refuses every update: the start of most tests of the bridge.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::cvo::{self, Cvo, Params, Profile};
 use super::fixtures;
 use super::operator::{Operator, Options};
 
-/// This cluster, and its CVO of 4.21, which tries again every second.
+/// A cluster and its CVO of 4.21, which retries every second.
 pub async fn cluster_with_cvo_4_21(cluster_version: Value) -> (Cluster, Cvo) {
     let cluster = cluster_as(cvo::MANAGER, cluster_version).await;
     let params = Params { retry: Duration::from_secs(1), ..Params::default() };
@@ -17,7 +17,7 @@ pub async fn cluster_with_cvo_4_21(cluster_version: Value) -> (Cluster, Cvo) {
     (cluster, cvo)
 }
 
-/// A cluster under an override that knows 5.0.0, 4.22.0 and the patches 4.21.2 to 4.21.9, its CVO of 4.21, and the admission policy.
+/// A cluster with an override and updates to 5.0.0, 4.22.0 and 4.21.2 to 4.21.9, its CVO of 4.21, and the policy.
 pub async fn locked_out() -> (Cluster, Cvo) {
     let mut cluster_version = fixtures::cluster_with_override();
     let updates = ["5.0.0", "4.22.0"].map(str::to_owned).into_iter();
@@ -29,7 +29,7 @@ pub async fn locked_out() -> (Cluster, Cvo) {
     (cluster, cvo)
 }
 
-/// A cluster that the bridge has let go to 4.21.2, with its force removed again, its CVO and the operator.
+/// A cluster that the bridge has forced to 4.21.2, with the force removed again, its CVO and the operator.
 pub async fn updated() -> (Cluster, Cvo, Operator) {
     let (cluster, cvo) = locked_out().await;
     let operator = Operator::start(&cluster, Options::default()).await;
@@ -47,7 +47,7 @@ pub fn is_forced(cluster_version: &Value) -> bool {
 }
 
 impl Cluster {
-    /// Waits until the ClusterVersion is as `wanted`, and returns it. The operator looks again meanwhile.
+    /// [`Cluster::wait_for`], with a [`touch`](Self::touch) every 150 ms.
     pub async fn touch_until_seen(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         self.touch_until(what, async || {
             let seen = self.cluster_version().await;
@@ -61,13 +61,13 @@ impl Cluster {
         self.touch_until_seen("force", is_forced).await
     }
 
-    /// Waits until an update to that version has begun.
+    /// Waits until the update to this version has begun.
     pub async fn begun(&self, version: &str) -> Value {
         let begun = |cv: &Value| cv["status"]["history"][0]["version"] == version;
         self.touch_until_seen(&format!("the update to {version}"), begun).await
     }
 
-    /// Completes an accepted update in the status, as the updater does where no CVO runs.
+    /// Completes an accepted update in the status, as an updater does without a CVO.
     pub async fn updater_completes(&self, version: &str) {
         self.put_status("updater", |status| {
             status["desired"] = fixtures::release(version);

@@ -3,7 +3,7 @@
 //! stock cluster-version operator.
 //!
 //! ```text
-//! let cluster = support::cluster(fixtures::cluster()).await;         // this test's turn, with a clean start
+//! let cluster = support::cluster(fixtures::cluster()).await;         // exclusive, with a clean start
 //! let operator = Operator::start(&cluster, Options::mode("replace")); // stopped when dropped
 //! cluster.set_overrides(json!([fixtures::policy_override()])).await;
 //! cluster.wait_for("Upgradeable is False", |cv| condition(cv, "Upgradeable")["status"] == "False").await;
@@ -50,14 +50,14 @@ pub use unbound::Unbound;
 pub use versions::Versions;
 pub use waits::{entries, has_condition, is_accepted, versions_of_history};
 
-/// How long to wait for anything: generous, as a busy machine is no failure.
+/// The timeout of every wait, long enough for a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Looks again and again until `look` finds what it looks for, which it returns.
+/// Calls `look` until it returns `Ok`, and returns that.
 ///
 /// # Panics
 ///
-/// After [`DEADLINE`], with what `look` said last.
+/// After [`DEADLINE`], with the last error of `look`.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     let mut ticks = interval(Duration::from_millis(25));
@@ -79,7 +79,7 @@ pub fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-/// For a message: JSON as a person reads it.
+/// Indented JSON, for messages.
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }

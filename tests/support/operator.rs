@@ -1,4 +1,4 @@
-//! The built operator as a process, run as the Deployment in `deploy/base` runs it.
+//! The built operator as a process, with the arguments and environment of the Deployment in `deploy/base`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,14 +19,14 @@ use super::control_plane::{NAME, NAMESPACE};
 use super::eventually;
 use super::faults::Proxy;
 
-/// In what one replica may differ from the Deployment.
+/// The differences of one replica from the Deployment.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `--mode`; none leaves what the Deployment says.
+    /// `--mode`; `None` keeps that of the Deployment.
     pub mode: Option<&'static str>,
     /// `POD_NAME`, and so the identity on the Lease.
     pub identity: &'static str,
-    /// More flags, each `--name=value`; one that the Deployment has is replaced.
+    /// More flags, each `--name=value`. They replace those of the Deployment.
     pub args: Vec<String>,
     /// More environment.
     pub env: BTreeMap<String, String>,
@@ -39,17 +39,17 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The Deployment's own, in this mode.
+    /// The Deployment's options in this mode.
     pub fn mode(mode: &'static str) -> Self {
         Self { mode: Some(mode), ..Self::default() }
     }
 
-    /// The same as another replica.
+    /// These options with another identity.
     pub fn identity(self, identity: &'static str) -> Self {
         Self { identity, ..self }
     }
 
-    /// The same with this flag, as `--name=value`.
+    /// These options with this flag, `--name=value`.
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
         self
@@ -64,15 +64,15 @@ pub struct Operator {
     log: NamedTempFile,
     health: SocketAddr,
     metrics: SocketAddr,
-    /// What stands between it and the API server, where there are random faults.
+    /// The proxy with random faults, if there is one.
     _link: Option<Proxy>,
 }
 
 impl Operator {
-    /// Starts one, and doesn't wait for it: see [`Self::ready`].
+    /// Starts an operator without waiting for it: see [`Self::ready`].
     pub async fn start(cluster: &Cluster, options: Options) -> Self {
         let container = container(cluster).await;
-        // A test that has a link of its own has its own faults as well.
+        // A test with a proxy of its own injects its own faults.
         let link = if options.env.contains_key("KUBECONFIG") { None } else { Proxy::random(cluster).await };
         let options = match &link {
             Some(proxy) => proxy.route(options),
@@ -93,7 +93,7 @@ impl Operator {
         let started = Instant::now();
         let process = command
             .args(&args)
-            .env_clear() // the developer's environment isn't the Deployment's
+            .env_clear() // the Deployment does not have the developer's environment
             .envs(container.env.unwrap_or_default().into_iter().filter_map(|variable| {
                 let field = variable.value_from.and_then(|from| from.field_ref).map(|field| field.field_path);
                 let value = match field.as_deref() {
@@ -115,7 +115,7 @@ impl Operator {
         Self { process, started, identity: options.identity, log, health, metrics, _link: link }
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until `/readyz` returns 200.
     pub async fn ready(&mut self) {
         eventually("the operator to be ready", async || {
             if let Some(status) = self.process.try_wait().expect("the operator's status") {
@@ -129,16 +129,16 @@ impl Operator {
         .await;
     }
 
-    /// What GET gives on the probes' port: status and body.
+    /// Status and body of a GET on the port of the probes.
     pub fn probe(&self, path: &str) -> Result<(u16, String), std::io::Error> {
         get(self.health, path)
     }
 
-    /// What it shows at `/metrics`.
+    /// The text of `/metrics`.
     ///
     /// # Panics
     ///
-    /// When it doesn't answer, or not with 200.
+    /// If there is no answer, or its status is not 200.
     pub fn metrics(&self) -> String {
         match get(self.metrics, "/metrics") {
             Ok((200, body)) => body,
@@ -153,12 +153,12 @@ impl Operator {
         sample.split(' ').next()?.parse().ok()
     }
 
-    /// What it has logged.
+    /// The log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).expect("the operator's log")
     }
 
-    /// Its process.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -168,7 +168,7 @@ impl Operator {
         self.started
     }
 
-    /// How long it has kept a processor busy so far, where the system shows it (`/proc`).
+    /// The CPU time used so far, if the system has `/proc`.
     pub fn busy(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
         let (_, fields) = stat.rsplit_once(") ")?;
@@ -176,37 +176,37 @@ impl Operator {
         Some(Duration::from_millis(ticks.sum::<u64>() * 10)) // 100 ticks a second, as on every Linux
     }
 
-    /// Its resident memory in bytes, where the system shows it (`/proc`).
+    /// The resident memory in bytes, if the system has `/proc`.
     pub fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
     }
 
-    /// Asks it to stop (SIGTERM) and waits until it has.
+    /// Sends SIGTERM, and waits until the process has ended.
     pub async fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait("the operator to end on SIGTERM").await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the process ends by itself.
     pub async fn ended(mut self) -> ExitStatus {
         self.wait("the operator to end by itself").await
     }
 
-    /// Ends it without a warning (SIGKILL).
+    /// Sends SIGKILL, and waits until the process has ended.
     pub fn kill(mut self) {
         self.reap();
     }
 
-    /// Stops its clock (SIGSTOP): it neither works nor renews its Lease, as on a node that hangs.
+    /// Sends SIGSTOP: the process does not run and does not renew its Lease, as on a node that hangs.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
-        // Its threads stop one by one; from here on none of them runs.
+        // Threads stop one by one; after this call none runs.
         waitid(WaitId::Pid(Pid::from_child(&self.process)), WaitIdOptions::STOPPED).expect("a stopped operator");
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Resumes the process after [`Self::pause`].
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
@@ -221,7 +221,7 @@ impl Operator {
     }
 
     fn reap(&mut self) {
-        // Both fail only where it has ended before.
+        // Both fail only if the process has ended before.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -244,7 +244,7 @@ async fn container(cluster: &Cluster) -> Container {
     pod.containers.into_iter().find(|container| container.name == NAME).expect("the operator's container")
 }
 
-/// Puts `--name=value` in place of what the arguments have for `--name`, else at their end.
+/// Replaces the argument for `--name`, or appends `--name=value`.
 fn set_flag(args: &mut Vec<String>, flag: &str) {
     let name = flag.split('=').next().unwrap_or(flag);
     match args.iter_mut().find(|arg| arg.split('=').next() == Some(name)) {
@@ -253,12 +253,12 @@ fn set_flag(args: &mut Vec<String>, flag: &str) {
     }
 }
 
-/// The operator's binary: what was built with the tests, or what `UPGRADE_GATE_BINARY` names, such as one out of an image.
+/// The operator's binary: the one built with the tests, or the one that `UPGRADE_GATE_BINARY` names, e.g. from an image.
 pub fn binary() -> String {
     std::env::var("UPGRADE_GATE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_upgrade-gate").to_owned())
 }
 
-/// A command that the kernel kills when this process is killed, where the system knows how.
+/// A command that the kernel kills together with this process, if the system supports that.
 fn mortal(program: &str) -> Command {
     const SETPRIV: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
     let known = Command::new(SETPRIV[0]).args(&SETPRIV[1..]).arg("true").status().is_ok_and(|status| status.success());
@@ -270,8 +270,8 @@ fn mortal(program: &str) -> Command {
     command
 }
 
-/// An address on 127.0.0.1 that is free now, below the range that the kernel hands out, so that no client's connection
-/// takes it in the meantime.
+/// A free address on 127.0.0.1, outside the range of ephemeral ports, so that no client connection takes it in the
+/// meantime.
 fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -284,7 +284,7 @@ fn free_port() -> SocketAddr {
     }
 }
 
-/// HTTP as far as probes and metrics need it. Blocking: it takes a moment, or two seconds where the operator hangs.
+/// A minimal HTTP GET for probes and metrics. It blocks, for up to two seconds if the operator hangs.
 fn get(address: SocketAddr, path: &str) -> Result<(u16, String), std::io::Error> {
     let patience = Duration::from_secs(2);
     let mut stream = TcpStream::connect_timeout(&address, patience)?;

@@ -1,5 +1,4 @@
-//! What the operator leaves beside the ClusterVersion: its ClusterOperator, its UpdateRecords, and every write that it
-//! makes at all.
+//! The operator's own objects (its ClusterOperator and its UpdateRecords), and all of its writes.
 
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ impl Cluster {
         .await
     }
 
-    /// Everything that the operator has asked the API server to write, its Lease and its events apart.
+    /// All write requests of the operator, except for its Lease and its events.
     pub async fn all_operator_writes(&self) -> Vec<Write> {
         let user = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
         let mut writes = self.writes().await;
@@ -63,7 +62,7 @@ impl Cluster {
         writes
     }
 
-    /// Waits until the operator has found nothing to write for a while, Lease and events apart.
+    /// Waits until the operator has written nothing for 400 ms, except for its Lease and its events.
     pub async fn wait_until_operator_is_idle(&self) {
         let mut before = usize::MAX;
         let mut since = Instant::now();
@@ -77,20 +76,20 @@ impl Cluster {
         .await;
     }
 
-    /// Asserts that for so long the operator writes nothing at all, its Lease and its events apart. Others may.
+    /// Asserts that the operator writes nothing in this time, except for its Lease and its events. Others may write.
     pub async fn assert_operator_writes_nothing_for(&self, duration: Duration) {
         let before = self.all_operator_writes().await.len();
         let since = Instant::now();
         let mut ticks = interval(Duration::from_millis(250));
         while since.elapsed() < duration {
             ticks.tick().await;
-            self.touch().await; // something to look at, that calls for nothing
+            self.touch().await;
         }
         let writes = self.all_operator_writes().await;
-        assert_eq!(writes.len(), before, "the operator wrote at rest: {:#?}", &writes[before..]);
+        assert_eq!(writes.len(), before, "the operator wrote while idle: {:#?}", &writes[before..]);
     }
 
-    /// A change of the ClusterVersion that means nothing: whoever watches it looks again.
+    /// Changes an annotation of the ClusterVersion, so that watchers get an event.
     pub async fn touch(&self) {
         let touch = json!({"metadata": {"annotations": {"example.com/touch": jiff::Timestamp::now().to_string()}}});
         let params = PatchParams { field_manager: Some("touch".to_owned()), ..PatchParams::default() };
@@ -100,7 +99,7 @@ impl Cluster {
             .expect("touch the ClusterVersion");
     }
 
-    /// [`eventually`], poking all the while: what waits for the operator's next look needn't wait for its resync.
+    /// [`eventually`], with a [`touch`](Self::touch) every 150 ms, so that the operator does not wait for its resync.
     pub async fn touch_until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
         let mut touched = Instant::now();
         eventually(what, async || {

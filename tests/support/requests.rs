@@ -1,5 +1,5 @@
-//! Generated edits of a ClusterVersion, and what the policy has to say of each by the core's own judgement. For
-//! kube-cel and the API server alike.
+//! Generated edits of a ClusterVersion, and the response of the policies that follows from the core's verdict. Used with
+//! kube-cel and with the API server.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -7,31 +7,31 @@ use serde_json::{Map, Value, json};
 use upgrade_gate::api::{ClusterVersion, ConditionStatus, Release};
 use upgrade_gate::gate::{Authority, Snapshot, Source, Step, Target, TargetVerdict, UpdateType, evaluate};
 
-/// An edit: the stored object, and the one to be written in its place.
+/// An edit: the object before and after.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// As stored.
+    /// The stored object.
     pub before: Value,
-    /// As written; the status is the stored one, which is all that a write to `spec` can bring.
+    /// The new object. Its status is the stored one, since a write to `spec` cannot change it.
     pub after: Value,
 }
 
-/// What the two policies have to say of an edit.
+/// The expected response of the two policies to an edit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// It is denied.
+    /// The edit is denied.
     pub denied: bool,
-    /// It is warned of, as nothing shows what kind of update it is.
+    /// There is a warning that the type of the update is unknown.
     pub warned_as_unknown: bool,
-    /// It is warned of, as a patch update under overrides.
+    /// There is a warning about a patch update with overrides.
     pub warned_as_patch: bool,
 }
 
-/// What the design asks for, from the core's own judgement of the target.
+/// The response required by the design, from the core's verdict on the target.
 ///
 /// # Panics
 ///
-/// On an object that no CRD admits.
+/// If the CRD does not admit the object.
 pub fn expected(edit: &Edit) -> Answer {
     let read = |object: &Value| ClusterVersion::from_value(object.clone()).expect("a ClusterVersion");
     let (before, after) = (read(&edit.before), read(&edit.after));
@@ -81,7 +81,7 @@ pub fn edits() -> impl Strategy<Value = Edit> {
     (objects(), changes()).prop_map(|(before, change)| Edit { after: change.of(&before), before })
 }
 
-/// What somebody writes.
+/// A change of request and overrides.
 #[derive(Clone, Debug)]
 pub struct Change {
     request: Option<Value>,
@@ -92,7 +92,7 @@ pub struct Change {
     how: u8,
 }
 
-/// Any change of request and overrides, small ones included.
+/// Any change of request and overrides.
 pub fn changes() -> impl Strategy<Value = Change> {
     (request(), overrides(), version(), any::<[bool; 2]>(), 0..8_u8).prop_map(
         |(request, overrides, version, [toggles_force, sets_overrides], how)| Change {
@@ -107,12 +107,12 @@ pub fn changes() -> impl Strategy<Value = Change> {
 }
 
 impl Change {
-    /// The object after this change of it.
+    /// The object after this change.
     pub fn of(&self, before: &Value) -> Value {
         let mut after = before.clone();
         let spec = after["spec"].as_object_mut().expect("a spec");
         match (spec.get_mut("desiredUpdate"), self.how) {
-            // As a merge patch, which leaves a `force` where it is.
+            // As a merge patch, which keeps `force`.
             (Some(Value::Object(request)), 0 | 1) => put(request, "version", Some(json!(self.version))),
             (Some(Value::Object(request)), 2) => put(request, "mode", None),
             (Some(Value::Object(request)), 3) => put(request, "architecture", Some(json!("Multi"))),
@@ -139,7 +139,7 @@ fn put(object: &mut Map<String, Value>, field: &str, value: Option<Value>) {
     object.extend(value.map(|value| (field.to_owned(), value)));
 }
 
-/// An optional field: absent, null or there.
+/// An optional field: absent, null or present.
 fn field<T: Into<Value> + Clone + std::fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Option<Value>> {
@@ -218,7 +218,7 @@ fn conditions() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-/// What conditions say, and worse.
+/// Messages of conditions, usual and hostile.
 fn text() -> impl Strategy<Value = String> {
     let odd =
         ["", "AsExpected", "MultipleReasons", "two:\n* first\r\n* second\n", "a\u{0}b\u{7f}c\u{85}d\u{2028}e", "“”"];
@@ -228,7 +228,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Mostly what clusters are at.
+/// The current version, mostly 4.21.1.
 fn current() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => Just("4.21.1".to_owned()),
@@ -238,7 +238,7 @@ fn current() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Versions on all sides of 4.21.1, and what only looks like one.
+/// Versions around 4.21.1, and texts that resemble versions.
 pub fn version() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => select(VERSIONS.to_vec()).prop_map(str::to_owned),
@@ -253,7 +253,7 @@ pub fn version() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Proper versions around 4.21.1 that differ in the small print of the precedence.
+/// Valid versions around 4.21.1 that differ in pre-release and build.
 pub fn neighbours() -> impl Strategy<Value = String> {
     let prerelease = prop::collection::vec("0|2|10|a|a-|-|b1", 0..4).prop_map(|parts| parts.join("."));
     (select(vec!["4.21.1", "4.21.2", "4.22.0"]), prerelease, select(vec!["", "", "+1", "+b.01"])).prop_map(
@@ -316,7 +316,7 @@ const ODD_VERSIONS: [&str; 34] = [
     "４.22.0",
 ];
 
-/// Images: one digest in several dresses, tags, and what only looks like a digest.
+/// Images: one digest in several forms, tags, and texts that resemble digests.
 fn image() -> impl Strategy<Value = String> {
     let images = [
         "",

@@ -1,28 +1,28 @@
-//! A cluster's life as data: steps that administrators, operators and an updater take, and what must come of each.
+//! Scenarios as data: steps of administrators, operators and an updater, and the expected state after each.
 
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::{condition, entries, fixtures};
 
-/// A step that somebody takes on the cluster.
+/// A change of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The administrator sets the override, or removes it.
     Override(bool),
-    /// A ClusterOperator says `Upgradeable=False`, or no longer.
+    /// A ClusterOperator sets `Upgradeable=False`, or `True`.
     OperatorBlocks(bool),
-    /// The payload asks for an acknowledgement that isn't there, or no longer.
+    /// The payload has a gate without an acknowledgement, or no gate.
     Gate(bool),
-    /// The administrator asks for this version, by version and image.
+    /// The administrator requests this version, by version and image.
     Ask(&'static str),
-    /// The administrator asks for nothing.
+    /// The administrator clears the request.
     Clear,
-    /// The updater completes what was accepted.
+    /// The updater completes the accepted update.
     Complete,
 }
 
-/// What was done so far, and so what must be.
+/// The steps so far, from which the expected state follows.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the cluster")]
 pub struct Scenario {
@@ -34,7 +34,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Takes the step.
+    /// Performs the step.
     pub async fn take(&mut self, cluster: &Cluster, step: Step) {
         match step {
             Step::Override(set) => {
@@ -73,11 +73,11 @@ impl Scenario {
         }
     }
 
-    /// Why what the cluster says isn't right yet.
+    /// Checks the state of the cluster.
     ///
     /// # Errors
     ///
-    /// What is missing.
+    /// The first difference from the expected state.
     pub fn check(&self, now: &Value) -> Result<(), String> {
         let holds = self.overridden || self.operator_blocks || self.gated;
         let upgradeable = condition(now, "Upgradeable");
@@ -109,7 +109,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// The condition names every risk that there is, and no other.
+    /// Checks that the condition names exactly the current risks.
     fn check_named_risks(&self, condition: &Value) -> Result<(), String> {
         let said = format!("{} {}", condition["reason"], condition["message"]);
         let risks = [
@@ -123,9 +123,9 @@ impl Scenario {
         }
     }
 
-    /// Waits until the cluster says what is right.
+    /// Waits until [`Self::check`] succeeds.
     pub async fn wait_for_expected_state(&self, cluster: &Cluster) -> Value {
-        super::eventually(&format!("what is right after {self:?}"), async || {
+        super::eventually(&format!("the state expected after {self:?}"), async || {
             let now = cluster.cluster_version().await;
             self.check(&now).map(|()| now)
         })

@@ -1,4 +1,4 @@
-//! Choices that look random and are the same for the same seed, so that a run can be had again.
+//! Pseudo-random choices: the same seed gives the same choices, so that a run can be repeated.
 
 /// A seeded sequence of choices (`SplitMix64`, Steele et al. 2014).
 #[derive(Clone, Debug)]

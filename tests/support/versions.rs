@@ -1,4 +1,4 @@
-//! Every version of the ClusterVersion that a watch shows, so that a test can tell what was there for a moment only.
+//! Every version of the ClusterVersion that a watch delivers, so that a test also sees short-lived states.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{DEADLINE, eventually};
 
-/// A running record; it ends when dropped.
+/// A running recording, stopped when dropped.
 pub struct Versions {
     api: Api<DynamicObject>,
     seen: Arc<Mutex<Vec<Value>>>,
@@ -21,12 +21,12 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Starts with the version that is there now.
+    /// Starts with the current version.
     pub(super) async fn record(api: Api<DynamicObject>) -> Self {
         let now = api.get("version").await.expect("a ClusterVersion");
         let seen = Arc::new(Mutex::new(vec![value(&now)]));
         let news = Arc::new(Notify::new());
-        let (watched, sink, tell) = (api.clone(), Arc::clone(&seen), Arc::clone(&news));
+        let (watched, sink, notify) = (api.clone(), Arc::clone(&seen), Arc::clone(&news));
         let since = now.metadata.resource_version.unwrap_or_default();
         let task = tokio::spawn(async move {
             let only = WatchParams::default().fields("metadata.name=version").timeout(290);
@@ -35,14 +35,14 @@ impl Versions {
             while let Ok(Some(event)) = stream.try_next().await {
                 if let WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) = event {
                     sink.lock().unwrap_or_else(PoisonError::into_inner).push(value(&object));
-                    tell.notify_waiters();
+                    notify.notify_waiters();
                 }
             }
         });
         Self { api, seen, news, task }
     }
 
-    /// Waits until the watch has shown such a version, and returns it without delay.
+    /// Waits until the watch has delivered such a version, and returns it at once.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let found = async {
             loop {
@@ -58,7 +58,7 @@ impl Versions {
         timeout(DEADLINE, found).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for: {what}"))
     }
 
-    /// All versions up to the one that is there now, oldest first.
+    /// All versions up to the current one, oldest first.
     pub async fn so_far(&self) -> Vec<Value> {
         let now = self.api.get("version").await.expect("a ClusterVersion").metadata.resource_version;
         eventually("the watch to catch up", async || {

@@ -1,11 +1,11 @@
-//! What tests wait for most: a condition of the gate, and what the history has of an update.
+//! Frequent waits: for a condition of the operator, or for an entry of the history.
 
 use serde_json::Value;
 
 use super::{Cluster, condition};
 
 impl Cluster {
-    /// Waits until `Upgradeable` says so.
+    /// Waits until `Upgradeable` has this status and reason.
     pub async fn upgradeable(&self, status: &str, reason: &str) -> Value {
         self.wait_for(&format!("Upgradeable={status}, {reason}"), |cv| has_condition(cv, "Upgradeable", status, reason))
             .await
@@ -27,13 +27,13 @@ impl Cluster {
         .await
     }
 
-    /// Asks for a version with its image, and waits until it is accepted.
+    /// Requests a version with its image, and waits until it is accepted.
     pub async fn request_accepted(&self, version: &str) -> Value {
         self.request(version, &super::fixtures::image(version)).await;
         self.accepted(version).await
     }
 
-    /// Asks for a version with its image, and waits until preconditions have refused it for these reasons or texts.
+    /// Requests a version with its image, and waits until preconditions have refused it for these reasons or texts.
     pub async fn request_blocked(&self, version: &str, texts: &[&str]) -> Value {
         self.request(version, &super::fixtures::image(version)).await;
         self.refused(version, "PreconditionChecks", texts).await
@@ -46,7 +46,7 @@ pub fn has_condition(object: &Value, type_: &str, status: &str, reason: &str) ->
     condition["status"] == status && condition["reason"] == reason
 }
 
-/// Whether `ReleaseAccepted` speaks of this version, and well.
+/// Whether `ReleaseAccepted` is `True` for this version.
 pub fn is_accepted(object: &Value, version: &str) -> bool {
     has_condition(object, "ReleaseAccepted", "True", "PayloadLoaded")
         && condition(object, "ReleaseAccepted")["message"]

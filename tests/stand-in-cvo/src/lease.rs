@@ -1,4 +1,4 @@
-//! The Lease by which CVOs know that there is only one of them, and others that there is one.
+//! The Lease of the CVO: for its leader election, and for others to detect a running CVO.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{LEASE as NAME, MANAGER, NAMESPACE};
 
-/// The Lease as this process renews it.
+/// Renews the Lease of this process.
 pub(crate) struct Renewal {
     pub(crate) api: Api<Lease>,
     pub(crate) duration: Duration,
@@ -20,7 +20,7 @@ impl Renewal {
         Self { api: Api::namespaced(client, NAMESPACE), duration }
     }
 
-    /// How often: five times while it lasts, as the real one.
+    /// The interval: a fifth of the duration, as the real CVO.
     pub(crate) fn interval(&self) -> Duration {
         self.duration / 5
     }
@@ -29,13 +29,13 @@ impl Renewal {
         write(&self.api, "stand-in", self.duration, Duration::ZERO).await;
     }
 
-    /// What a process leaves behind that has the time to say goodbye: no holder, and a second to run.
+    /// Releases the Lease as a process that ends normally: no holder, and a duration of one second.
     pub(crate) async fn release(&self) {
         write(&self.api, "", Duration::from_secs(1), Duration::ZERO).await;
     }
 }
 
-/// Writes it, as renewed so long ago.
+/// Writes the Lease with a renew time `ago` in the past.
 pub async fn write(api: &Api<Lease>, holder: &str, duration: Duration, ago: Duration) {
     let renewed = Timestamp::now() - SignedDuration::try_from(ago).expect("a duration that isn't absurd");
     let lease = json!({

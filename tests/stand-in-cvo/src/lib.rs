@@ -1,5 +1,5 @@
-//! A stand-in for the stock cluster-version operator (CVO), on a real API server: it does what `openshift-facts` says of
-//! three releases of the CVO, and nothing else. It shares no code with the operator under test, so that a mistake in one
+//! A stand-in for the stock cluster-version operator (CVO), on a real API server. It has the behaviour of three releases of
+//! the CVO as far as upgrade-gate depends on it. It shares no code with the operator under test, so that a mistake in one
 //! does not hide the same mistake in the other.
 //!
 //! [`Engine`] needs a client and a few [`Params`]. The tests run it in a thread (`tests/support/cvo`), the demo runs the
@@ -28,39 +28,39 @@ pub use worker::{Action, Command, Seen};
 
 /// Its ServiceAccount, and its field manager.
 pub const MANAGER: &str = "cluster-version-operator";
-/// Where it and its Lease live.
+/// The namespace of the CVO and of its Lease.
 pub const NAMESPACE: &str = "openshift-cluster-version";
 /// The name of its Lease.
 pub const LEASE: &str = "version";
 
-/// Which release's CVO it is.
+/// The release of the CVO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Overrides block patch updates too.
     V4_21,
-    /// They don't any more; conditions are named as in 4.21.
+    /// Overrides no longer block patch updates; conditions are named as in 4.21.
     V4_22,
-    /// As 4.22, with the names of today.
+    /// As 4.22, with current names.
     Main,
 }
 
-/// What a test may set.
+/// The parameters of a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Params {
-    /// How long until it tries again what failed.
+    /// How long until it retries a failed payload.
     pub retry: Duration,
     /// The least time between two computations of `Upgradeable`, up to 4.22; two minutes in a real one. An event of the
     /// ClusterVersion or a resync computes it once that time is over. A change of an admin ConfigMap computes it at
     /// once, and the next write publishes that. Main computes it at every sync, and throttles nothing.
     pub throttle: Duration,
     /// How often it computes `Upgradeable` without an event, as a real one does every two to four minutes, when its
-    /// informers resync; none for never.
+    /// informers resync; `None`: never.
     pub resync: Option<Duration>,
-    /// How long its Lease lasts, in whole seconds; none for no Lease at all.
+    /// How long its Lease lasts, in whole seconds; `None`: no Lease.
     pub lease: Option<Duration>,
-    /// How long until each step of an update (hand-over, completion) happens by itself; none for never.
+    /// How long until each step of an update (hand-over, completion) happens by itself; `None`: never.
     pub complete_after: Option<Duration>,
-    /// The version in the history that it runs from; none for `status.desired`.
+    /// The version in the history that it runs from; `None`: `status.desired`.
     pub release: Option<&'static str>,
 }
 
@@ -77,17 +77,17 @@ impl Default for Params {
     }
 }
 
-/// What runs against a ClusterVersion, once it has a client.
+/// A stand-in without a client.
 pub struct Engine {
     setup: worker::Setup,
 }
 
 impl Engine {
-    /// For a ClusterVersion as it is now. The registry starts with all the releases that it knows.
+    /// Creates a stand-in for this ClusterVersion. The registry has all releases that it names.
     ///
     /// # Panics
     ///
-    /// When it has no release to run from.
+    /// If the ClusterVersion has no release to run from.
     pub fn new(now: &Value, profile: Profile, params: Params) -> Self {
         let registry = Registry::default();
         let list = |name: &str| now["status"][name].as_array().into_iter().flatten();
@@ -101,7 +101,7 @@ impl Engine {
         Self { setup: worker::Setup { profile, params, registry, release } }
     }
 
-    /// Where its release images come from.
+    /// The registry of its release images.
     #[must_use]
     pub fn registry(&self) -> Registry {
         self.setup.registry.clone()

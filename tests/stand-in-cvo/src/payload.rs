@@ -1,5 +1,5 @@
-//! Release images: the registry that they are pulled from, and how the stand-in takes one in. Signature, download,
-//! version, then preconditions: the message names what fails first.
+//! Release images: the registry, and how the stand-in loads an image. It checks the signature, the download, the version and
+//! the preconditions, in this order; the message names the first failure.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::Profile;
 use crate::preconditions::{self, summarize};
 
-/// The release images that can be pulled, by digest, or by pullspec where a test publishes a tag.
+/// The release images that can be pulled, by digest, or by pullspec for a tag.
 #[derive(Clone, Default)]
 pub struct Registry(Arc<Mutex<BTreeMap<String, Payload>>>);
 
@@ -20,7 +20,7 @@ struct Payload {
 }
 
 impl Registry {
-    /// Puts a release image where it can be pulled, signed; a tag is never verifiable.
+    /// Publishes a signed release image. A tag is never verifiable.
     pub fn publish(&self, image: &str, version: &str) {
         let payload = Payload { version: version.to_owned(), verifiable: digest(image).is_some() };
         self.lock().insert(key(image), payload);
@@ -46,12 +46,12 @@ impl Registry {
     }
 }
 
-/// Digests make a mirror's image the same image.
+/// The key of an image: its digest, which is the same at a mirror.
 fn key(image: &str) -> String {
     digest(image).unwrap_or(image).to_owned()
 }
 
-/// Whether both name the same image, by digest or else by pullspec.
+/// Whether both are the same image, by digest, or else by pullspec.
 pub(crate) fn same_digest(one: &str, other: &str) -> bool {
     key(one) == key(other)
 }
@@ -60,7 +60,7 @@ fn digest(image: &str) -> Option<&str> {
     image.split_once('@').map(|(_, digest)| digest)
 }
 
-/// A release that is asked for.
+/// A requested release.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Request {
     pub(crate) version: String,
@@ -68,20 +68,20 @@ pub(crate) struct Request {
     pub(crate) force: bool,
 }
 
-/// A release that was taken in.
+/// A loaded release.
 pub(crate) struct Loaded {
     pub(crate) version: String,
     pub(crate) verified: bool,
     pub(crate) risks: String,
 }
 
-/// Why one wasn't: the reason and the message of `ReleaseAccepted`.
+/// Why a release was not loaded: reason and message of `ReleaseAccepted`.
 pub(crate) struct Failure {
     pub(crate) step: &'static str,
     pub(crate) message: String,
 }
 
-/// Takes in what is asked for, as the ClusterVersion `seen` and the registry are now.
+/// Loads the requested release, given the ClusterVersion `seen` and the registry.
 pub(crate) fn load(profile: Profile, registry: &Registry, seen: &Value, request: &Request) -> Result<Loaded, Failure> {
     let Request { version, image, force } = request;
     let retrieval = |why: &str| Failure {
@@ -93,7 +93,7 @@ pub(crate) fn load(profile: Profile, registry: &Registry, seen: &Value, request:
     if !verified && !force {
         return Err(retrieval("no trusted signature was found for this image"));
     }
-    let payload = payload.ok_or_else(|| retrieval("the registry doesn't know this image"))?;
+    let payload = payload.ok_or_else(|| retrieval("the registry does not have this image"))?;
 
     if !version.is_empty() && *version != payload.version {
         let why = format!("the image holds {}", payload.version);

@@ -1,4 +1,4 @@
-//! The four preconditions as a stock CVO has them, and the message that it makes of what they found.
+//! The four preconditions of a stock CVO, and its message about their findings.
 
 use semver::Version;
 use serde_json::Value;
@@ -7,23 +7,23 @@ use crate::Profile;
 use crate::status::{bullets, condition, overrides_set, text};
 use crate::upgradeable::OVERRIDES;
 
-/// What one precondition has against a target.
+/// The finding of one precondition about a target.
 pub(crate) struct Item {
     name: &'static str,
     reason: String,
     text: String,
-    /// Else it only warns.
+    /// Whether it blocks the update; otherwise it is a warning.
     pub(crate) blocks: bool,
 }
 
 type Check = fn(Profile, &Value, &Version, &Version) -> Option<Found>;
 
-/// Those that compare versions.
+/// The preconditions that compare versions.
 const CHECKS: [(&str, Check); 3] =
     [("ClusterVersionRollback", rollback), ("ClusterVersionGiantHop", giant_hop), (UPGRADEABLE, upgradeable)];
 const UPGRADEABLE: &str = "ClusterVersionUpgradeable";
 
-/// All of them, whatever the others say, on the ClusterVersion as it was seen: `Upgradeable` counts as published.
+/// Runs all preconditions on the ClusterVersion as it was read, so with `Upgradeable` as published.
 pub(crate) fn run(profile: Profile, seen: &Value, target: &str) -> Vec<Item> {
     let current = text(&seen["status"]["desired"]["version"]);
     let gated = condition(seen, "Upgradeable")["status"] == "False";
@@ -40,7 +40,7 @@ pub(crate) fn run(profile: Profile, seen: &Value, target: &str) -> Vec<Item> {
     items
 }
 
-/// The sentence about all items; none where there are none.
+/// The message about all items; `None` without items.
 pub(crate) fn summarize(items: &[Item]) -> Option<String> {
     let line = |item: &Item| format!("Precondition {:?} failed because of {:?}: {}", item.name, item.reason, item.text);
     match items {
@@ -86,13 +86,13 @@ fn rollback(_: Profile, seen: &Value, current: &Version, target: &Version) -> Op
     if same_minor && previous.is_some_and(|previous| previous.cmp_precedence(target).is_eq()) {
         return None;
     }
-    blocks("LowDesiredVersion", format!("{target} is below {current}, and no way back that is supported."))
+    blocks("LowDesiredVersion", format!("{target} is lower than {current}, and rollback to it is not supported."))
 }
 
 fn giant_hop(profile: Profile, _: &Value, current: &Version, target: &Version) -> Option<Found> {
     if target.major > current.major {
-        let let_through = profile != Profile::V4_21 && (current.major, target.major, target.minor) == (4, 5, 0);
-        return if let_through {
+        let is_allowed = profile != Profile::V4_21 && (current.major, target.major, target.minor) == (4, 5, 0);
+        return if is_allowed {
             None
         } else {
             blocks("MajorVersionUpdate", format!("{target} is of a later major version than {current}."))
@@ -105,7 +105,7 @@ fn giant_hop(profile: Profile, _: &Value, current: &Version, target: &Version) -
     None
 }
 
-/// Only asked while `Upgradeable` is `False`.
+/// Runs only while `Upgradeable` is `False`.
 fn upgradeable(profile: Profile, seen: &Value, current: &Version, target: &Version) -> Option<Found> {
     let same_minor = (target.major, target.minor) == (current.major, current.minor);
     if target.cmp_precedence(current).is_gt() && !same_minor {
@@ -143,16 +143,16 @@ fn recommended(seen: &Value, target: &str) -> Option<Found> {
     if let Some(update) = list("conditionalUpdates").find(|update| update["release"]["version"] == target) {
         let mut conditions = update["conditions"].as_array().into_iter().flatten();
         let Some(recommended) = conditions.find(|condition| condition["type"] == "Recommended") else {
-            return warns("UnknownConditionType", format!("{target} doesn't say whether it is recommended."));
+            return warns("UnknownConditionType", format!("{target} has no condition Recommended."));
         };
         if recommended["status"] == "True" {
             return None;
         }
-        let message = format!("{target} isn't recommended: {}", text(&recommended["message"]));
+        let message = format!("{target} is not recommended: {}", text(&recommended["message"]));
         return warns(text(&recommended["reason"]), message);
     }
     if text(&seen["spec"]["channel"]).is_empty() {
-        return warns("NoChannel", format!("Without a channel nothing recommends {target}."));
+        return warns("NoChannel", format!("No channel is set, so {target} is not a recommended update."));
     }
     warns("UnknownUpdate", format!("{target} is neither available nor conditional."))
 }

@@ -1,5 +1,5 @@
-//! What one process of the CVO keeps in its memory, and what follows from it and from the ClusterVersion as seen: the
-//! status to write. No I/O. A restart is a new [`Process`], which is why that forgets so much.
+//! The memory of one process of the CVO, and the status that it writes, given this memory and the ClusterVersion. No I/O. A
+//! restart is a new [`Process`], so it loses the memory.
 
 use semver::Version;
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use crate::payload::{Loaded, Registry, Request, load, same_digest};
 use crate::status::{Condition, Progress, Release, desired, merge_history, remove_conditions, set_condition, text};
 use crate::upgradeable::is_ours;
 
-/// The last payload that it tried, which `ReleaseAccepted` and `acceptedRisks` tell about.
+/// The last payload that it tried to load, which `ReleaseAccepted` and `acceptedRisks` report.
 struct Tried {
     /// `PayloadLoaded`, or the step that failed.
     step: &'static str,
     message: String,
     risks: String,
     request: Request,
-    /// The image that this process itself runs from: nothing to verify, and no record of its own.
+    /// Whether it is the image of this process, which is not verified and has no accepted risks.
     local: bool,
 }
 
@@ -27,14 +27,14 @@ impl Tried {
     }
 }
 
-/// The request that it works on.
+/// The request that it applies.
 struct Work {
     request: Request,
     overrides: Value,
     verified: bool,
 }
 
-/// One process, from its start to its end.
+/// One process of the CVO.
 pub(crate) struct Process {
     profile: Profile,
     registry: Registry,
@@ -46,14 +46,14 @@ pub(crate) struct Process {
 struct Memory {
     work: Work,
     tried: Tried,
-    /// The release that it applies: `work`, once that has begun.
+    /// The release that it applies: that of `work`, once begun.
     actual: Release,
     completed: bool,
     generation: Value,
 }
 
 impl Memory {
-    /// Reports the payload that is loaded, if another one was tried since.
+    /// Reports the loaded payload again, if another one was tried since.
     fn reset_tried(&mut self) {
         if !same_digest(&self.tried.request.image, &self.work.request.image) {
             self.tried = Tried::loaded(&self.work.request, String::new(), false);
@@ -61,10 +61,10 @@ impl Memory {
     }
 }
 
-/// What is to be done after one look.
+/// The result of a sync.
 pub(crate) struct Outcome {
     pub(crate) status: Value,
-    /// Look again, even if this status is no news.
+    /// Whether to sync again, even if the status does not change.
     pub(crate) again: bool,
 }
 
@@ -78,28 +78,28 @@ impl Process {
         &self.release
     }
 
-    /// The release that it applies and that isn't the one that it runs from.
+    /// The release that it applies, unless it runs from it.
     pub(crate) fn to_hand_over(&self) -> Option<Release> {
         let actual = &self.memory.as_ref()?.actual;
         (actual.image != self.release.image).then(|| actual.clone())
     }
 
-    /// Whether it still applies something.
+    /// Whether it still applies a payload.
     pub(crate) fn is_updating(&self) -> bool {
         self.memory.as_ref().is_some_and(|memory| !memory.completed)
     }
 
-    /// Everything has been applied.
+    /// Marks the payload as applied.
     pub(crate) fn complete(&mut self) {
         self.memory.as_mut().expect("a process that has begun").completed = true;
     }
 
-    /// Whether the last thing that it tried failed, and so is tried again.
+    /// Whether loading the last payload failed, so that it is retried.
     pub(crate) fn is_failing(&self) -> bool {
         self.memory.as_ref().is_some_and(|memory| memory.tried.step != "PayloadLoaded")
     }
 
-    /// One look at the ClusterVersion: what its status should be.
+    /// Computes the status for the ClusterVersion `seen`.
     pub(crate) fn sync(&mut self, seen: &Value, upgradeable: &[Condition], now: &str) -> Outcome {
         let resolved = resolve(seen, self.own_release());
         let request = match &resolved {
@@ -119,7 +119,7 @@ impl Process {
         Request { version, image, force: false }
     }
 
-    /// A process begins with its own release and without a force, whatever is asked for.
+    /// A process starts with its own release and without force, regardless of the request.
     fn begin(&self, seen: &Value) -> Memory {
         let own = self.own_release();
         let front = &seen["status"]["history"][0];
@@ -132,7 +132,7 @@ impl Process {
         }
     }
 
-    /// Follows what is asked for. Returns whether to look again at once.
+    /// Applies a change of the request. Returns whether to sync again at once.
     fn update(&self, memory: &mut Memory, seen: &Value, request: &Request) -> bool {
         let overrides = seen["spec"]["overrides"].clone();
         let generation = seen["metadata"]["generation"].clone();
@@ -148,8 +148,8 @@ impl Process {
             return false;
         }
         if same_image {
-            // Only `force` changed: everything is applied once more. Nothing is verified or checked again, and the
-            // record stays unless another target was tried in between.
+            // Only `force` changed: the payload is applied again. Nothing is verified or checked again, and the accepted
+            // risks are kept unless another target was tried in between.
             memory.work.request.force = request.force;
             memory.reset_tried();
             (memory.completed, memory.generation) = (false, generation);
@@ -227,8 +227,8 @@ impl Process {
     }
 }
 
-/// What is asked for, with its image; or what `Invalid` says of it. A version alone is looked up in `availableUpdates`;
-/// one that only the history knows is valid, and asks for nothing.
+/// The request with its image, or the message of `Invalid`. A version without an image is looked up in `availableUpdates`;
+/// one that is only in the history is valid, and ignored.
 fn resolve(seen: &Value, own: Request) -> Result<Request, String> {
     let asked = &seen["spec"]["desiredUpdate"];
     if asked.is_null() {
@@ -252,7 +252,7 @@ fn resolve(seen: &Value, own: Request) -> Result<Request, String> {
     match &available[..] {
         [one] => Ok(Request { image: one.image.clone(), ..request }),
         [] if list("history").any(|known| is_meant(&known)) => Ok(own),
-        [] => Err(format!("spec.desiredUpdate.version: {version:?} isn't available, and there is no image.")),
+        [] => Err(format!("spec.desiredUpdate.version: {version:?} is not available, and no image is given.")),
         several => {
             Err(format!("spec.desiredUpdate.version: {} releases are {version:?}. Name the image.", several.len()))
         }

@@ -1,9 +1,9 @@
-//! The status as a stock CVO writes it: conditions that keep their transition time until they flip, and the history
-//! whose first entry is always about the release that it works on.
+//! The status of a stock CVO: conditions that keep their transition time until their status changes, and the history,
+//! whose first entry is always about the release that it applies.
 
 use serde_json::{Value, json};
 
-/// A release: what `status.desired` and an entry of the history say about one.
+/// A release in `status.desired` or in an entry of the history.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Release {
     pub(crate) version: String,
@@ -16,12 +16,12 @@ impl Release {
     }
 }
 
-/// A text, empty where there is none.
+/// The string, or an empty one.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Each on a line of its own, with a bullet, after what comes before.
+/// A list with one bulleted line for each text.
 pub(crate) fn bullets(lines: impl Iterator<Item = String>) -> String {
     lines.fold(String::new(), |all, line| all + "\n* " + &line)
 }
@@ -32,12 +32,12 @@ pub(crate) fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
     conditions.find(|condition| condition["type"] == type_).unwrap_or(&Value::Null)
 }
 
-/// Whether an override leaves something unmanaged.
+/// Whether an override has `unmanaged: true`.
 pub(crate) fn overrides_set(object: &Value) -> bool {
     object["spec"]["overrides"].as_array().into_iter().flatten().any(|entry| entry["unmanaged"] == true)
 }
 
-/// A condition as it is to be, but for its transition time.
+/// A condition without its transition time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
     pub(crate) type_: &'static str,
@@ -76,16 +76,16 @@ pub(crate) fn remove_conditions(status: &mut Value, unwanted: impl Fn(&str) -> b
     list(status, "conditions").retain(|condition| !unwanted(text(&condition["type"])));
 }
 
-/// What the first entry of the history says about the release that is worked on.
+/// The content of the first entry of the history.
 pub(crate) struct Progress<'a> {
     pub(crate) actual: &'a Release,
     pub(crate) verified: bool,
     pub(crate) completed: bool,
-    /// The accepted risks; none leaves alone what is there.
+    /// The accepted risks; `None` keeps those of the entry.
     pub(crate) risks: Option<&'a str>,
 }
 
-/// Brings the history in line, with a new entry in front if need be.
+/// Updates the history, with a new first entry if needed.
 pub(crate) fn merge_history(status: &mut Value, progress: &Progress<'_>, now: &str) {
     let Progress { actual, verified, completed, risks } = *progress;
     let history = list(status, "history");
@@ -119,7 +119,7 @@ pub(crate) fn merge_history(status: &mut Value, progress: &Progress<'_>, now: &s
     }
 }
 
-/// An empty version or image agrees where the other one does.
+/// Whether both are the same update. An empty version or image matches if the other field does.
 fn same_update(entry: &Value, release: &Release) -> bool {
     let (version, image) = (text(&entry["version"]), text(&entry["image"]));
     let same_image = !image.is_empty() && image == release.image;
@@ -128,7 +128,7 @@ fn same_update(entry: &Value, release: &Release) -> bool {
         || (same_version && (image.is_empty() || release.image.is_empty()))
 }
 
-/// What `status.desired` is for this release: what the cluster knows about it already, else its version and image.
+/// `status.desired` for this release: the known metadata of the release, or its version and image.
 pub(crate) fn desired(status: &Value, release: &Release) -> Value {
     let available = status["availableUpdates"].as_array().into_iter().flatten();
     std::iter::once(&status["desired"])

@@ -1,5 +1,5 @@
-//! `Upgradeable` as a stock CVO makes it: what speaks against leaving this minor version, under the names of each
-//! release, and how late it is published.
+//! `Upgradeable` of a stock CVO: the reasons not to leave this minor version, under the names of each release, and the
+//! delay until it is published.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::Profile;
 use crate::status::{Condition, bullets, condition, overrides_set, text};
 
-/// The conditions of the single sources, which releases up to 4.22 show where several speak.
+/// The conditions of single sources, which releases up to 4.22 publish if there are several.
 const SOURCES: [&str; 5] = [
     "UpgradeableClusterVersionOverrides",
     "UpgradeableAdminAckRequired",
@@ -22,10 +22,10 @@ const SOURCES: [&str; 5] = [
 /// The message about overrides, in `Upgradeable` and for a blocked patch update.
 pub(crate) const OVERRIDES: &str = "Overrides in spec.overrides prevent updates. Remove them before you update.";
 
-/// The ClusterOperator that no release image brings, so no pass waits for it.
+/// A ClusterOperator that is not in the release image, so no pass waits for it.
 const NOT_IN_THE_PAYLOAD: &str = "upgrade-gate";
 
-/// What it watches besides the ClusterVersion. A missing ConfigMap is `None`.
+/// The watched objects other than the ClusterVersion. A missing ConfigMap is `None`.
 #[derive(Default)]
 pub(crate) struct Inputs {
     pub(crate) operators: BTreeMap<String, Value>,
@@ -34,7 +34,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Whether a ClusterOperator of the payload keeps a pass from ending: it is Degraded, or not Available.
+    /// Whether a ClusterOperator of the payload blocks the end of a pass: it is Degraded, or not Available.
     pub(crate) fn block_a_pass(&self) -> bool {
         let mut operators = self.operators.iter().filter(|(name, _)| *name != NOT_IN_THE_PAYLOAD);
         operators.any(|(_, operator)| {
@@ -43,7 +43,7 @@ impl Inputs {
     }
 }
 
-/// Whether a CVO of this release removes a condition that it doesn't set.
+/// Whether a CVO of this release owns conditions of this type, and removes those that it does not set.
 pub(crate) fn is_ours(profile: Profile, type_: &str) -> bool {
     match profile {
         Profile::V4_21 => type_.starts_with("Upgradeable"),
@@ -51,18 +51,18 @@ pub(crate) fn is_ours(profile: Profile, type_: &str) -> bool {
     }
 }
 
-/// The conditions as they were when it last computed them.
+/// The conditions as last computed.
 #[derive(Default)]
 pub(crate) struct Upgradeable {
     conditions: Option<Vec<Condition>>,
     computed: Option<Instant>,
-    /// They changed since the last sync.
+    /// Whether they changed since the last sync.
     is_news: bool,
     updating: bool,
 }
 
 impl Upgradeable {
-    /// The conditions to publish in a sync. `event` says that the ClusterVersion changed or that a resync is due.
+    /// The conditions to publish in a sync. `event`: the ClusterVersion changed, or a resync is due.
     pub(crate) fn at_sync(
         &mut self,
         profile: Profile,
@@ -87,14 +87,14 @@ impl Upgradeable {
         self.conditions.as_deref().unwrap_or_default()
     }
 
-    /// Computes them now. The next sync publishes them.
+    /// Computes the conditions now. The next sync publishes them.
     pub(crate) fn compute(&mut self, profile: Profile, seen: &Value, inputs: &Inputs) {
         let conditions = Some(evaluate(profile, seen, inputs));
         self.is_news |= conditions != self.conditions;
         (self.conditions, self.computed) = (conditions, Some(Instant::now()));
     }
 
-    /// Computes them if they have not been computed for so long. Returns whether there is something to publish.
+    /// Computes the conditions unless that was done within `throttle`. Returns whether there is something to publish.
     pub(crate) fn resync(&mut self, profile: Profile, seen: &Value, inputs: &Inputs, throttle: Duration) -> bool {
         if self.computed.is_some_and(|computed| computed.elapsed() >= throttle) {
             self.compute(profile, seen, inputs);
@@ -102,13 +102,13 @@ impl Upgradeable {
         self.is_news
     }
 
-    /// Makes the next sync compute them.
+    /// Makes the next sync compute the conditions.
     pub(crate) fn forget(&mut self) {
         self.conditions = None;
     }
 }
 
-/// One reason, and the text of it.
+/// A reason and its message.
 struct Risk {
     source: &'static str,
     status: &'static str,
@@ -184,7 +184,7 @@ fn by_source(seen: &Value, inputs: &Inputs) -> Vec<Risk> {
     risks
 }
 
-/// Later: one risk for each thing, whose name is the reason if it may be one.
+/// Later releases: one risk for each object, whose name is the reason if it is a valid reason.
 fn by_name(seen: &Value, inputs: &Inputs) -> Vec<Risk> {
     let named = |name: &str, message: &str| {
         let reason = if name.contains('-') { "RiskNameNotCompatibleWithReasonProperty" } else { name };
@@ -216,7 +216,7 @@ fn blocking_operators(inputs: &Inputs) -> Vec<(&str, &Value)> {
     conditions.filter(|(_, condition)| condition["status"] == "False").collect()
 }
 
-/// The gates that nobody acknowledged, by key, each with 4.21's reason and a text.
+/// The gates without acknowledgement, by key, each with the reason of 4.21 and a message.
 fn open_gates(seen: &Value, gates: &Value, acks: &Value) -> Vec<(String, &'static str, String)> {
     let current = text(&seen["status"]["desired"]["version"]);
     let mut minor = current.splitn(3, '.');
@@ -242,7 +242,7 @@ fn open_gates(seen: &Value, gates: &Value, acks: &Value) -> Vec<(String, &'stati
     open.collect()
 }
 
-/// The minor version in a key that reads `ack-4.21-something`.
+/// The minor version in a key of the form `ack-4.21-something`.
 fn minor_of_gate(key: &str) -> Option<&str> {
     let (minor, what) = key.strip_prefix("ack-")?.split_once('-')?;
     let (major, number) = minor.split_once('.')?;

@@ -1,5 +1,5 @@
-//! The loop of the stand-in: what it watches wakes it, every look may end in one PUT of the whole status, and a PUT that
-//! comes too late is dropped without a word.
+//! The loop of the stand-in: watch events trigger a sync, a sync may PUT the whole status once, and a PUT that conflicts is
+//! dropped.
 
 use std::time::Duration;
 
@@ -21,27 +21,27 @@ use crate::status::Release;
 use crate::upgradeable::{Inputs, Upgradeable};
 use crate::{MANAGER, Params, Profile};
 
-/// What a test asks of the loop.
+/// An action that a test requests of the loop.
 pub enum Action {
-    /// It has seen all of this, and has nothing to write.
+    /// Wait until it has seen these versions, and has nothing to write.
     Settle(Seen),
-    /// The release that it applies takes over.
+    /// Let the release that it applies take over.
     HandOver,
-    /// All of it has been applied.
+    /// Complete the update.
     Complete,
-    /// It computes `Upgradeable`.
+    /// Compute `Upgradeable`.
     RecomputeUpgradeable,
-    /// It restarts.
+    /// Restart.
     Restart,
-    /// It does nothing until `Resume`.
+    /// Do nothing until `Resume`.
     Pause,
-    /// It continues.
+    /// Continue.
     Resume,
-    /// It ends, and releases its Lease.
+    /// Release the Lease, and end.
     Stop,
 }
 
-/// The newest resource version that its watches brought, of the ClusterVersion and of what `Upgradeable` depends on.
+/// The newest resource versions that its watches delivered, of the ClusterVersion and of the inputs of `Upgradeable`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// The ClusterVersion.
@@ -72,10 +72,10 @@ impl Seen {
     }
 }
 
-/// An action, and a sender that is used when it is done.
+/// An action, and a sender that reports its end.
 pub type Command = (Action, oneshot::Sender<()>);
 
-/// What it needs from the start.
+/// The configuration.
 pub(crate) struct Setup {
     pub(crate) profile: Profile,
     pub(crate) params: Params,
@@ -100,16 +100,16 @@ pub(crate) struct Worker {
     inputs: Inputs,
     seen: Option<DynamicObject>,
     newest: Seen,
-    /// Lists that haven't come yet.
+    /// Number of initial lists that have not arrived yet.
     missing: usize,
     last_written: u64,
-    /// The ClusterVersion changed since the last sync.
+    /// Whether the ClusterVersion changed since the last sync.
     event: bool,
-    /// The last sync had nothing to write.
+    /// Whether the last sync had nothing to write.
     clean: bool,
     /// When its informers resync.
     resync: Option<Instant>,
-    /// From where it last wrote too late.
+    /// The resource version of the last write that conflicted.
     dropped: Option<u64>,
     tried: Option<Instant>,
     updating_since: Option<Instant>,
@@ -157,7 +157,7 @@ impl Worker {
                         if let Some(lease) = &self.lease {
                             lease.release().await;
                         }
-                        let _ = done.send(()); // a test that ended meanwhile doesn't listen
+                        let _ = done.send(()); // fails if the test has ended meanwhile
                         return;
                     }
                     Some((action @ (Action::Pause | Action::Resume), done)) => {
@@ -208,7 +208,7 @@ impl Worker {
         }
     }
 
-    /// Takes in what a watch brings. Returns whether a sync is due.
+    /// Handles a watch event. Returns whether a sync is due.
     fn notice(&mut self, kind: Kind, event: Event<DynamicObject>) -> bool {
         let deleted = matches!(event, Event::Delete(_));
         if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
@@ -237,7 +237,7 @@ impl Worker {
                 true
             }
             _ if profile == Profile::Main => true,
-            // Up to 4.22 this computes what the next sync publishes, and isn't a reason for one.
+            // Up to 4.22 this computes the conditions, but does not trigger the sync that publishes them.
             (Kind::Gates | Kind::Acks, Some(seen)) => {
                 self.upgradeable.compute(profile, &value(seen), &self.inputs);
                 false
@@ -246,7 +246,7 @@ impl Worker {
         }
     }
 
-    /// When to look even if nothing happens.
+    /// When to sync without an event.
     fn wake(&self) -> Option<Instant> {
         let Params { retry, complete_after, .. } = self.setup.params;
         let retry = self.tried.map(|tried| tried + retry);
@@ -259,7 +259,7 @@ impl Worker {
         self.clean = false;
         while let Some(seen) = &self.seen {
             if resource_version(seen) < self.last_written {
-                return; // its own write is yet to come
+                return; // the watch has not delivered its own write yet
             }
             let object = value(seen);
             let event = std::mem::take(&mut self.event);
@@ -272,7 +272,7 @@ impl Worker {
                 let mut object = seen.clone();
                 object.data["status"] = status;
                 self.put(object).await;
-                return; // the watch brings what became of it
+                return; // the watch delivers the result
             }
             if !again && !self.perform() {
                 self.clean = true;
@@ -286,7 +286,7 @@ impl Worker {
         match self.api.replace_status("version", &params, &object).await {
             Ok(written) => self.last_written = resource_version(&written),
             Err(Error::Api(status)) if status.code == 409 => self.dropped = Some(resource_version(&object)),
-            Err(error) => eprintln!("the stand-in can't PUT the status: {error}"),
+            Err(error) => eprintln!("the stand-in cannot PUT the status: {error}"),
         }
     }
 
@@ -333,7 +333,7 @@ impl Worker {
         again
     }
 
-    /// Hands over if that is yet to come, else completes if it may. Returns whether there was something to do.
+    /// Hands over if that has not happened, else completes if possible. Returns whether it did either.
     fn advance(&mut self, complete: bool) -> bool {
         if let Some(release) = self.process.to_hand_over() {
             self.restart_process(release);
@@ -346,7 +346,7 @@ impl Worker {
         false
     }
 
-    /// Whether the next step can be taken: a hand-over, or the end of a pass that no ClusterOperator holds.
+    /// Whether the next step is possible: a hand-over, or the end of a pass that no ClusterOperator blocks.
     fn may_advance(&self) -> bool {
         self.process.to_hand_over().is_some() || !self.inputs.block_a_pass()
     }

@@ -1,4 +1,4 @@
-//! Who the stand-in is on the API server: a ServiceAccount of its own, so that the audit log distinguishes its writes from the
+//! The identity of the stand-in: a ServiceAccount of its own, so that the audit log distinguishes its writes from the
 //! operator's.
 
 use std::sync::OnceLock;
@@ -10,10 +10,10 @@ use serde_json::json;
 use super::super::control_plane::{ControlPlane, repository};
 use stand_in_cvo::{MANAGER, NAMESPACE};
 
-/// How the audit log names it.
+/// Its user in the audit log.
 pub const USER: &str = "system:serviceaccount:openshift-cluster-version:cluster-version-operator";
 
-/// A kubeconfig for it. The first caller installs the ServiceAccount with its rights.
+/// A kubeconfig for the stand-in. The first caller creates the ServiceAccount and its permissions.
 pub(super) fn kubeconfig(control_plane: &ControlPlane) -> Kubeconfig {
     static TOKEN: OnceLock<String> = OnceLock::new();
     let token = TOKEN.get_or_init(|| {
@@ -28,7 +28,7 @@ pub(super) fn kubeconfig(control_plane: &ControlPlane) -> Kubeconfig {
     kubeconfig
 }
 
-/// A client of its own. It belongs to the runtime of the caller.
+/// A client for the stand-in. It belongs to the runtime of the caller.
 pub(super) async fn client(kubeconfig: Kubeconfig) -> Client {
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a sound kubeconfig");

@@ -1,4 +1,4 @@
-//! The Lease of a CVO that isn't there any more, and of one that is.
+//! The Lease of the CVO, of a running one or of one that has ended.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use kube::api::Api;
 use super::super::cluster::Cluster;
 use stand_in_cvo::{LEASE, NAMESPACE, write_lease};
 
-/// Leaves the Lease of a CVO that renewed it so long ago, and isn't there any more.
+/// Writes the Lease of a CVO that has ended, and renewed it last `ago`.
 pub async fn leave_lease(cluster: &Cluster, duration: Duration, ago: Duration) {
-    super::access::kubeconfig(cluster.control_plane); // which makes the namespace
+    super::access::kubeconfig(cluster.control_plane); // creates the namespace
     write_lease(&Api::namespaced(cluster.client.clone(), NAMESPACE), "gone", duration, ago).await;
 }
 
-/// The CVO's Lease as it is now.
+/// The current Lease of the CVO.
 pub async fn lease(cluster: &Cluster) -> Option<Lease> {
     Api::<Lease>::namespaced(cluster.client.clone(), NAMESPACE).get_opt(LEASE).await.expect("get the CVO's Lease")
 }

@@ -1,9 +1,8 @@
-//! A stand-in for the stock cluster-version operator (CVO), on the real API server: what `openshift-facts` says of it,
-//! in three releases, and nothing else. It shares no code with the operator under test, as a shared mistake would hide.
+//! Runs the stand-in for the stock cluster-version operator (CVO), see `tests/stand-in-cvo`, on the real API server.
 //!
-//! It watches, and writes the whole status with a PUT, as its own user and field manager. Release images come from a
-//! registry that starts with all the releases that the ClusterVersion knows, and that a test changes. It begins an
-//! update by itself; that the update goes on is up to the test.
+//! It watches, and writes the whole status with a PUT, as its own user and field manager. Its registry starts with all
+//! releases that the ClusterVersion names; a test can change it. The stand-in begins an update by itself; the test decides
+//! when the update continues.
 //!
 //! ```text
 //! let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
@@ -16,7 +15,7 @@
 //! The CVO of the old release runs until [`Cvo::hand_over`] or [`Cvo::complete`]. A change of `force` alone, and every
 //! restart while a force is in `spec`, costs one pass of `Progressing=True`, which `complete` ends as well. Without
 //! `complete` nothing ends a pass, unless [`Params::complete_after`] is set. A ClusterOperator that is Degraded or not
-//! Available holds each pass (not a hand-over), and `complete` waits for it:
+//! Available blocks the end of each pass (not a hand-over), and `complete` waits for it:
 //!
 //! ```text
 //! cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
@@ -26,12 +25,12 @@
 //! cvo.complete().await;                                                    // Progressing=False
 //! ```
 //!
-//! `Upgradeable` is late up to 4.22, see [`Params::throttle`] and [`Params::resync`]; a test that needs it late sets both
-//! to hours and ends that with [`Cvo::recompute_upgradeable`].
+//! Up to 4.22 `Upgradeable` is published with a delay, see [`Params::throttle`] and [`Params::resync`]. A test that needs the
+//! delay sets both to hours, and ends it with [`Cvo::recompute_upgradeable`].
 //!
-//! An image whose signature isn't verifiable: `cvo.set_verifiable(&fixtures::image("4.21.2"), false)`.
+//! An image without a verifiable signature: `cvo.set_verifiable(&fixtures::image("4.21.2"), false)`.
 //!
-//! It runs in a thread of its own, so a test that blocks doesn't slow it down.
+//! It runs in a thread of its own, so that a test that blocks does not slow it down.
 
 mod access;
 mod lease;
@@ -62,7 +61,7 @@ pub struct Cvo {
 }
 
 impl Cvo {
-    /// Starts one on a ClusterVersion that has a status, and waits until it has settled.
+    /// Starts a stand-in on a ClusterVersion that has a status, and waits until it is idle.
     pub async fn start(cluster: &Cluster, profile: Profile, params: Params) -> Self {
         let now = cluster.cluster_version().await;
         let engine = Engine::new(&now, profile, params);
@@ -76,8 +75,8 @@ impl Cvo {
         cvo
     }
 
-    /// Waits until it has seen the ClusterVersion, the ClusterOperators and the admin ConfigMaps as they are now, and has
-    /// nothing to write. (That a ClusterOperator or a ConfigMap was deleted it may see later.)
+    /// Waits until it has seen the current ClusterVersion, ClusterOperators and admin ConfigMaps, and has nothing to write.
+    /// This does not wait for deletions of ClusterOperators and ConfigMaps.
     pub async fn wait_until_idle(&self) {
         let newest = async |api: Api<DynamicObject>, name: Option<&str>| {
             let only = name.map(|name| format!("metadata.name={name}"));
@@ -95,17 +94,17 @@ impl Cvo {
         self.ask("settle", Action::Settle(now)).await;
     }
 
-    /// Puts a release image where it can be pulled, signed; a tag is never verifiable.
+    /// Publishes a signed release image. A tag is never verifiable.
     pub fn publish(&self, image: &str, version: &str) {
         self.registry.publish(image, version);
     }
 
-    /// Takes a release image away. It notices when it next tries it.
+    /// Removes a release image. This takes effect when the stand-in next loads it.
     pub fn withdraw(&self, image: &str) {
         self.registry.withdraw(image);
     }
 
-    /// Makes the signature of a published image (un)verifiable. It notices when it next tries the image.
+    /// Makes the signature of a published image (un)verifiable. This takes effect when the stand-in next loads it.
     pub fn set_verifiable(&self, image: &str, verifiable: bool) {
         self.registry.set_verifiable(image, verifiable);
     }
@@ -120,41 +119,41 @@ impl Cvo {
         self.ask("complete an update", Action::Complete).await;
     }
 
-    /// Makes it compute `Upgradeable` now, whatever [`Params::throttle`] says, and waits until that is published.
+    /// Computes `Upgradeable` regardless of [`Params::throttle`], and waits until it is published.
     pub async fn recompute_upgradeable(&self) {
         self.wait_until_idle().await;
         self.ask("catch up", Action::RecomputeUpgradeable).await;
         self.wait_until_idle().await;
     }
 
-    /// Restarts its process from the same image: it forgets all that it doesn't read from the cluster.
+    /// Restarts its process from the same image: it loses its memory.
     pub async fn restart(&self) {
         self.ask("restart", Action::Restart).await;
         self.wait_until_idle().await;
     }
 
-    /// Stops its clock: it neither works nor renews its Lease. What happens meanwhile it sees afterwards, one by one.
+    /// Pauses it: it writes nothing and does not renew its Lease. It handles the events of that time when resumed.
     pub async fn pause(&self) {
         self.ask("pause", Action::Pause).await;
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Resumes it after [`Self::pause`].
     pub async fn resume(&self) {
         self.ask("resume", Action::Resume).await;
     }
 
-    /// Ends it as on SIGTERM: it releases its Lease.
+    /// Stops it as SIGTERM does: it releases its Lease.
     pub async fn stop(mut self) {
         self.ask("stop", Action::Stop).await;
         self.end();
     }
 
-    /// Ends it for good, without a word: its Lease goes stale. [`leave_lease`] makes that older than it is.
+    /// Kills it: its Lease expires. [`leave_lease`] sets an earlier renew time.
     pub fn scale_to_zero(mut self) {
         self.end();
     }
 
-    /// What it wanted to write on the ClusterVersion since the test began.
+    /// Its write requests for the ClusterVersion since the start of the test.
     pub async fn writes(&self, cluster: &Cluster) -> Vec<Write> {
         let mut writes = cluster.writes().await;
         writes.retain(|write| write.user == USER && write.resource.starts_with("clusterversions"));
@@ -162,12 +161,12 @@ impl Cvo {
     }
 
     async fn ask(&self, what: &str, action: Action) {
-        let (done, heard) = oneshot::channel();
+        let (done, finished) = oneshot::channel();
         let commands = self.commands.as_ref().expect("a running stand-in");
-        commands.send((action, done)).unwrap_or_else(|_| panic!("the stand-in ended, and can't {what}"));
-        let heard = timeout(super::DEADLINE, heard).await;
-        let heard = heard.unwrap_or_else(|_| panic!("the stand-in didn't {what} within {:?}", super::DEADLINE));
-        heard.unwrap_or_else(|_| panic!("the stand-in ended, and didn't {what}"));
+        commands.send((action, done)).unwrap_or_else(|_| panic!("the stand-in ended, and cannot {what}"));
+        let finished = timeout(super::DEADLINE, finished).await;
+        let finished = finished.unwrap_or_else(|_| panic!("the stand-in did not {what} within {:?}", super::DEADLINE));
+        finished.unwrap_or_else(|_| panic!("the stand-in ended, and did not {what}"));
     }
 
     fn end(&mut self) {
