@@ -125,14 +125,18 @@ pub fn is_in_force(policy: &Value, binding: &Value) -> bool {
     let (policy, binding) = (&policy["spec"], &binding["spec"]);
     let fails_closed = policy["failurePolicy"].is_null() || policy["failurePolicy"] == "Fail";
     let conditions = items(&policy["matchConditions"]).map(|condition| condition["name"].as_str());
-    let is_for_all = conditions.eq(CONDITIONS.map(Some)) && leaves_nothing_out(&policy["matchConstraints"]);
+    // Under a parameter it is enforced only where that parameter is found.
+    let is_for_all = policy["paramKind"].is_null()
+        && conditions.eq(CONDITIONS.map(Some))
+        && leaves_nothing_out(&policy["matchConstraints"]);
     let denies = binding["policyName"] == names::POLICY
         && binding["matchResources"].is_null()
+        && binding["paramRef"].is_null()
         && items(&binding["validationActions"]).any(|action| action == "Deny");
     fails_closed && items(&policy["validations"]).next().is_some() && is_for_all && denies
 }
 
-/// The API server writes empty selectors where there were none.
+/// Every update of the ClusterVersion is matched. The API server writes empty selectors where there were none.
 fn leaves_nothing_out(constraints: &Value) -> bool {
     let is_empty = |field: &str| match &constraints[field] {
         Value::Null => true,
@@ -140,7 +144,19 @@ fn leaves_nothing_out(constraints: &Value) -> bool {
         Value::Array(rules) => rules.is_empty(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     };
-    constraints.is_object() && ["namespaceSelector", "objectSelector", "excludeResourceRules"].into_iter().all(is_empty)
+    ["namespaceSelector", "objectSelector", "excludeResourceRules"].into_iter().all(is_empty)
+        && items(&constraints["resourceRules"]).any(matches_every_request)
+}
+
+fn matches_every_request(rule: &Value) -> bool {
+    let has = |list: &str, value: &str| items(&rule[list]).any(|item| item == value || item == "*");
+    let is_for_any_name = items(&rule["resourceNames"]).next().is_none();
+    has("apiGroups", "config.openshift.io")
+        && has("apiVersions", "v1")
+        && has("resources", "clusterversions")
+        && has("operations", "UPDATE")
+        && (is_for_any_name || items(&rule["resourceNames"]).any(|name| name == names::CLUSTER_VERSION))
+        && rule["scope"] != "Namespaced"
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -167,11 +183,18 @@ mod tests {
 
     const ASKING: &str = "changes-the-requested-update";
 
+    /// A policy with the rule of the deployed one, changed.
+    fn rule(change: &Value) -> Value {
+        let mut rule = json!({"apiGroups": ["config.openshift.io"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+            "resources": ["clusterversions"], "resourceNames": ["version"], "scope": "*"});
+        json_patch::merge(&mut rule, change);
+        json!({"matchConstraints": {"resourceRules": [rule]}})
+    }
+
     /// The policy as it is in a cluster, and the binding, each with something else in its spec.
     fn in_force(policy: &Value, binding: &Value) -> bool {
-        let rule = json!({"apiGroups": ["config.openshift.io"], "apiVersions": ["v1"], "operations": ["UPDATE"],
-            "resources": ["clusterversions"], "resourceNames": ["version"], "scope": "*"});
-        let matches = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]});
+        let matches = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {},
+            "resourceRules": rule(&json!({}))["matchConstraints"]["resourceRules"]});
         let mut objects = json!([
             {"metadata": {}, "spec": {"failurePolicy": "Fail", "validations": [{"expression": "true"}],
              "matchConstraints": matches, "matchConditions": [{"name": ASKING, "expression": "true"}]}},
@@ -199,6 +222,17 @@ mod tests {
     #[case::under_one_more_condition(json!({"matchConditions": [{"name": ASKING, "expression": "true"}, {"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
     #[case::under_another_condition(json!({"matchConditions": [{"name": "not-by-me", "expression": "false"}]}), json!({}), false)]
     #[case::under_no_condition(json!({"matchConditions": null}), json!({}), false)]
+    #[case::under_a_parameter(json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}), json!({}), false)]
+    #[case::bound_to_a_parameter(json!({}), json!({"paramRef": {"name": "a", "parameterNotFoundAction": "Allow"}}), false)]
+    #[case::for_no_rule(json!({"matchConstraints": {"resourceRules": []}}), json!({}), false)]
+    #[case::for_everything(rule(&json!({"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"], "resourceNames": null})), json!({}), true)]
+    #[case::for_new_objects_only(rule(&json!({"operations": ["CREATE"]})), json!({}), false)]
+    #[case::for_its_status_only(rule(&json!({"resources": ["clusterversions/status"]})), json!({}), false)]
+    #[case::for_another_object(rule(&json!({"resourceNames": ["other"]})), json!({}), false)]
+    #[case::for_another_kind(rule(&json!({"resources": ["clusteroperators"]})), json!({}), false)]
+    #[case::for_another_group(rule(&json!({"apiGroups": ["apps"]})), json!({}), false)]
+    #[case::for_another_version(rule(&json!({"apiVersions": ["v2"]})), json!({}), false)]
+    #[case::in_namespaces_only(rule(&json!({"scope": "Namespaced"})), json!({}), false)]
     fn only_a_policy_that_denies_whoever_asks_is_in_force(
         #[case] policy: Value,
         #[case] binding: Value,

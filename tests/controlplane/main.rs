@@ -50,5 +50,6 @@ mod soak;
 mod sources;
 mod stand_in;
 mod update;
+mod update_changes;
 mod update_interrupted;
 mod versions;

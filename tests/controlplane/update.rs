@@ -38,7 +38,7 @@ pub fn outcome(output: &Output) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-fn update(cluster: &Cluster, arguments: &[&str]) -> (i32, String, String) {
+pub fn update(cluster: &Cluster, arguments: &[&str]) -> (i32, String, String) {
     outcome(&command(&cluster.control_plane.kubeconfig(), arguments).output().unwrap())
 }
 
@@ -54,7 +54,7 @@ async fn administrators(cluster: &Cluster) -> Vec<(String, String, String)> {
 }
 
 /// The binding of the policy, or null.
-fn binding(cluster: &Cluster) -> String {
+pub fn binding(cluster: &Cluster) -> String {
     let get = ["get", "validatingadmissionpolicybinding", "upgrade-gate", "--ignore-not-found", "-o", "name"];
     cluster.control_plane.kubectl(&get)
 }

@@ -41,7 +41,14 @@ impl Run<'_> {
     pub fn end(&self, ending: Ending, cluster_version: &ClusterVersion, width: usize) -> (String, Ended) {
         let (name, clear) = (self.name, &self.commands.clear);
         let no = |why: String| (String::new(), Ended::no(why));
-        let stays = format!("The request stays; `{clear}` withdraws it");
+        let stays = if owns_force(cluster_version) {
+            let cleanup = &self.commands.cleanup;
+            format!(
+                "The request and its force stay; `{clear}` withdraws both, and then `{cleanup}` removes what is left"
+            )
+        } else {
+            format!("The request stays; `{clear}` withdraws it")
+        };
         match ending {
             Ending::Completed => {
                 let is_verified = cluster_version.history().first().is_none_or(|front| front.verified);
@@ -222,6 +229,24 @@ mod tests {
         let left = run.left();
         let named: Vec<&str> = left.split('`').skip(1).step_by(2).collect();
         assert_eq!(named, expected);
+    }
+
+    #[rstest]
+    #[case::refused(Ending::Refused(Condition::default()))]
+    #[case::not_forced(Ending::NotForced(SkipReason::Forced))]
+    fn a_force_that_stays_without_an_update_is_reported_with_what_removes_it(#[case] ending: Ending) {
+        let owner = json!({"manager": "upgrade-gate", "operation": "Update",
+            "fieldsV1": {"f:spec": {"f:desiredUpdate": {"f:force": {}}}}});
+        let cluster_version = cluster_version_from(json!({
+            "metadata": {"managedFields": [owner]},
+            "spec": {"desiredUpdate": {"version": "4.21.2", "image": "i", "force": true}},
+        }));
+        let commands = commands();
+        let run = Run { name: "4.21.2", server: "https://api:6443/", reached: Reached::Forced, commands: &commands };
+        let error = run.end(ending, &cluster_version, 80).1.error.unwrap();
+        let stays = "The request and its force stay; `oc adm upgrade --clear --context prod` withdraws both, and then \
+                     `upgrade-gate cleanup --yes --context prod` removes what is left";
+        assert!(error.ends_with(stays), "{error}");
     }
 
     #[test]

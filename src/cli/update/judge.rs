@@ -17,7 +17,7 @@ use crate::{
             Ended,
             args::Args,
             operator::Operator,
-            policy::PolicyState,
+            policy::{self, PolicyState},
             request::{self, Allowed, Named, Refusal},
             rights,
             steps::{self, Evidence, Goal, Memory, Step},
@@ -179,6 +179,9 @@ pub async fn obstacle(
             needed.extend(rights::RECORD);
         }
     }
+    if plan.removes_policy {
+        needed.extend(rights::REMOVE_POLICY);
+    }
     let missing = rights::missing(client, &needed).await;
     if !missing.is_empty() {
         return Err(Ended::unknown(text::missing_rights(&missing, false)));
@@ -187,14 +190,21 @@ pub async fn obstacle(
         return Ok(());
     }
     if plan.installs_policy || matches!(evidence.policy, PolicyState::Unreadable(_)) {
-        let missing = rights::missing(client, &rights::POLICY).await;
+        let needed = [rights::REMOVE_POLICY.as_slice(), &rights::INSTALL_POLICY].concat();
+        let missing = rights::missing(client, &needed).await;
         if !missing.is_empty() {
             return Err(Ended::unknown(text::missing_rights(&missing, true)));
         }
     }
-    match &evidence.policy {
-        PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&evidence.policy))),
-        PolicyState::InForce { .. } | PolicyState::Settling | PolicyState::Missing { .. } => Ok(()),
+    let policy = match &evidence.policy {
+        PolicyState::Settling { created_here: false } => {
+            policy::settled(client, &evidence.snapshot.cluster_version).await
+        }
+        policy => policy.clone(),
+    };
+    match policy {
+        PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&policy))),
+        PolicyState::InForce { .. } | PolicyState::Settling { .. } | PolicyState::Missing { .. } => Ok(()),
     }
 }
 

@@ -4,6 +4,8 @@
 //! Objects created here carry a label. They count as created here only while no other field manager owns a part of
 //! them: after a `kubectl apply` of the deployed manifests, for example, they stay.
 
+use std::time::Duration;
+
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
@@ -21,6 +23,8 @@ const MANIFESTS: &str = include_str!("../../../deploy/base/policy/deny.yaml");
 /// The label of what this command creates.
 pub const LABEL: (&str, &str) = ("upgrade-gate.openshift.io/created-by", "update");
 
+/// Seconds that the API server may need to enforce a policy that was just installed.
+const SETTLES_WITHIN: usize = 10;
 const NOT_SERVED: &str = "the API server does not serve admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy";
 
 /// Whether the policy guards a force.
@@ -31,8 +35,11 @@ pub enum PolicyState {
         /// This command created it or a part of it, and no other field manager has written to that.
         created_here: bool,
     },
-    /// This command created it, and the API server doesn't enforce it yet.
-    Settling,
+    /// It is installed, and the API server doesn't enforce it, or not yet.
+    Settling {
+        /// As above.
+        created_here: bool,
+    },
     /// It isn't installed, or a part of it is missing.
     Missing {
         /// A part that is there was created by this command before it was interrupted.
@@ -49,8 +56,9 @@ impl PolicyState {
     #[must_use]
     pub fn is_created_here(&self) -> bool {
         match self {
-            Self::InForce { created_here: here } | Self::Missing { leftover: here } => *here,
-            Self::Settling => true,
+            Self::InForce { created_here: here }
+            | Self::Settling { created_here: here }
+            | Self::Missing { leftover: here } => *here,
             Self::Foreign | Self::Unreadable(_) => false,
         }
     }
@@ -95,12 +103,24 @@ pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyS
     if policy.is_none() || binding.is_none() {
         return PolicyState::Missing { leftover: created_here };
     }
-    // One that was installed otherwise has been there for longer than the API server needs to load it.
-    if !created_here || denies(client, cluster_version).await {
+    // Whoever has set the force has looked before.
+    let is_forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
+    if is_forced || denies(client, cluster_version).await {
         PolicyState::InForce { created_here }
     } else {
-        PolicyState::Settling
+        PolicyState::Settling { created_here }
     }
+}
+
+/// Waits for one that was not created here: if the API server doesn't enforce it within this time, it was changed.
+pub async fn settled(client: &Client, cluster_version: &ClusterVersion) -> PolicyState {
+    for _ in 0..SETTLES_WITHIN {
+        match state(client, cluster_version).await {
+            PolicyState::Settling { .. } => tokio::time::sleep(Duration::from_secs(1)).await,
+            state => return state,
+        }
+    }
+    PolicyState::Foreign
 }
 
 /// Whether this command created the object, and nobody else has written to it.
@@ -111,8 +131,8 @@ fn is_created_here(object: &impl ResourceExt) -> bool {
     is_labelled && writers.all(|entry| entry.manager.as_deref() == Some(MANAGER))
 }
 
-/// Whether the API server enforces it already, which takes it about a second: a minor update under overrides is denied,
-/// which a dry run shows.
+/// Whether the API server enforces it, which takes it about a second after it was created: a minor update under overrides
+/// is denied, which a dry run shows.
 async fn denies(client: &Client, cluster_version: &ClusterVersion) -> bool {
     let Ok(current) = semver::Version::parse(&cluster_version.desired().version) else { return false };
     let minor = format!("{}.{}.0", current.major, current.minor.saturating_add(1));

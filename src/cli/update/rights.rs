@@ -51,13 +51,16 @@ pub const RECORD: [Right; 3] = [
     right("create", RECORD_GROUP, "updaterecords", ""),
     Right { subresource: "status", ..right("patch", RECORD_GROUP, "updaterecords", "") },
 ];
-/// To install the policy and to remove it.
-pub const POLICY: [Right; 6] = [
-    right("get", ADMISSION_GROUP, "validatingadmissionpolicies", names::POLICY),
+/// To install the policy.
+pub const INSTALL_POLICY: [Right; 2] = [
     right("create", ADMISSION_GROUP, "validatingadmissionpolicies", ""),
+    right("create", ADMISSION_GROUP, "validatingadmissionpolicybindings", ""),
+];
+/// To remove it.
+pub const REMOVE_POLICY: [Right; 4] = [
+    right("get", ADMISSION_GROUP, "validatingadmissionpolicies", names::POLICY),
     right("delete", ADMISSION_GROUP, "validatingadmissionpolicies", names::POLICY),
     right("get", ADMISSION_GROUP, "validatingadmissionpolicybindings", names::POLICY),
-    right("create", ADMISSION_GROUP, "validatingadmissionpolicybindings", ""),
     right("delete", ADMISSION_GROUP, "validatingadmissionpolicybindings", names::POLICY),
 ];
 
@@ -104,7 +107,7 @@ mod tests {
             serde_saphyr::from_str(include_str!("../../../deploy/update-role/cluster-role.yaml")).unwrap();
         let rules = role.rules.unwrap();
         let is_granted = |right: &&Right| rules.iter().any(|rule| grants(rule, right));
-        let all = ASK.iter().chain(&FORCE).chain(&RECORD).chain(&POLICY);
+        let all = ASK.iter().chain(&FORCE).chain(&RECORD).chain(&INSTALL_POLICY).chain(&REMOVE_POLICY);
         let lacking: Vec<String> = all.filter(|right| !is_granted(right)).map(Right::to_string).collect();
         assert_eq!(lacking, [""; 0]);
     }

@@ -60,7 +60,7 @@ pub struct Memory {
     pub asked: bool,
     /// The refusal that ClusterVersion had before this run made the request.
     pub old_word: Option<Condition>,
-    /// The record was printed, because the API of UpdateRecords is not served.
+    /// The record was printed, because it cannot be written.
     pub shown: bool,
     /// What is known of the newest entry of the history.
     pub began: EntryStart,
@@ -104,7 +104,7 @@ pub enum Step {
     InstallPolicy,
     /// Write an UpdateRecord.
     Record(Box<UpdateRecord>),
-    /// Print it, as UpdateRecords are not served.
+    /// Print it, as it cannot be written.
     Show(Box<UpdateRecord>),
     /// Write how the updates of the records ended.
     Close,
@@ -142,10 +142,10 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// Whether it ends only once a record is written, so that this has to be tried again.
+    /// Whether a record is written after it, so that this has to be tried again.
     #[must_use]
     pub fn is_for_record(&self) -> bool {
-        matches!(self, Self::Record | Self::Unforce(KeepReason::RecordOpen))
+        matches!(self, Self::Record | Self::Complete | Self::Unforce(KeepReason::RecordOpen))
     }
 }
 
@@ -258,13 +258,14 @@ fn while_a_cvo_runs(
 /// The force is set. The refusal that it is about stays until the CVO has seen it; a release that can't be retrieved isn't
 /// forced.
 fn forced(goal: &Goal, memory: &Memory, cluster_version: &ClusterVersion, evidence: Option<&Evidence>) -> Step {
-    if !goal.wait {
+    if !goal.wait && owns_force(cluster_version) {
         return Step::End(Ending::Left { forced: true });
     }
     match word(cluster_version).map(|word| (word, standing(word))) {
         Some((word, Standing::Refused(_))) if memory.waited >= PATIENCE => {
             end(Ending::Refused(word.clone()), cluster_version, evidence)
         }
+        Some((_, Standing::Accepted)) if !goal.wait => end(Ending::Left { forced: false }, cluster_version, evidence),
         Some(_) | None => while_a_cvo_runs(Wait::Begin, memory, cluster_version, evidence),
     }
 }
@@ -308,10 +309,11 @@ fn refused_for_overrides(goal: &Goal, memory: &Memory, cluster_version: &Cluster
         }
         Err(SkipReason::NoPolicy) => match evidence.policy {
             PolicyState::Missing { .. } => Step::InstallPolicy,
-            PolicyState::Settling if is_patient => Step::Wait(Wait::Policy),
-            PolicyState::Settling | PolicyState::Foreign | PolicyState::Unreadable(_) | PolicyState::InForce { .. } => {
-                end(SkipReason::NoPolicy)
-            }
+            PolicyState::Settling { .. } if is_patient => Step::Wait(Wait::Policy),
+            PolicyState::Settling { .. }
+            | PolicyState::Foreign
+            | PolicyState::Unreadable(_)
+            | PolicyState::InForce { .. } => end(SkipReason::NoPolicy),
         },
         Err(SkipReason::NoCvo) if is_patient => Step::Wait(Wait::Cvo),
         Err(SkipReason::NoRecords) => Step::Wait(Wait::Record),

@@ -67,17 +67,15 @@ impl Plan {
     /// Whether a person has seen that this step may be written.
     #[must_use]
     pub fn covers(&self, step: &Step) -> bool {
+        // What an operator was going to do, this command was not.
+        let forces = self.may_force && !self.operator.acts();
         match step {
-            Step::InstallPolicy | Step::Force(_) => self.may_force,
+            Step::InstallPolicy => forces && self.installs_policy,
+            Step::Force(_) => forces,
             Step::Record(_) | Step::Close => !self.is_empty(),
-            // Asking compares what is shown by itself, and what comes after an update removes what it needed.
-            Step::Ask
-            | Step::Look
-            | Step::Show(_)
-            | Step::Unforce(_)
-            | Step::RemovePolicy
-            | Step::Wait(_)
-            | Step::End(_) => true,
+            Step::Unforce(_) => (forces || self.is_forced) && self.operator != Operator::Forces,
+            // Asking compares what is shown by itself, and a policy that is not needed any more is removed.
+            Step::Ask | Step::Look | Step::Show(_) | Step::RemovePolicy | Step::Wait(_) | Step::End(_) => true,
         }
     }
 }
@@ -161,6 +159,9 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
         item(&format!("Once the update has completed, spec.desiredUpdate.force is removed again{policy}."));
     } else if plan.removes_policy {
         item("ValidatingAdmissionPolicy upgrade-gate and its binding, which an earlier run created, are removed.");
+    }
+    if plan.records && !plan.operator.acts() && !plan.may_force && !plan.is_empty() {
+        item("An UpdateRecord of the risks that the update accepts, if any, and of its outcome.");
     }
     format!("\nTo be written to {}\n{text}", escape(server))
 }
@@ -291,22 +292,21 @@ pub fn no_policy(state: &PolicyState) -> String {
         PolicyState::Unreadable(problem) => {
             format!("the ValidatingAdmissionPolicy upgrade-gate cannot be read: {}", message::quote(problem))
         }
-        PolicyState::Foreign | PolicyState::Settling | PolicyState::InForce { .. } | PolicyState::Missing { .. } => {
-            "a ValidatingAdmissionPolicy upgrade-gate, or a binding of that name, is \
+        PolicyState::Foreign
+        | PolicyState::Settling { .. }
+        | PolicyState::InForce { .. }
+        | PolicyState::Missing { .. } => "a ValidatingAdmissionPolicy upgrade-gate, or a binding of that name, is \
              installed that does not deny every such request: apply deploy/base/policy again"
-                .to_owned()
-        }
+            .to_owned(),
     };
     format!("{why}. To go on without it, add --without-policy. {UNGUARDED}")
 }
 
-/// The UpdateRecord, printed because the API of UpdateRecords is not served.
+/// The UpdateRecord, printed because UpdateRecords are not served, or cannot be written.
 #[must_use]
-pub fn record(yaml: &str, record: &UpdateRecord) -> String {
-    format!(
-        "# UpdateRecords are not served here.\n# Keep this record of what was accepted for {}:\n{yaml}",
-        escape(&record.spec.to)
-    )
+pub fn record(yaml: &str, record: &UpdateRecord, is_served: bool) -> String {
+    let why = if is_served { "This UpdateRecord cannot be written." } else { "UpdateRecords are not served here." };
+    format!("# {why}\n# Keep this record of what was accepted for {}:\n{yaml}", escape(&record.spec.to))
 }
 
 /// A duration as text, such as `3 minutes`.
@@ -321,8 +321,11 @@ pub fn span(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use clap::{Args as _, FromArgMatches as _};
+    use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
+    use crate::plan::bridge::unforce::ForceRemoval;
 
     fn args(words: &[&str]) -> Args {
         let command = Args::augment_args(clap::Command::new("update"));
@@ -353,11 +356,36 @@ mod tests {
         assert_eq!(commands.cleanup, "oc upgrade-gate cleanup --yes --kubeconfig k --context 'prod cluster'");
     }
 
-    #[test]
-    fn a_policy_is_installed_only_where_that_was_shown() {
-        let asks = Plan { asks: true, ..Plan::default() };
-        assert!(!asks.covers(&Step::InstallPolicy));
-        assert!(Plan { may_force: true, ..asks }.covers(&Step::InstallPolicy));
+    const ALL: Plan = Plan {
+        asks: true,
+        may_force: true,
+        is_forced: true,
+        operator: Operator::Absent,
+        records: true,
+        installs_policy: true,
+        removes_policy: true,
+        is_unguarded: false,
+    };
+
+    fn unforce() -> Step {
+        Step::Unforce(ForceRemoval {
+            request: json!({}),
+            resource_version: "7".to_owned().into(),
+            removes_image: false,
+        })
+    }
+
+    #[rstest]
+    #[case::only_asks(Plan { asks: true, ..Plan::default() }, [false, true, false])]
+    #[case::forces(Plan { may_force: true, ..Plan::default() }, [false, true, true])]
+    #[case::forces_and_guards(Plan { may_force: true, installs_policy: true, ..Plan::default() }, [true, true, true])]
+    #[case::goes_on(Plan { is_forced: true, ..Plan::default() }, [false, true, true])]
+    #[case::leaves_it_to_the_operator(Plan { operator: Operator::Forces, ..ALL }, [false, true, false])]
+    #[case::leaves_the_decision_to_the_operator(Plan { operator: Operator::Decides, ..ALL }, [false, true, true])]
+    #[case::beside_an_operator_that_writes_nothing(Plan { operator: Operator::Observes, ..ALL }, [true, true, true])]
+    #[case::watches(Plan::default(), [false, false, false])]
+    fn only_what_was_shown_is_written(#[case] plan: Plan, #[case] expected: [bool; 3]) {
+        assert_eq!([Step::InstallPolicy, Step::Close, unforce()].map(|step| plan.covers(&step)), expected);
     }
 
     #[test]

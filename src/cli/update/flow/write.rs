@@ -17,7 +17,7 @@ use crate::{
             timing::AFTER_ALL,
         },
     },
-    gate::message,
+    gate::{Source, message},
 };
 
 /// How long a refusal is retried, because an API server that is just starting may refuse wrongly.
@@ -41,7 +41,7 @@ impl Flow<'_> {
             }
             Step::Show(record) => {
                 self.memory.shown = true;
-                show(&self.display, record);
+                show(&self.display, record, evidence);
             }
             Step::Close => {
                 self.cluster.close(&evidence.endings).await?;
@@ -91,8 +91,13 @@ impl Flow<'_> {
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
             }
-            // The update waits for a record that cannot be written for at most a minute.
-            Err(Failure::Refused { .. } | Failure::Lost(_)) if matches!(step, Step::Record(_) | Step::Close) => {
+            // Neither the update nor the removal of its force waits for longer than a minute for a record.
+            Err(Failure::Refused { problem, .. } | Failure::Lost(problem))
+                if matches!(step, Step::Record(_) | Step::Close) =>
+            {
+                let problem = message::quote_name(&problem);
+                let message = format!("The UpdateRecord cannot be written, trying again for a minute: {problem}");
+                self.display.update(&Progress { percent: None, message });
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
             }
@@ -127,9 +132,10 @@ impl Flow<'_> {
     }
 }
 
-fn show(display: &Display, record: &UpdateRecord) {
+fn show(display: &Display, record: &UpdateRecord, evidence: &Evidence) {
+    let is_served = evidence.records != Source::NotServed;
     match render::yaml(record) {
-        Ok(yaml) => display.line(text::record(&yaml, record).trim_end()),
+        Ok(yaml) => display.line(text::record(&yaml, record, is_served).trim_end()),
         Err(error) => display.line(&format!("Warning: the UpdateRecord cannot be printed: {error}")),
     }
 }

@@ -1,15 +1,16 @@
 //! What is left once the update has completed: the record is completed, the force is removed, then the policy.
 
 use crate::{
-    api::{ClusterOperator, ClusterVersion, names},
+    api::{ClusterOperator, ClusterVersion, UpdateRecord, names},
     cli::update::{
         operator::Operator,
-        steps::{Ending, Evidence, Goal, Memory, OPERATOR, PATIENCE, Step, Wait, end},
+        steps::{Ending, Evidence, Goal, Memory, OPERATOR, Step, Wait, end},
     },
     gate::Source,
     plan::{
         bridge::unforce::{self, KeepReason},
         newest_entry::EntryStart,
+        record_wait,
         role::owns_force,
         update_records,
         write::RecordWrite,
@@ -35,7 +36,8 @@ pub fn finish(
     }
     if is_ours {
         let operators = others(&evidence.snapshot.cluster_operators);
-        match unforce::decide(cluster_version, &operators, &evidence.records, memory.began) {
+        let records = if cannot_record(memory, evidence) { &Source::NotServed } else { &evidence.records };
+        match unforce::decide(cluster_version, &operators, records, memory.began) {
             None => {}
             // An operator that decides itself sets and removes no force.
             Some(Ok(removal)) if evidence.operator != Operator::Forces => return Step::Unforce(removal),
@@ -58,28 +60,42 @@ fn others(operators: &Source<Vec<ClusterOperator>>) -> Source<Vec<ClusterOperato
     operators
 }
 
-/// The record of the update that has completed, and how it ended.
+/// The record of the update that has completed, and how it ended: written, or printed if it cannot be.
 fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evidence) -> Option<Step> {
     let now = evidence.snapshot.now.to_string();
     match &evidence.records {
-        Source::Read(_) if memory.record_fails && memory.record_missing_for >= PATIENCE => None,
+        _ if memory.shown => None,
+        _ if cannot_record(memory, evidence) => printed(memory, cluster_version, &now).map(Step::Show),
         Source::Read(records) => {
             let missing = update_records::of_history(records, cluster_version, memory.began, &now);
             missing.map(Box::new).map(Step::Record).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
         }
-        Source::NotServed if !memory.shown => {
-            // No operator was running when it began; the history still contains what was accepted.
-            let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
-            let mut record = update_records::of_history(&[], cluster_version, began, &now)?;
-            for write in update_records::follow(std::slice::from_ref(&record), cluster_version) {
-                if let RecordWrite::Status { status, .. } = write {
-                    record.status = Some(*status);
-                }
-            }
-            Some(Step::Show(Box::new(record)))
-        }
         Source::NotServed | Source::Unreadable(_) | Source::NotGiven => None,
     }
+}
+
+/// Whether the record is printed: UpdateRecords are not served, or could not be read or written for as long as a force
+/// waits for its record.
+fn cannot_record(memory: &Memory, evidence: &Evidence) -> bool {
+    let is_given_up = memory.record_missing_for >= record_wait::LIMIT;
+    match &evidence.records {
+        Source::NotServed => true,
+        Source::Read(_) => memory.record_fails && is_given_up,
+        Source::Unreadable(_) | Source::NotGiven => is_given_up,
+    }
+}
+
+/// The record as it would be in the cluster. The history still contains what was accepted.
+fn printed(memory: &Memory, cluster_version: &ClusterVersion, now: &str) -> Option<Box<UpdateRecord>> {
+    // No operator was running when it began.
+    let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
+    let mut record = update_records::of_history(&[], cluster_version, began, now)?;
+    for write in update_records::follow(std::slice::from_ref(&record), cluster_version) {
+        if let RecordWrite::Status { status, .. } = write {
+            record.status = Some(*status);
+        }
+    }
+    Some(Box::new(record))
 }
 
 /// Whether waiting doesn't change that.

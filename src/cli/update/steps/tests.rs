@@ -207,6 +207,17 @@ fn an_update_of_which_nothing_was_heard_for_ten_minutes_needs_a_cvo(#[case] cvo:
     assert_eq!(shown(&next(&goal(), &memory(600), &cluster(&object), None)), "Look");
 }
 
+/// What `update` did not set, neither it nor `cleanup` removes.
+#[test]
+fn a_force_of_a_person_is_not_promised_to_be_removed() {
+    let goal = Goal { wait: false, ..goal() };
+    let object = asked(true, "oc");
+    assert_eq!(next_shown(&goal, &asked_before(0), &object, &evidence(&object, MISSING, pending())), "Wait(Begin)");
+    let object = with_word(object, "True", "PayloadLoaded", "Payload loaded version=\"4.21.2\"");
+    let shown = next_shown(&goal, &asked_before(0), &object, &evidence(&object, MISSING, pending()));
+    assert_eq!(shown, "End(Left { forced: false })");
+}
+
 #[test]
 fn an_old_refusal_is_given_time_to_change() {
     let object = with_word(asked(false, "oc"), "False", "RetrievePayload", "Retrieving failed version=\"4.21.2\"");

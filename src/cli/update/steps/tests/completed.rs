@@ -29,17 +29,24 @@ fn a_record_is_closed_before_the_force_goes() {
 }
 
 #[test]
-fn a_record_that_could_not_be_closed_is_tried_again_as_long_as_the_force_waits_for_it() {
+fn a_record_that_cannot_be_written_is_tried_again_for_a_minute_and_then_printed() {
     let object = begun(asked(true, "upgrade-gate"), "Completed");
     let endings = vec![("a".to_owned(), json!({}))];
-    let evidence = Evidence { endings, ..evidence(&object, CREATED, pending()) };
-    let failed = Memory { record_fails: true, record_missing_for: PATIENCE, ..asked_before(0) };
-    let step = next(&goal(), &failed, &cluster(&object), Some(&evidence));
-    assert_eq!(step, Step::Wait(Wait::Unforce(KeepReason::RecordOpen)));
-    let Step::Wait(wait) = step else { panic!("{step:?}") };
-    assert!(wait.is_for_record());
-    let again = Memory { record_fails: false, ..failed };
-    assert_eq!(next_shown(&goal(), &again, &object, &evidence), "Close");
+    let seen = Evidence { endings, ..evidence(&object, CREATED, pending()) };
+    let failed =
+        |seconds| Memory { record_fails: true, record_missing_for: Duration::from_secs(seconds), ..asked_before(0) };
+    assert_eq!(next_shown(&goal(), &failed(59), &object, &seen), "Close");
+    assert_eq!(next_shown(&goal(), &failed(60), &object, &seen), "Show Some(Completed)");
+    let shown = Memory { shown: true, ..failed(60) };
+    assert_eq!(next_shown(&goal(), &shown, &object, &seen), "Unforce, image false", "the force does not wait longer");
+    // It may have failed before the force as well, and since then the update has taken an hour.
+    assert!(Wait::Complete.is_for_record());
+
+    let unreadable = evidence(&object, CREATED, Source::Unreadable("no".to_owned()));
+    let waits = "Wait(Unforce(RecordsUnreadable))";
+    assert_eq!(next_shown(&goal(), &failed(59), &object, &unreadable), waits);
+    assert_eq!(next_shown(&goal(), &failed(60), &object, &unreadable), "Show Some(Completed)");
+    assert_eq!(next_shown(&goal(), &shown, &object, &unreadable), "Unforce, image false");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 #[rstest]
 #[case::no_policy(MISSING, pending(), "InstallPolicy")]
 #[case::a_part_of_the_policy(PolicyState::Missing { leftover: true }, pending(), "InstallPolicy")]
-#[case::not_enforced_yet(PolicyState::Settling, pending(), "Wait(Policy)")]
+#[case::not_enforced_yet(PolicyState::Settling { created_here: true }, pending(), "Wait(Policy)")]
 #[case::of_somebody_else(PolicyState::Foreign, pending(), "End(NotForced(NoPolicy))")]
 #[case::not_readable(PolicyState::Unreadable("no".to_owned()), pending(), "End(NotForced(NoPolicy))")]
 #[case::no_record(GUARDED, Source::Read(Vec::new()), "Record Bridge 4.21.2")]
