@@ -17,6 +17,8 @@ use crate::{
 
 /// Entries that stay, as the CRD and the CVO have it.
 pub const LIMIT: usize = 100;
+/// Entries that leave with one write, each by two operations: the API server takes at most 10,000 of these in a patch.
+const LEAVING: usize = 1000;
 
 /// Where in the history an accepted risk is missing.
 enum Missing<'a> {
@@ -88,14 +90,14 @@ pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], is_re
     })
 }
 
-/// Indices in `history`, ascending, of the entries that leave when one more comes in front.
+/// Indices in `history`, ascending, of the entries that leave when one more comes in front; at most [`LEAVING`].
 fn leaving(history: &[HistoryEntry], limit: usize) -> Vec<usize> {
     let mut kept: Vec<(Option<usize>, &HistoryEntry)> = Vec::with_capacity(history.len() + 1);
     let in_front = HistoryEntry::default();
     kept.push((None, &in_front));
     kept.extend(history.iter().enumerate().map(|(index, entry)| (Some(index), entry)));
     let mut leaving = Vec::new();
-    while kept.len() > limit.max(1) {
+    while kept.len() > limit.max(1) && leaving.len() < LEAVING {
         let entries: Vec<&HistoryEntry> = kept.iter().map(|(_, entry)| *entry).collect();
         let (index, _) = kept.remove(least_important(&entries));
         leaving.extend(index);
@@ -116,13 +118,14 @@ fn least_important(entries: &[&HistoryEntry]) -> usize {
 
     let completed = |entry: &HistoryEntry| entry.state == HistoryState::Completed;
     let newest_completed = entries.iter().position(|entry| completed(entry));
+    let newer = last_before(entries.iter().copied(), completed);
+    let mut older = last_before(entries.iter().rev().copied(), completed);
+    older.reverse();
     let weight = |index: usize| {
         if index < NEWEST || index + 1 == entries.len() || newest_completed == Some(index) {
             return FOR_EVER;
         }
-        let newer = entries[..index].iter().rev().find(|entry| completed(entry));
-        let older = entries[index + 1..].iter().find(|entry| completed(entry));
-        let entry = entries[index];
+        let (newer, older, entry) = (newer[index], older[index], entries[index]);
         if completed(entry) {
             let edge = [newer, older]
                 .iter()
@@ -142,6 +145,12 @@ fn least_important(entries: &[&HistoryEntry]) -> usize {
         (rank, index)
     });
     ranks.min().map_or(0, |(_, index)| index)
+}
+
+/// For each item, the last one before it that fits.
+fn last_before<T: Copy>(items: impl Iterator<Item = T>, fits: impl Fn(T) -> bool) -> Vec<Option<T>> {
+    let mut last = None;
+    items.map(|item| if fits(item) { last.replace(item) } else { last }).collect()
 }
 
 /// The text before the second dot. The versions need not be SemVer.
@@ -289,6 +298,14 @@ mod tests {
     #[case::the_oldest_stays_even_where_it_is_partial("ccccccccccp", 11, &[8])]
     fn pruning(#[case] history: &str, #[case] limit: usize, #[case] expected: &[usize]) {
         assert_eq!(leaving(&entries(history), limit), expected);
+    }
+
+    /// A CVO keeps a hundred, but the CRD admits as many as fit into an object.
+    #[test]
+    fn a_history_of_thousands_is_pruned_a_thousand_at_a_time() {
+        let history = vec![HistoryEntry::default(); 5000];
+        let left = leaving(&history, LIMIT);
+        assert_eq!((left.len(), left[0]), (1000, 3999));
     }
 
     #[test]
