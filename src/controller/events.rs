@@ -28,11 +28,11 @@ impl EventPublisher {
         let (sender, mut queue) = mpsc::channel::<(EventContent, ObjectReference)>(QUEUE);
         let task = tokio::spawn(async move {
             let reporter = Reporter { controller: names::SELF.to_owned(), instance: Some(identity) };
-            while let Some((event, regarding)) = queue.recv().await {
+            while let Some((content, regarding)) = queue.recv().await {
                 let event = Event {
-                    type_: if event.reason.is_warning() { EventType::Warning } else { EventType::Normal },
-                    reason: event.reason.as_str().to_owned(),
-                    note: Some(cut(event.note)),
+                    type_: if content.reason.is_warning() { EventType::Warning } else { EventType::Normal },
+                    reason: content.reason.as_str().to_owned(),
+                    note: Some(cut(content.note)),
                     action: "Gate".to_owned(),
                     secondary: None,
                 };
@@ -47,7 +47,7 @@ impl EventPublisher {
     }
 
     /// Queues an event on the ClusterVersion.
-    pub fn publish(&self, cluster_version: &ClusterVersion, event: EventContent) {
+    pub fn publish(&self, cluster_version: &ClusterVersion, content: EventContent) {
         let metadata = &cluster_version.metadata;
         let regarding = ObjectReference {
             api_version: Some(names::CONFIG_API_VERSION.to_owned()),
@@ -56,7 +56,7 @@ impl EventPublisher {
             uid: Some(metadata.uid.as_str().to_owned()),
             ..ObjectReference::default()
         };
-        let _ = self.0.try_send((event, regarding));
+        let _ = self.0.try_send((content, regarding));
     }
 }
 

@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-/// A decision, with its events and its labels in metrics.
+/// A decision of a CVO, with its events and its labels in metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
+pub struct CvoDecision {
     /// Which decision it is.
     pub subject: Subject,
     /// The kind of update.
@@ -64,7 +64,7 @@ pub struct Reported {
 
 impl Reported {
     /// The decisions that weren't reported yet, which they are from now on.
-    pub fn news(&mut self, snapshot: &Snapshot, decided: Vec<Decided>) -> Vec<Decided> {
+    pub fn news(&mut self, snapshot: &Snapshot, decided: Vec<CvoDecision>) -> Vec<CvoDecision> {
         let request = snapshot.cluster_version.spec.desired_update.as_ref().map_or(&Value::Null, |update| &update.raw);
         if self.request != *request {
             self.request = request.clone();
@@ -115,7 +115,7 @@ pub fn of_cvo(
     force: Option<&ForceDecision>,
     records: &Source<Vec<UpdateRecord>>,
     start: EntryStart,
-) -> Vec<Decided> {
+) -> Vec<CvoDecision> {
     let accepted = accepted(&snapshot.cluster_version, records, start);
     accepted.into_iter().chain(refused(snapshot, verdict, force)).collect()
 }
@@ -126,7 +126,7 @@ fn accepted(
     cluster_version: &ClusterVersion,
     records: &Source<Vec<UpdateRecord>>,
     start: EntryStart,
-) -> Option<Decided> {
+) -> Option<CvoDecision> {
     let [front, older @ ..] = cluster_version.history() else { return None };
     if older.is_empty() || (front.state == HistoryState::Completed && !start.is_new) {
         return None;
@@ -151,11 +151,11 @@ fn accepted(
     }
     let is_recorded = matches!(records, Source::Read(records) if record_match::has_record(records, front));
     let subject = Subject::Entry { entry: entry_of(front), is_recorded };
-    Some(Decided { subject, update_type, decision: Decision::Allowed, events })
+    Some(CvoDecision { subject, update_type, decision: Decision::Allowed, events })
 }
 
 /// The request that the CVO refuses, unless the bridge lets it through or may within moments.
-fn refused(snapshot: &Snapshot, verdict: &Verdict, force: Option<&ForceDecision>) -> Option<Decided> {
+fn refused(snapshot: &Snapshot, verdict: &Verdict, force: Option<&ForceDecision>) -> Option<CvoDecision> {
     let cluster_version = &snapshot.cluster_version;
     let target_verdict = verdict.request().filter(|target_verdict| !target_verdict.is_current)?;
     let is_invalid =
@@ -182,7 +182,7 @@ fn refused(snapshot: &Snapshot, verdict: &Verdict, force: Option<&ForceDecision>
         (Decision::Allowed | Decision::Blocked, _) => blocked(cluster_version, target_verdict),
     };
     let request = cluster_version.spec.desired_update.as_ref().map_or(Value::Null, |update| update.raw.clone());
-    Some(Decided {
+    Some(CvoDecision {
         subject: Subject::Request { request, step },
         update_type: target_verdict.update_type,
         decision: Decision::Blocked,

@@ -11,7 +11,7 @@ use crate::{
     },
     plan::{
         bridge::{self, ClusterChecks, skip_reason::SkipReason, testing::CONFIRMED},
-        decisions::{Decided, Reported, Subject, of_cvo},
+        decisions::{CvoDecision, Reported, Subject, of_cvo},
         newest_entry::EntryStart,
     },
 };
@@ -40,7 +40,7 @@ fn asked(request: &Value, condition: &Value) -> Value {
 }
 
 /// What is decided there, with the admission policy installed or not.
-fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], start: EntryStart) -> Vec<Decided> {
+fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], start: EntryStart) -> Vec<CvoDecision> {
     let snapshot = requested(object);
     let force = {
         let checks = ClusterChecks { policy_installed: policy, ..CONFIRMED };
@@ -50,8 +50,8 @@ fn decided_with(object: &Value, policy: bool, records: &[UpdateRecord], start: E
 }
 
 /// Each event as its reason and its note, and what is counted.
-fn reported(decided: &[Decided]) -> Vec<(String, Vec<String>)> {
-    let event = |decided: &Decided| {
+fn reported(decided: &[CvoDecision]) -> Vec<(String, Vec<String>)> {
+    let event = |decided: &CvoDecision| {
         let notes = decided.events.iter().map(|event| format!("{:?}: {}", event.reason, event.note));
         (format!("{} {}", decided.update_type.as_str(), decided.decision.as_str()), notes.collect())
     };
