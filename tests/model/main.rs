@@ -12,6 +12,7 @@
 mod actors;
 mod explore;
 mod invariants;
+mod relative;
 mod server;
 mod tables;
 

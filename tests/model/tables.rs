@@ -1,6 +1,11 @@
 //! Cached results of the pure functions, by the ids of their arguments.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    mem::{Discriminant, discriminant},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 use upgrade_gate::{
@@ -20,6 +25,7 @@ use crate::{
     Safeguards, State,
     actors::{self, AdminAction},
     invariants::{self, Violations},
+    relative::relative,
     server::Stored,
 };
 
@@ -89,6 +95,10 @@ pub struct Tables {
     memories: Known<Remembered>,
     looks: HashMap<Look, (Id, Outcome)>,
     wrote: HashMap<(Id, Id, Id), Id>,
+    failed: HashMap<(Id, Id, Discriminant<WriteError>), (Id, Recovery)>,
+    read: HashMap<Id, Id>,
+    turned: HashMap<Id, Id>,
+    waited: HashMap<Id, Option<Id>>,
     landings: HashMap<(Id, Id, Id, bool, u8), Answer>,
     moves: HashMap<(Id, u8, Option<AdminAction>), Option<Id>>,
     counts: HashMap<(Id, Id), ([u8; 2], [u8; 2])>,
@@ -103,7 +113,7 @@ pub fn time(clock: u8) -> String {
 
 /// When a replica starts, and how much time passes during a wait: more than any deadline.
 const START: Moment = Moment(Duration::from_hours(24));
-const WAIT: Duration = Duration::from_hours(1);
+pub const WAIT: Duration = Duration::from_hours(1);
 
 impl Tables {
     pub fn new(role: Role, safeguards: Safeguards) -> Self {
@@ -116,6 +126,10 @@ impl Tables {
             memories: Known::new(),
             looks: HashMap::new(),
             wrote: HashMap::new(),
+            failed: HashMap::new(),
+            read: HashMap::new(),
+            turned: HashMap::new(),
+            waited: HashMap::new(),
             landings: HashMap::new(),
             moves: HashMap::new(),
             counts: HashMap::new(),
@@ -291,26 +305,47 @@ impl Tables {
         id
     }
 
-    /// The memory after a failed write, and the recovery.
+    /// The memory after a failed write, and the recovery. The text of an error makes no difference.
     pub fn failed(&mut self, memory: Id, write: Id, error: &WriteError) -> (Id, Recovery) {
+        let key = (memory, write, discriminant(error));
+        if let Some(known) = self.failed.get(&key) {
+            return *known;
+        }
         let kind = self.write(write).kind();
-        self.changed(memory, |memory, now| memory.failed(kind, error, now).recovery)
+        let answer = self.changed(memory, |memory, now| memory.failed(kind, error, now).recovery);
+        self.failed.insert(key, answer);
+        answer
     }
 
     /// The memory after the ClusterVersion was read.
     pub fn read(&mut self, memory: Id) -> Id {
-        self.changed(memory, |memory, now| memory.answer_cluster_version(Ok(true), now)).0
+        if let Some(known) = self.read.get(&memory) {
+            return *known;
+        }
+        let (id, ()) = self.changed(memory, |memory, now| memory.answer_cluster_version(Ok(true), now));
+        self.read.insert(memory, id);
+        id
     }
 
     /// The memory after all writes of a turn are answered: the next turn starts.
     pub fn turned(&mut self, memory: Id) -> Id {
-        self.changed(memory, |memory, _| memory.begin_turn()).0
+        if let Some(known) = self.turned.get(&memory) {
+            return *known;
+        }
+        let (id, ()) = self.changed(memory, |memory, _| memory.begin_turn());
+        self.turned.insert(memory, id);
+        id
     }
 
     /// The memory after every backoff has ended; `None` if there is none.
     pub fn waited(&mut self, memory: Id) -> Option<Id> {
-        let Remembered { memory, now } = (*self.memories.get(memory)).clone();
-        memory.next_deadline(Some(now)).map(|_| self.memory_id(memory, now + WAIT))
+        if let Some(known) = self.waited.get(&memory) {
+            return *known;
+        }
+        let Remembered { memory: waiting, now } = (*self.memories.get(memory)).clone();
+        let id = waiting.next_deadline(Some(now)).map(|_| self.memory_id(waiting, now + WAIT));
+        self.waited.insert(memory, id);
+        id
     }
 
     pub fn landed(
@@ -349,46 +384,4 @@ impl Tables {
             Err(other) => panic!("{other}"),
         }
     }
-}
-
-/// Fields that make no difference in this model, each between these two texts: a CVO always runs, there is no
-/// ClusterOperator, failures in a row only make a wait longer, nobody reverts the status of a record, and no turn is long.
-const IGNORED: [(&str, &str); 6] = [
-    ("cvo_lease: ", ", newest_entry: "),
-    ("lasting: ", ", cache_is_fresh: "),
-    ("record_statuses: ", ", contended: "),
-    ("failures: ", ", until: "),
-    ("evaluations: ", ", recovery: "),
-    ("reads_for: ", ", contended: "),
-];
-
-/// The text of a memory, the key by which two are compared. A moment counts only as past, now or future, since nothing
-/// waits for as long as [`WAIT`].
-fn relative(text: &str, now: Moment) -> String {
-    let text = IGNORED.iter().fold(text.to_owned(), |text, (from, to)| without(&text, from, to));
-    let mut parts = text.split("Moment(");
-    let mut relative = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (moment, rest) = part.split_once("s)").unwrap();
-        let seconds: f64 = moment.parse().unwrap();
-        let distance = seconds - now.0.as_secs_f64();
-        relative += if distance < 0.0 {
-            "over"
-        } else if distance > 0.0 {
-            "to come"
-        } else {
-            "now"
-        };
-        relative += rest;
-    }
-    relative
-}
-
-fn without(text: &str, from: &str, to: &str) -> String {
-    let mut parts = text.split(from);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |kept, part| match part.split_once(to) {
-        Some((_, rest)) => kept + to + rest,
-        None => kept + from + part,
-    })
 }
