@@ -45,11 +45,11 @@ pub fn documents(text: &str) -> Vec<Slice<'_>> {
     let (mut start, mut first) = (0, 1);
     let (mut has_content, mut has_directive) = (false, false);
     for line in Lines::new(text) {
-        let marker = |mark: &str| {
-            line.indent == 0
-                && line.text.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+        let marker = match line.text.as_bytes() {
+            [first, second, third] | [first, second, third, b' ' | b'\t', ..] => [*first, *second, *third],
+            _ => [0; 3],
         };
-        if marker("---") {
+        if marker == *b"---" {
             if has_content {
                 documents.push(Slice { text: &text[start..line.start], line: first });
             }
@@ -57,7 +57,7 @@ pub fn documents(text: &str) -> Vec<Slice<'_>> {
                 (start, first) = (line.start, line.number);
             }
             (has_content, has_directive) = (!is_blank(&line.text[3..]), false);
-        } else if marker("...") {
+        } else if marker == *b"..." {
             if has_content {
                 documents.push(Slice { text: &text[start..line.start], line: first });
             }
@@ -88,14 +88,16 @@ pub fn outline(document: Slice<'_>) -> Option<Outline<'_>> {
         if line.is_blank() {
             continue;
         }
-        if let (1, Some(after_marker)) = (line.number, line.text.strip_prefix("---")) {
+        if line.number == 1
+            && let Some(after_marker) = line.text.strip_prefix("---")
+        {
             if !is_blank(after_marker) {
                 return None;
             }
             continue;
         }
         let (indent, rest) = line.split();
-        let starts_key = indent == 0 && !rest.starts_with("- ") && rest != "-";
+        let starts_key = indent == 0 && !starts_entry(rest);
         if in_items && !starts_key {
             items.as_mut()?.feed(document, &line, indent, rest)?;
             continue;
@@ -131,7 +133,7 @@ struct ItemScan<'a> {
 
 impl<'a> ItemScan<'a> {
     fn feed(&mut self, document: Slice<'a>, line: &Line<'a>, indent: usize, rest: &'a str) -> Option<()> {
-        let entry = rest.strip_prefix('-').filter(|after| after.is_empty() || after.starts_with(' '));
+        let entry = starts_entry(rest).then(|| &rest[1..]);
         if self.open.is_none() && self.found.is_empty() {
             self.column = indent;
         }
@@ -197,7 +199,7 @@ impl<'a> HeadScan<'a> {
                 let column = *self.metadata_indent.get_or_insert(indent);
                 if indent < column {
                     self.metadata_plain = false;
-                } else if indent == column && !rest.starts_with("- ") && rest != "-" {
+                } else if indent == column && !starts_entry(rest) {
                     self.feed_metadata(rest);
                 }
             } else if self.key.is_empty() {
@@ -205,7 +207,7 @@ impl<'a> HeadScan<'a> {
             }
             return;
         }
-        let in_compact_list = (rest.starts_with("- ") || rest == "-") && !self.key.is_empty() && self.value.is_empty();
+        let in_compact_list = starts_entry(rest) && !self.key.is_empty() && self.value.is_empty();
         if indent == self.indent && in_compact_list {
             return;
         }
@@ -260,6 +262,12 @@ fn key_and_value(line: &str) -> Option<(&str, &str)> {
     let value = rest.trim_matches([' ', '\t']);
     let end = if value.starts_with('#') { 0 } else { value.find(" #").unwrap_or(value.len()) };
     Some((key, value[..end].trim_end_matches([' ', '\t'])))
+}
+
+/// Whether an entry of a list starts here. It is asked for every line, so bytes are compared: a build for size calls a
+/// function of the C library for each comparison of texts, however short.
+fn starts_entry(rest: &str) -> bool {
+    matches!(rest.as_bytes(), [b'-'] | [b'-', b' ', ..])
 }
 
 /// One line, without its break.
@@ -323,7 +331,7 @@ impl<'a> Iterator for Lines<'a> {
         }
         self.start = start + length.map_or(rest.len(), |length| length + 1);
         self.number += 1;
-        let text = text.strip_suffix('\r').unwrap_or(text);
+        let text = if bytes.last() == Some(&b'\r') { &text[..text.len() - 1] } else { text };
         Some(Line { text, indent, start, end: self.start, number: self.number })
     }
 }
