@@ -202,10 +202,11 @@ fn on_cluster<C>(
             Err(error) => return fail(NO_ANSWER, &error.to_string()),
         };
         let server = client::address(&config.cluster_url);
+        let plugin = client::plugin_command(&config);
         match connect(config) {
             Ok(connection) => work(connection, server).await,
             Err(error) => {
-                let error = client::ClusterError::Client { server, source: Box::new(error) };
+                let error = client::ClusterError::Client { server, plugin, source: Box::new(error) };
                 fail(NO_ANSWER, &error.to_string())
             }
         }

@@ -371,7 +371,7 @@ fn a_file_that_cannot_be_read_is_named_once() {
 #[case::a_plugin_that_is_not_installed(
     SERVER,
     "{exec: {apiVersion: client.authentication.k8s.io/v1, command: /none/oidc-login, interactiveMode: Never, args: [secret]}}",
-    "https://127.0.0.1:1/: the credential plugin of the kubeconfig cannot be started: No such file or directory (os error 2); install it"
+    "https://127.0.0.1:1/: the credential plugin /none/oidc-login of the kubeconfig cannot be started: No such file or directory (os error 2); install it"
 )]
 #[case::refused(
     SERVER,

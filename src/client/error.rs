@@ -4,6 +4,7 @@
 use std::{io::ErrorKind, process::ExitStatus};
 
 use kube::{
+    Config,
     client::AuthError,
     config::{InClusterError, KubeconfigError, LoadDataError},
 };
@@ -40,10 +41,12 @@ pub enum ClusterError {
     )]
     Proxy,
     /// The credentials or the certificates in the kubeconfig.
-    #[error("{server}: {}; {}", problem(source), advice(source))]
+    #[error("{server}: {}; {}", of_client(source, plugin.as_deref()), advice(source))]
     Client {
         /// The cluster's address.
         server: String,
+        /// The command of the credential plugin, if there is one.
+        plugin: Option<String>,
         /// What is wrong.
         source: Box<kube::Error>,
     },
@@ -167,6 +170,22 @@ fn of_credentials(error: &AuthError) -> String {
     }
 }
 
+/// The command of the kubeconfig's credential plugin.
+#[must_use]
+pub fn plugin_command(config: &Config) -> Option<String> {
+    config.auth_info.exec.as_ref()?.command.clone()
+}
+
+/// Names the plugin that cannot be started: it is probably not installed.
+fn of_client(error: &kube::Error, plugin: Option<&str>) -> String {
+    match (error, plugin) {
+        (kube::Error::Auth(AuthError::AuthExecStart(error)), Some(command)) => {
+            format!("the credential plugin {} of the kubeconfig cannot be started: {error}", escape(command))
+        }
+        _ => problem(error),
+    }
+}
+
 /// Why a client or its request failed, without the names of the client library's layers.
 #[must_use]
 pub fn problem(error: &kube::Error) -> String {
@@ -189,7 +208,10 @@ pub fn problem(error: &kube::Error) -> String {
 /// What the text of a failed request means.
 fn of_request(text: &str) -> String {
     if let Some((_, why)) = text.split_once("invalid peer certificate: ") {
-        return format!("its certificate cannot be verified: {why}");
+        return match why {
+            "UnknownIssuer" => "its certificate is not signed by a known certificate authority".to_owned(),
+            why => format!("its certificate cannot be verified: {why}"),
+        };
     }
     let text = without_layers(text);
     match text.strip_prefix("tunnel error: ") {
@@ -229,7 +251,11 @@ pub fn advice(error: &kube::Error) -> &'static str {
         }
         other => {
             let text = causes(other);
-            if text.contains("invalid peer certificate: ") {
+            if text.contains("certificate not valid for name") {
+                "name the server in the kubeconfig as its certificate does, or set tls-server-name there"
+            } else if text.contains("certificate expired") || text.contains("certificate not valid yet") {
+                "check the clock of this machine, and the certificate of the server"
+            } else if text.contains("invalid peer certificate: ") {
                 "compare certificate-authority in the kubeconfig with the certificate of the server"
             } else if text.contains("tunnel error: ") {
                 "check the proxy, which is proxy-url of the kubeconfig, else HTTPS_PROXY"
@@ -265,7 +291,11 @@ mod tests {
     )]
     #[case::authority(
         "ServiceError: client error (Connect): invalid peer certificate: UnknownIssuer",
-        "its certificate cannot be verified: UnknownIssuer"
+        "its certificate is not signed by a known certificate authority"
+    )]
+    #[case::another_name(
+        "client error (Connect): invalid peer certificate: certificate not valid for name \"a\"",
+        "its certificate cannot be verified: certificate not valid for name \"a\""
     )]
     #[case::proxy_is_gone(
         "client error (Connect): tunnel error: failed to create underlying connection: tcp connect error: Connection refused (os error 111)",

@@ -15,7 +15,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext};
 
 pub use self::{
-    error::{ClusterError, PluginError, advice, problem},
+    error::{ClusterError, PluginError, advice, plugin_command, problem},
     stack::{Builder, builder},
 };
 use crate::escape::escape;

@@ -67,7 +67,11 @@ fn on_cluster<T>(
         config.default_retry = false;
         let server = client::address(&config.cluster_url);
         let client = client::builder(&config)
-            .map_err(|source| ClusterError::Client { server: server.clone(), source: Box::new(source) })?
+            .map_err(|source| ClusterError::Client {
+                server: server.clone(),
+                plugin: client::plugin_command(&config),
+                source: Box::new(source),
+            })?
             .build();
         read(Cluster { client, server }).await
     });
