@@ -51,7 +51,7 @@ fn push_escaped(escaped: &mut String, text: &str) {
     }
 }
 
-/// An error and its causes, on one line, without repetitions. Only the first line of each: parsers quote their input in the
+/// An error and its causes, on one line, without repetitions. Only the first line of each: parsers repeat their input in the
 /// next lines, which may be a secret.
 #[must_use]
 pub fn causes(error: &dyn Error) -> String {

@@ -225,7 +225,7 @@ impl Reporter {
             let note = format!(
                 "The update to {} was forced by upgrade-gate and went ahead without a verified signature: the image \
                  stopped being verifiable between the refusal and the force.",
-                message::quote_name(&record.spec.to)
+                message::sanitize_name(&record.spec.to)
             );
             tracing::warn!("{note}");
             self.publisher.publish(cluster_version, EventContent { reason: Reason::ForcedUnverified, note });

@@ -42,7 +42,7 @@ pub fn availability(cluster_version: &ClusterVersion) -> Option<Availability> {
 }
 
 fn given(reason: &str) -> Option<String> {
-    (!reason.is_empty()).then(|| message::quote_name(reason))
+    (!reason.is_empty()).then(|| message::sanitize_name(reason))
 }
 
 #[cfg(test)]

@@ -376,7 +376,7 @@ impl TargetVerdict {
         self.failed_step = Some(step);
         self.failures.push(Finding {
             name: step.reason(),
-            reason: message::quote_name(&reason),
+            reason: message::sanitize_name(&reason),
             message,
             forced: false,
         });

@@ -139,7 +139,7 @@ fn accepted(
     let how = match front.accepted_risks.as_str() {
         "" if is_under_overrides => format!(" while overrides are set: {overrides}"),
         "" => ".".to_owned(),
-        risks => format!(" with accepted risks: {}", message::quote(risks)),
+        risks => format!(" with accepted risks: {}", message::sanitize(risks)),
     };
     let mut events = vec![EventContent { reason: Reason::UpdateAccepted, note: format!("{update} goes ahead{how}") }];
     let asked_with_force = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force)

@@ -54,7 +54,7 @@ pub fn problems(health: &Health<'_>) -> Vec<Problem> {
                 .to_owned(),
         ),
         Source::Unreadable(why) => {
-            add("UpdateRecordsUnreadable", "", format!("UpdateRecords cannot be read: {}", message::quote(why)));
+            add("UpdateRecordsUnreadable", "", format!("UpdateRecords cannot be read: {}", message::sanitize(why)));
         }
     }
     let snapshot = health.snapshot;
@@ -64,7 +64,7 @@ pub fn problems(health: &Health<'_>) -> Vec<Problem> {
         ("ConfigMap openshift-config/admin-acks", unreadable(&snapshot.admin_acks)),
     ] {
         if let Some(why) = unreadable {
-            add("SourceUnreadable", subject, format!("{subject}: {}", message::quote(why)));
+            add("SourceUnreadable", subject, format!("{subject}: {}", message::sanitize(why)));
         }
     }
     for (kind, why) in health.failed {
@@ -76,7 +76,7 @@ pub fn problems(health: &Health<'_>) -> Vec<Problem> {
             Kind::Record => "UpdateRecordNotWritten",
             Kind::Operator => "ClusterOperatorNotWritten",
         };
-        add(reason, kind.as_str(), message::quote(why));
+        add(reason, kind.as_str(), message::sanitize(why));
     }
     if health.contended {
         add("GateContention", "", message::CONTENTION.to_owned());

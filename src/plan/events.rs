@@ -122,7 +122,7 @@ pub fn forced(cluster_version: &ClusterVersion, request: &TargetVerdict, unrecor
 /// An update, as every note names it.
 #[must_use]
 pub fn update(from: &str, to: &str, update_type: UpdateType) -> String {
-    format!("Update from {} to {} ({})", message::quote_name(from), message::quote_name(to), update_type.as_str())
+    format!("Update from {} to {} ({})", message::sanitize_name(from), message::sanitize_name(to), update_type.as_str())
 }
 
 /// The update that a request is for.

@@ -9,7 +9,7 @@ use crate::{
         commands::{Caller, risk::one_word},
         gate::GateReport,
     },
-    gate::{message::quote_name, release},
+    gate::{message::sanitize_name, release},
     plan::role::{Role, owns_force},
 };
 
@@ -39,7 +39,7 @@ pub fn force(cluster_version: &ClusterVersion, gate: Option<&GateReport>, caller
     let by = if set_by.is_empty() {
         String::new()
     } else {
-        format!(", set by {}", set_by.iter().map(|manager| quote_name(manager)).collect::<Vec<_>>().join(", "))
+        format!(", set by {}", set_by.iter().map(|manager| sanitize_name(manager)).collect::<Vec<_>>().join(", "))
     };
     let has_no_cvo = gate.is_some_and(|gate| gate.mode == Role::Replace.as_str());
     let runs = gate.and_then(|gate| gate.operator_running) == Some(true);

@@ -345,11 +345,11 @@ impl Template {
     fn new(cluster_version: &ClusterVersion, digest: &str, command: String) -> Self {
         let current = cluster_version.desired().image.split_once('@').map(|(repository, _)| repository);
         let current = current.filter(|repository| !repository.is_empty()).map_or_else(String::new, |repository| {
-            format!("; the current release is in {}", message::quote_name(repository))
+            format!("; the current release is in {}", message::sanitize_name(repository))
         });
         let message = format!(
             "This cluster does not know the repository of {}. Put it in place of {REPOSITORY}{current}:",
-            message::quote_name(digest)
+            message::sanitize_name(digest)
         );
         Self { message, command }
     }

@@ -93,7 +93,7 @@ impl Run<'_> {
             Ending::Failing(why) => no(format!(
                 "the update to {name} has been failing for {}: {}. Fix that; {}",
                 text::span(steps::FAILING),
-                message::quote(&why),
+                message::sanitize(&why),
                 self.left()
             )),
         }
@@ -112,7 +112,7 @@ impl Run<'_> {
             Step::Look | Step::Wait(_) | Step::End(_) => "reading the cluster",
         };
         let is_denied = ["ValidatingAdmissionPolicy '", "admission webhook"].iter().any(|by| problem.contains(by));
-        let error = format!("{}: {what}: {}; {}", self.server, message::quote(problem), self.left());
+        let error = format!("{}: {what}: {}; {}", self.server, message::sanitize(problem), self.left());
         if is_denied { Ended::no(error) } else { Ended::unknown(error) }
     }
 }
@@ -123,7 +123,7 @@ pub fn gave_up(server: &str, failure: &Failure, lost_for: Duration, left: &str) 
     let span = text::span(lost_for);
     Ended::unknown(match failure {
         Failure::Lost(problem) | Failure::Conflict(problem) => {
-            format!("{server}: no answer for {span}: {}; {left}", message::quote(problem))
+            format!("{server}: no answer for {span}: {}; {left}", message::sanitize(problem))
         }
         Failure::Refused { code, problem } => {
             let advice = match code {
@@ -132,7 +132,7 @@ pub fn gave_up(server: &str, failure: &Failure, lost_for: Duration, left: &str) 
                 404 => "make sure that no proxy answers for the API server",
                 _ => "try again",
             };
-            format!("{server} has refused a request for {span}: {}; {advice}; {left}", message::quote(problem))
+            format!("{server} has refused a request for {span}: {}; {advice}; {left}", message::sanitize(problem))
         }
     })
 }
@@ -141,25 +141,28 @@ pub fn gave_up(server: &str, failure: &Failure, lost_for: Duration, left: &str) 
 #[must_use]
 pub fn no_answer(server: &str, failure: Failure) -> Ended {
     const NOTHING: &str = "nothing was written";
-    let quote = |problem: &str| message::quote(problem);
+    let sanitize = |problem: &str| message::sanitize(problem);
     Ended::unknown(match failure {
         Failure::Lost(problem) => {
-            format!("{server} cannot be reached: {}; check the network and the kubeconfig; {NOTHING}", quote(&problem))
+            format!(
+                "{server} cannot be reached: {}; check the network and the kubeconfig; {NOTHING}",
+                sanitize(&problem)
+            )
         }
         Failure::Conflict(problem) | Failure::Refused { code: 0, problem } => {
-            format!("{server}: {}; {NOTHING}", quote(&problem))
+            format!("{server}: {}; {NOTHING}", sanitize(&problem))
         }
         Failure::Refused { code: 401, problem } => {
-            format!("{server}: {}; log in to it again; {NOTHING}", quote(&problem))
+            format!("{server}: {}; log in to it again; {NOTHING}", sanitize(&problem))
         }
         Failure::Refused { code: 404, problem } => format!(
             "{server} has no ClusterVersion: {}; name the context of an OpenShift cluster with --context; {NOTHING}",
-            quote(&problem)
+            sanitize(&problem)
         ),
         Failure::Refused { problem, .. } => format!(
             "{server} refuses to get clusterversions.config.openshift.io \"version\": {}; run this as a user who may get and \
              patch it; {NOTHING}",
-            quote(&problem)
+            sanitize(&problem)
         ),
     })
 }

@@ -57,7 +57,7 @@ impl<'a> Flow<'a> {
         Self {
             args,
             commands: Commands::new(args),
-            name: message::quote_name(name),
+            name: message::sanitize_name(name),
             named,
             cluster: Cluster::new(client, server),
             display: Display::default(),

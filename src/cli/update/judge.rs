@@ -97,7 +97,7 @@ pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> R
 
 fn name(target_verdict: &TargetVerdict) -> String {
     let release = &target_verdict.release;
-    message::quote_name(if release.version.is_empty() { &release.image } else { &release.version })
+    message::sanitize_name(if release.version.is_empty() { &release.image } else { &release.version })
 }
 
 fn hint(target_verdict: &TargetVerdict) -> &'static str {

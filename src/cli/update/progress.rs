@@ -59,7 +59,7 @@ pub fn of(wait: &Wait, name: &str, cluster_version: &ClusterVersion) -> Progress
         .filter(|found| !found.message.is_empty())
         .map_or(plain, |found| parse(&found.message));
     if let Some(failing) = condition(condition::FAILING) {
-        shown.message = format!("{} (Failing: {})", shown.message, message::quote_name(&failing.message));
+        shown.message = format!("{} (Failing: {})", shown.message, message::sanitize_name(&failing.message));
     }
     shown
 }

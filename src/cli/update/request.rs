@@ -120,7 +120,7 @@ pub fn named(to: Option<&str>, to_image: Option<&str>) -> Result<Named, Refusal>
     let usage = |text: String| Err(Refusal::Usage(text));
     let (version, pair) = to.map_or(("", None), |to| to.split_once('@').map_or((to, None), |(v, d)| (v, Some(d))));
     if to.is_some() && Version::parse(version).is_err() {
-        return usage(format!("--to {}: expected a version such as 4.21.2", message::quote_name(version)));
+        return usage(format!("--to {}: expected a version such as 4.21.2", message::sanitize_name(version)));
     }
     let digest = pair.unwrap_or_default();
     if pair.is_some() && !is_pinned(&format!("image@{digest}")) {
@@ -133,7 +133,7 @@ pub fn named(to: Option<&str>, to_image: Option<&str>) -> Result<Named, Refusal>
         return usage(format!(
             "--to-image {}: expected an image by digest, such as quay.io/org/release@sha256:…; the cluster cannot verify \
              an image that is named by its tag. `oc adm release info IMAGE` shows the digest",
-            message::quote_name(image)
+            message::sanitize_name(image)
         ));
     }
     if !digest.is_empty() && !image.is_empty() && !same_image(image, &format!("image@{digest}")) {
@@ -184,8 +184,8 @@ pub fn warnings(cluster_version: &ClusterVersion, allowed: Allowed) -> Result<Ve
 }
 
 fn because(found: &Condition) -> String {
-    let message = message::quote(&found.message);
-    if found.reason.is_empty() { message } else { format!("{}: {message}", message::quote_name(&found.reason)) }
+    let message = message::sanitize(&found.message);
+    if found.reason.is_empty() { message } else { format!("{}: {message}", message::sanitize_name(&found.reason)) }
 }
 
 /// The release that is meant, from the lists in the order in which `oc` searches them.
@@ -223,10 +223,10 @@ fn release(
             return Ok(as_named(one));
         }
         several => {
-            let images: Vec<String> = several.iter().map(|release| message::quote_name(&release.image)).collect();
+            let images: Vec<String> = several.iter().map(|release| message::sanitize_name(&release.image)).collect();
             return Err(Refusal::Cluster(format!(
                 "the cluster offers {} under several images: {}. Name one with --to-image",
-                message::quote_name(&several[0].version),
+                message::sanitize_name(&several[0].version),
                 images.join(", ")
             )));
         }
@@ -236,7 +236,7 @@ fn release(
         (found.status != ConditionStatus::True && is_meant(&&update.release)).then_some((&update.release, found))
     });
     if let Some((release, found)) = conditional {
-        let version = message::quote_name(&release.version);
+        let version = message::sanitize_name(&release.version);
         let why = format!("Recommended={}: {}", found.status.as_str(), because(found));
         if !allowed.not_recommended {
             return Err(Refusal::Cluster(format!(
@@ -258,7 +258,7 @@ fn explicit(
     warnings: &mut Vec<String>,
 ) -> Result<Release, Refusal> {
     let what = if named.version.is_empty() { &named.image } else { &named.version };
-    let what = message::quote_name(what);
+    let what = message::sanitize_name(what);
     let Some(image) = explicit_image(cluster_version, named) else {
         let image = if named.digest.is_empty() { "IMAGE@sha256:…" } else { &format!("REPOSITORY@{}", named.digest) };
         return Err(Refusal::Cluster(format!(

@@ -290,7 +290,7 @@ pub fn missing_rights(rights: &[Right], policy_only: bool) -> String {
 pub fn no_policy(state: &PolicyState) -> String {
     let why = match state {
         PolicyState::Unreadable(problem) => {
-            format!("the ValidatingAdmissionPolicy upgrade-gate cannot be read: {}", message::quote(problem))
+            format!("the ValidatingAdmissionPolicy upgrade-gate cannot be read: {}", message::sanitize(problem))
         }
         PolicyState::Foreign
         | PolicyState::Settling { .. }

@@ -56,13 +56,13 @@ const COUNT: usize = 32;
 
 /// A text from the cluster, safe to show: invisible characters except line breaks escaped, long texts truncated.
 #[must_use]
-pub fn quote(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     truncate(escape_lines(text), QUOTE_LIMIT)
 }
 
 /// A name from the cluster, safe to show: one line, invisible characters escaped, long names truncated.
 #[must_use]
-pub fn quote_name(text: &str) -> String {
+pub fn sanitize_name(text: &str) -> String {
     truncate(escape(text), NAME_LIMIT)
 }
 
@@ -119,7 +119,7 @@ pub fn override_name(entry: &Override) -> String {
     }
     name.push_str(if entry.namespace.is_empty() { " " } else { "/" });
     name.push_str(&entry.name);
-    quote_name(&name)
+    sanitize_name(&name)
 }
 
 /// The unmanaged overrides, in the order of the spec.
@@ -147,16 +147,16 @@ pub fn overrides_while_updating(cluster_version: &ClusterVersion) -> String {
 pub(super) fn unreadable(what: &str, why: &str) -> String {
     format!(
         "{what} cannot be read, so it is not known whether a minor or major update is safe. Fix the access or the object: {}",
-        quote(why)
+        sanitize(why)
     )
 }
 
 /// The message of a risk or a finding that is named by the condition's reason.
 pub(super) fn message_alone(condition: &Condition) -> String {
     if condition.message.is_empty() {
-        format!("{} is {}, without a message.", quote_name(&condition.kind), condition.status.as_str())
+        format!("{} is {}, without a message.", sanitize_name(&condition.kind), condition.status.as_str())
     } else {
-        quote(&condition.message)
+        sanitize(&condition.message)
     }
 }
 
@@ -165,9 +165,9 @@ pub(super) fn message_alone(condition: &Condition) -> String {
 pub fn reason_and_message(condition: &Condition) -> String {
     match (condition.reason.as_str(), condition.message.as_str()) {
         ("", "") => "it gives no reason.".to_owned(),
-        (reason, "") => format!("{}, without a message.", quote_name(reason)),
-        ("", message) => quote(message),
-        (reason, message) => format!("{}: {}", quote_name(reason), quote(message)),
+        (reason, "") => format!("{}, without a message.", sanitize_name(reason)),
+        ("", message) => sanitize(message),
+        (reason, message) => format!("{}: {}", sanitize_name(reason), sanitize(message)),
     }
 }
 
@@ -176,11 +176,11 @@ pub(super) fn not_retrieved(retrieved: &Condition) -> String {
     if retrieved.message.is_empty() {
         return "The updates could not be looked up; RetrievedUpdates=False does not say why.".to_owned();
     }
-    quote(&retrieved.message)
+    sanitize(&retrieved.message)
 }
 
 pub(super) fn nothing_offered(channel: &str) -> String {
-    format!("Channel {} offers no update from this version.", quote_name(channel))
+    format!("Channel {} offers no update from this version.", sanitize_name(channel))
 }
 
 /// A finding in the form of the CVO, so that both write the same two names into the history.
@@ -188,7 +188,7 @@ fn finding(finding: &Finding) -> String {
     format!(
         "Precondition \"{}\" failed because of \"{}\": {}",
         finding.name,
-        quote_name(&finding.reason),
+        sanitize_name(&finding.reason),
         finding.message
     )
 }
@@ -234,7 +234,7 @@ pub fn payload_loaded(release: &Release) -> String {
 }
 
 fn payload(release: &Release) -> String {
-    format!("Release version=\"{}\" image=\"{}\"", quote_name(&release.version), quote_name(&release.image))
+    format!("Release version=\"{}\" image=\"{}\"", sanitize_name(&release.version), sanitize_name(&release.image))
 }
 
 /// The message of `ReleaseAccepted` while the record of an accepted risk cannot be written.

@@ -5,7 +5,7 @@ use crate::{
     escape::is_unprintable,
     gate::{
         Risk,
-        message::{MESSAGE_LIMIT, URL_LIMIT, lines, list, overrides, quote, quote_name, reason_and_message},
+        message::{MESSAGE_LIMIT, URL_LIMIT, lines, list, overrides, reason_and_message, sanitize, sanitize_name},
     },
 };
 
@@ -19,7 +19,11 @@ pub(in crate::gate) fn overrides_risk(cluster_version: &ClusterVersion) -> Strin
 }
 
 pub(in crate::gate) fn cluster_operator(name: &str, condition: &Condition) -> String {
-    format!("ClusterOperator {} prevents minor and major updates: {}", quote_name(name), reason_and_message(condition))
+    format!(
+        "ClusterOperator {} prevents minor and major updates: {}",
+        sanitize_name(name),
+        reason_and_message(condition)
+    )
 }
 
 /// Reasons of `Upgradeable=False` that do not hold any more.
@@ -27,7 +31,7 @@ pub(in crate::gate) fn no_longer_so<'a>(reasons: impl Iterator<Item = &'a str>) 
     format!(
         "Upgradeable is still False because of {}, which no longer applies. The cluster-version operator refuses minor and \
          major updates until it publishes Upgradeable again, which can take 4 minutes up to release 4.22.",
-        list(reasons.map(quote_name))
+        list(reasons.map(sanitize_name))
     )
 }
 
@@ -52,7 +56,7 @@ pub(in crate::gate) fn gates_without_current(current: &str, error: &semver::Erro
     format!(
         "The current version \"{}\" is not a semantic version ({error}), so it is not known which administrator \
          acknowledgements a minor update needs.",
-        quote_name(current)
+        sanitize_name(current)
     )
 }
 
@@ -60,7 +64,7 @@ pub(in crate::gate) fn gate_without_minor(key: &str) -> String {
     let (namespace, name) = names::ADMIN_GATES;
     format!(
         "Gate \"{}\" in ConfigMap {namespace}/{name} does not name a minor version: a key must have the form ack-4.21-something.",
-        quote_name(key)
+        sanitize_name(key)
     )
 }
 
@@ -68,14 +72,14 @@ pub(in crate::gate) fn gate_without_text(key: &str) -> String {
     let (namespace, name) = names::ADMIN_GATES;
     format!(
         "Gate \"{}\" in ConfigMap {namespace}/{name} has an empty value, so it does not say what to acknowledge.",
-        quote_name(key)
+        sanitize_name(key)
     )
 }
 
 /// The gate's own text comes last: it may end in a URL.
 pub(in crate::gate) fn gate(key: &str, text: &str, ack: Option<&str>) -> String {
     let (namespace, name) = names::ADMIN_ACKS;
-    let (key, text) = (quote_name(key), quote(text));
+    let (key, text) = (sanitize_name(key), sanitize(text));
     match ack {
         None => format!(
             "Minor and major updates need an acknowledgement: when the following is settled, set \"{key}\" to \"true\" in \
@@ -84,7 +88,7 @@ pub(in crate::gate) fn gate(key: &str, text: &str, ack: Option<&str>) -> String 
         Some(ack) => format!(
             "Minor and major updates need an acknowledgement: \"{key}\" is present in ConfigMap {namespace}/{name}, but its \
              value is \"{}\", which is not exactly \"true\". When the following is settled, set it to \"true\". {text}",
-            quote_name(ack)
+            sanitize_name(ack)
         ),
     }
 }
@@ -102,7 +106,7 @@ pub(in crate::gate) fn updating(progressing: &Condition) -> String {
     if progressing.message.is_empty() {
         return format!("{wait}.");
     }
-    format!("{wait}: {}", quote(&progressing.message))
+    format!("{wait}: {}", sanitize(&progressing.message))
 }
 
 pub(in crate::gate) fn multiple_risks(risks: &[Risk]) -> String {

@@ -6,7 +6,7 @@ use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, Release},
     gate::{
         Target, VersionAlone,
-        message::{list, message_alone, overrides, quote_name, reason_and_message},
+        message::{list, message_alone, overrides, reason_and_message, sanitize_name},
         release::updates,
         request::warnings_flag,
         suggest,
@@ -24,7 +24,7 @@ pub(in crate::gate) fn overrides_accepted(cluster_version: &ClusterVersion, targ
 pub(in crate::gate) fn invalid_current(current: &str, error: &semver::Error) -> String {
     format!(
         "The current version \"{}\" is not a semantic version ({error}), so the target cannot be compared with it.",
-        quote_name(current)
+        sanitize_name(current)
     )
 }
 
@@ -41,14 +41,14 @@ pub(in crate::gate) fn invalid_target(
     }
     format!(
         "The requested version \"{}\" is not a semantic version ({error}), so it cannot be compared with the current one{}",
-        quote_name(&target.version),
+        sanitize_name(&target.version),
         did_you_mean(cluster_version, &target.version)
     )
 }
 
 /// The end of a sentence: which versions were probably meant, if any.
 fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
-    let meant: Vec<String> = suggest::versions(cluster_version, version).into_iter().map(quote_name).collect();
+    let meant: Vec<String> = suggest::versions(cluster_version, version).into_iter().map(sanitize_name).collect();
     match meant.as_slice() {
         [] => ".".to_owned(),
         [one] => format!("; did you mean {one}?"),
@@ -58,23 +58,23 @@ fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
 
 pub(in crate::gate) fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
     let meant = match suggest::image(cluster_version, image) {
-        Some(("", image)) => format!(". This cluster knows one that begins with it: {}", quote_name(image)),
-        Some((version, _)) => format!("; did you mean {}?", quote_name(version)),
+        Some(("", image)) => format!(". This cluster knows one that begins with it: {}", sanitize_name(image)),
+        Some((version, _)) => format!("; did you mean {}?", sanitize_name(version)),
         None => ". Copy the whole digest.".to_owned(),
     };
     match image.strip_prefix('@') {
-        Some(digest) => format!("The digest \"{}\" is malformed: {problem}{meant}", quote_name(digest)),
-        None => format!("The digest of image \"{}\" is malformed: {problem}{meant}", quote_name(image)),
+        Some(digest) => format!("The digest \"{}\" is malformed: {problem}{meant}", sanitize_name(digest)),
+        None => format!("The digest of image \"{}\" is malformed: {problem}{meant}", sanitize_name(image)),
     }
 }
 
 pub(in crate::gate) fn misspelt(target: &Target, meant: &str) -> String {
-    format!("No image is known for version {}; did you mean {}?", quote_name(&target.version), quote_name(meant))
+    format!("No image is known for version {}; did you mean {}?", sanitize_name(&target.version), sanitize_name(meant))
 }
 
 /// What to do about an image of unknown version. The command needs the right to pull the image.
 fn unknown_image(image: &str) -> String {
-    let image = quote_name(image);
+    let image = sanitize_name(image);
     if image.contains('@') {
         return format!(
             "This cluster does not know the version of {image}: no list of updates, no history entry and no message of \
@@ -122,7 +122,7 @@ pub(in crate::gate) fn retarget(target: &Version, completed: &Version, current: 
 }
 
 pub(in crate::gate) fn recommendation_missing(target: &str) -> String {
-    format!("Update {} is conditional, and whether it is recommended has not been evaluated.", quote_name(target))
+    format!("Update {} is conditional, and whether it is recommended has not been evaluated.", sanitize_name(target))
 }
 
 pub(in crate::gate) fn not_recommended(target: &str, recommended: &Condition) -> String {
@@ -131,16 +131,16 @@ pub(in crate::gate) fn not_recommended(target: &str, recommended: &Condition) ->
         ConditionStatus::False => "is not recommended",
         ConditionStatus::Unknown => "may not be recommended",
     };
-    format!("Update {} {verb}: {}", quote_name(target), message_alone(recommended))
+    format!("Update {} {verb}: {}", sanitize_name(target), message_alone(recommended))
 }
 
 pub(in crate::gate) fn no_channel(target: &str) -> String {
-    let target = if target.is_empty() { "the requested image".to_owned() } else { quote_name(target) };
+    let target = if target.is_empty() { "the requested image".to_owned() } else { sanitize_name(target) };
     format!("No channel is set, so it is not known whether {target} is recommended.")
 }
 
 pub(in crate::gate) fn unknown_update(target: &str, retrieved: Option<&Condition>) -> String {
-    let target = if target.is_empty() { "The requested image".to_owned() } else { quote_name(target) };
+    let target = if target.is_empty() { "The requested image".to_owned() } else { sanitize_name(target) };
     match retrieved {
         Some(retrieved) if retrieved.status == ConditionStatus::True => {
             format!(
@@ -156,7 +156,7 @@ pub(in crate::gate) fn unknown_update(target: &str, retrieved: Option<&Condition
 }
 
 fn name_of(release: &Release) -> String {
-    quote_name(if release.version.is_empty() { &release.image } else { &release.version })
+    sanitize_name(if release.version.is_empty() { &release.image } else { &release.version })
 }
 
 /// The version of the image comes from the request, or from what a CVO has read.
@@ -164,21 +164,21 @@ pub(in crate::gate) fn version_mismatch(release: &Release, target: &Target, know
     if target.version.is_empty() {
         return format!(
             "ReleaseAccepted and the lists of updates name different versions for {}: the lists have {}.",
-            quote_name(&release.image),
-            quote_name(known)
+            sanitize_name(&release.image),
+            sanitize_name(known)
         );
     }
     format!(
         "The request names version {}, but its image {} is known to be {}. Request only one of the two.",
-        quote_name(&target.version),
-        quote_name(&target.image),
-        quote_name(known)
+        sanitize_name(&target.version),
+        sanitize_name(&target.image),
+        sanitize_name(known)
     )
 }
 
 /// Why a version without an image is not enough, and what to request instead.
 pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
-    let version = quote_name(&target.version);
+    let version = sanitize_name(&target.version);
     let flag = warnings_flag(cluster_version);
     match why {
         VersionAlone::Unknown
@@ -195,13 +195,13 @@ pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterV
         VersionAlone::History(image) => format!(
             "{version} is in status.history only, and a request for that version alone is ignored. `oc adm upgrade \
              --to-image {} --allow-explicit-upgrade{flag}` requests its image.",
-            quote_name(image)
+            sanitize_name(image)
         ),
         VersionAlone::Several(images) => format!(
             "status.availableUpdates holds {} releases of version {version}, so the version alone does not say which one \
              is meant. `oc adm upgrade --to-image IMAGE{flag}` requests one of them: {}.",
             images.len(),
-            list(images.iter().map(|image| quote_name(image)))
+            list(images.iter().map(|image| sanitize_name(image)))
         ),
     }
 }
@@ -209,19 +209,19 @@ pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterV
 /// Why the cluster itself refuses the request.
 pub(in crate::gate) fn refused(condition: &Condition) -> String {
     let status = condition.status.as_str();
-    format!("The cluster reports {}={status}: {}", quote_name(&condition.kind), reason_and_message(condition))
+    format!("The cluster reports {}={status}: {}", sanitize_name(&condition.kind), reason_and_message(condition))
 }
 
 pub(in crate::gate) fn no_image(target: &Target, cluster_version: &ClusterVersion) -> String {
-    let available = list(updates(cluster_version).map(|release| quote_name(&release.version)));
+    let available = list(updates(cluster_version).map(|release| sanitize_name(&release.version)));
     let available = if available.is_empty() { "no updates".to_owned() } else { available };
     let architecture = if target.architecture.is_empty() {
         String::new()
     } else {
-        format!(" for architecture {}", quote_name(&target.architecture))
+        format!(" for architecture {}", sanitize_name(&target.architecture))
     };
     format!(
         "No image is known for version {}{architecture}: available are {available}. Request one of these, or name the image.",
-        quote_name(&target.version)
+        sanitize_name(&target.version)
     )
 }

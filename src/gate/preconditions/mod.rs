@@ -39,11 +39,11 @@ pub struct PreconditionFinding {
 
 impl PreconditionFinding {
     fn blocks(reason: &str, message: String) -> Self {
-        Self { reason: message::quote_name(reason), message, blocks: true }
+        Self { reason: message::sanitize_name(reason), message, blocks: true }
     }
 
     fn warns(reason: &str, message: String) -> Self {
-        Self { reason: message::quote_name(reason), message, blocks: false }
+        Self { reason: message::sanitize_name(reason), message, blocks: false }
     }
 }
 

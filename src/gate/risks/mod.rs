@@ -30,7 +30,7 @@ impl Risk {
     /// A risk whose link is the start of OpenShift's documentation.
     /// Its name may come from the cluster, and goes into reasons and labels.
     fn new(name: &str, message: String, remedy: Remedy) -> Self {
-        Self { name: message::quote_name(name), message, url: Some(message::DOCUMENTATION.to_owned()), remedy }
+        Self { name: message::sanitize_name(name), message, url: Some(message::DOCUMENTATION.to_owned()), remedy }
     }
 }
 

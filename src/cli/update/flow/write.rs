@@ -95,7 +95,7 @@ impl Flow<'_> {
             Err(Failure::Refused { problem, .. } | Failure::Lost(problem))
                 if matches!(step, Step::Record(_) | Step::Close) =>
             {
-                let problem = message::quote_name(&problem);
+                let problem = message::sanitize_name(&problem);
                 let message = format!("The UpdateRecord cannot be written, trying again for a minute: {problem}");
                 self.display.update(&Progress { percent: None, message });
                 tokio::time::sleep(AFTER_ALL).await;
@@ -126,7 +126,7 @@ impl Flow<'_> {
             Failure::Lost(problem) | Failure::Conflict(problem) => ("does not answer", problem),
             Failure::Refused { problem, .. } => ("refuses a request", problem),
         };
-        let message = format!("The API server {what}, trying again: {}", message::quote_name(problem));
+        let message = format!("The API server {what}, trying again: {}", message::sanitize_name(problem));
         self.display.update(&Progress { percent: None, message });
         tokio::time::sleep(AFTER_ALL).await;
     }

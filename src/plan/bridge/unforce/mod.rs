@@ -67,13 +67,13 @@ impl KeepReason {
             Self::SharedForce(manager) => {
                 return format!(
                     "The field manager {} owns the field as well, so it is that manager's to remove.",
-                    message::quote_name(manager)
+                    message::sanitize_name(manager)
                 );
             }
             Self::OperatorUnhealthy(name) => {
                 return format!(
                     "ClusterOperator {} is degraded, or not available; see oc get clusteroperators.",
-                    message::quote_name(name)
+                    message::sanitize_name(name)
                 );
             }
             Self::RequestChanged => {
