@@ -19,7 +19,7 @@ async fn reconcile_git(cluster: &Cluster, desired_update: &Value) -> bool {
     apply_git(cluster, desired_update).await.unwrap()["spec"] != before["spec"]
 }
 
-async fn apply_git(cluster: &Cluster, desired_update: &Value) -> Result<Value, kube::Error> {
+pub async fn apply_git(cluster: &Cluster, desired_update: &Value) -> Result<Value, kube::Error> {
     let manifest = json!({
         "apiVersion": "config.openshift.io/v1", "kind": "ClusterVersion", "metadata": {"name": "version"},
         "spec": {"desiredUpdate": desired_update},

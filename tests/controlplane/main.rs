@@ -50,6 +50,8 @@ mod soak;
 mod sources;
 mod stand_in;
 mod update;
+mod update_beside;
 mod update_changes;
 mod update_interrupted;
+mod update_reads;
 mod versions;

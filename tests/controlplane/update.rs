@@ -42,10 +42,10 @@ pub fn update(cluster: &Cluster, arguments: &[&str]) -> (i32, String, String) {
     outcome(&command(&cluster.control_plane.kubeconfig(), arguments).output().unwrap())
 }
 
-const GO: [&str; 4] = ["--to", "4.21.2", "--yes", "--wait"];
+pub const GO: [&str; 4] = ["--to", "4.21.2", "--yes", "--wait"];
 
 /// Who has written what to the cluster as its administrator: the verb, the resource and the field manager.
-async fn administrators(cluster: &Cluster) -> Vec<(String, String, String)> {
+pub async fn administrators(cluster: &Cluster) -> Vec<(String, String, String)> {
     let writes = cluster.writes().await.into_iter();
     let is_dry_run = |request: &Value| request["spec"]["desiredUpdate"]["version"] == "4.22.0";
     let of_people = writes.filter(|write| !write.user.starts_with("system:serviceaccount:") && write.code < 300);
@@ -59,7 +59,7 @@ pub fn binding(cluster: &Cluster) -> String {
     cluster.control_plane.kubectl(&get)
 }
 
-fn assert_nothing_is_left(seen: &Value) {
+pub fn assert_nothing_is_left(seen: &Value) {
     let left = json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2")});
     assert_eq!(seen["spec"]["desiredUpdate"], left);
     assert_eq!(seen["status"]["history"][0]["version"], "4.21.2");
@@ -296,7 +296,7 @@ async fn with_a_running_operator_update_does_not_force() {
     operator.ready().await;
     let (code, stdout, stderr) = update(&cluster, &GO);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
-    assert!(stdout.contains("Nothing else: the operator is running."), "{stdout}");
+    assert!(stdout.contains("Nothing else: the operator of upgrade-gate is running."), "{stdout}");
     assert_nothing_is_left(&cluster.cluster_version().await);
     assert_eq!(cluster.records().await.len(), 1);
     let mut writes = administrators(&cluster).await;

@@ -7,8 +7,9 @@ use crate::{
     cli::update::{
         Ended,
         cluster::Failure,
+        left::Reached,
         steps::{self, Ending, Step},
-        text::{self, Commands, Reached},
+        text::{self, Commands},
     },
     gate::message,
     plan::role::owns_force,
@@ -24,18 +25,14 @@ pub struct Run<'a> {
     pub reached: Reached,
     /// The commands to run next.
     pub commands: &'a Commands,
+    /// In what state the cluster is left, and what goes on or undoes it.
+    pub left: String,
 }
 
 const UNVERIFIED: &str = "Warning: the signature of the release could not be verified when it was applied \
      (status.history[0].verified is false).\n";
 
 impl Run<'_> {
-    /// Describes the state in which the cluster is left.
-    #[must_use]
-    pub fn left(&self) -> String {
-        text::left(self.reached, self.name, self.commands)
-    }
-
     /// What is printed, and how it ends.
     #[must_use]
     pub fn end(&self, ending: Ending, cluster_version: &ClusterVersion, width: usize) -> (String, Ended) {
@@ -78,12 +75,12 @@ impl Run<'_> {
                     "the operator of upgrade-gate is running, and has not {what} within {}. `{}` has the reason; {}",
                     text::span(steps::OPERATOR),
                     self.commands.log,
-                    self.left()
+                    self.left
                 );
                 (String::new(), Ended::unknown(why))
             }
             Ending::NoCvo(cvo) => {
-                let why = format!("{}; {}", text::no_cvo(cvo, self.commands), self.left());
+                let why = format!("{}; {}", text::no_cvo(cvo, self.commands), self.left);
                 (String::new(), Ended::unknown(why))
             }
             Ending::Overtaken => no(format!(
@@ -94,7 +91,7 @@ impl Run<'_> {
                 "the update to {name} has been failing for {}: {}. Fix that; {}",
                 text::span(steps::FAILING),
                 message::sanitize(&why),
-                self.left()
+                self.left
             )),
         }
     }
@@ -112,7 +109,7 @@ impl Run<'_> {
             Step::Look | Step::Wait(_) | Step::End(_) => "reading the cluster",
         };
         let is_denied = ["ValidatingAdmissionPolicy '", "admission webhook"].iter().any(|by| problem.contains(by));
-        let error = format!("{}: {what}: {}; {}", self.server, message::sanitize(problem), self.left());
+        let error = format!("{}: {what}: {}; {}", self.server, message::sanitize(problem), self.left);
         if is_denied { Ended::no(error) } else { Ended::unknown(error) }
     }
 }
@@ -175,6 +172,7 @@ mod tests {
     use super::*;
     use crate::{
         api::Condition,
+        cli::update::text::tests::commands,
         gate::testing::cluster_version_from,
         plan::{
             bridge::{skip_reason::SkipReason, unforce::KeepReason},
@@ -182,21 +180,12 @@ mod tests {
         },
     };
 
-    fn commands() -> Commands {
-        Commands {
-            again: "upgrade-gate update --to 4.21.2 --context prod".to_owned(),
-            clear: "oc adm upgrade --clear --context prod".to_owned(),
-            cleanup: "upgrade-gate cleanup --yes --context prod".to_owned(),
-            pods: "oc -n openshift-cluster-version get pods --context prod".to_owned(),
-            log: "oc -n openshift-upgrade-gate logs deployment/upgrade-gate --context prod".to_owned(),
-        }
-    }
-
     fn ended(reached: Reached, ending: Ending) -> (String, Ended) {
         let history = json!([{"state": "Completed", "version": "4.21.2", "image": "i", "verified": false}]);
         let cluster_version = cluster_version_from(json!({"status": {"history": history}}));
         let commands = commands();
-        let run = Run { name: "4.21.2", server: "https://api:6443/", reached, commands: &commands };
+        let run =
+            Run { name: "4.21.2", server: "https://api:6443/", reached, commands: &commands, left: String::new() };
         run.end(ending, &cluster_version, 80)
     }
 
@@ -222,19 +211,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Reached::Nothing, &[])]
-    #[case(Reached::Asked, &["upgrade-gate update --to 4.21.2 --context prod", "oc adm upgrade --clear --context prod"])]
-    #[case(Reached::Forced, &["upgrade-gate update --to 4.21.2 --context prod", "upgrade-gate cleanup --yes --context prod"])]
-    #[case(Reached::Completed, &["upgrade-gate update --to 4.21.2 --context prod", "upgrade-gate cleanup --yes --context prod"])]
-    fn who_is_interrupted_reads_which_command_goes_on(#[case] reached: Reached, #[case] expected: &[&str]) {
-        let commands = commands();
-        let run = Run { name: "4.21.2", server: "https://api:6443/", reached, commands: &commands };
-        let left = run.left();
-        let named: Vec<&str> = left.split('`').skip(1).step_by(2).collect();
-        assert_eq!(named, expected);
-    }
-
-    #[rstest]
     #[case::refused(Ending::Refused(Condition::default()))]
     #[case::not_forced(Ending::NotForced(SkipReason::Forced))]
     fn a_force_that_stays_without_an_update_is_reported_with_what_removes_it(#[case] ending: Ending) {
@@ -245,7 +221,13 @@ mod tests {
             "spec": {"desiredUpdate": {"version": "4.21.2", "image": "i", "force": true}},
         }));
         let commands = commands();
-        let run = Run { name: "4.21.2", server: "https://api:6443/", reached: Reached::Forced, commands: &commands };
+        let run = Run {
+            name: "4.21.2",
+            server: "https://api:6443/",
+            reached: Reached::Forced,
+            commands: &commands,
+            left: String::new(),
+        };
         let error = run.end(ending, &cluster_version, 80).1.error.unwrap();
         let stays = "The request and its force stay; `oc adm upgrade --clear --context prod` withdraws both, and then \
                      `upgrade-gate cleanup --yes --context prod` removes what is left";
@@ -255,7 +237,13 @@ mod tests {
     #[test]
     fn a_denial_is_an_answer_and_any_other_refusal_is_none() {
         let commands = commands();
-        let run = Run { name: "4.21.2", server: "https://api:6443/", reached: Reached::Asked, commands: &commands };
+        let run = Run {
+            name: "4.21.2",
+            server: "https://api:6443/",
+            reached: Reached::Asked,
+            commands: &commands,
+            left: String::new(),
+        };
         let denied =
             run.failed(&Step::Ask, "ValidatingAdmissionPolicy 'upgrade-gate' with binding 'x' denied request: no");
         assert_eq!(denied.code, 1);

@@ -19,11 +19,14 @@ use crate::{
             cluster::{Cluster, Failure},
             ending::{Run, gave_up, no_answer},
             judge::{Judged, judge, obstacle},
+            left::{self, Found, Left, Reached},
+            operator::Operator,
+            policy,
             progress::{self, Display},
-            request::Named,
+            request::{Named, Request},
             rights,
             steps::{self, Ending, Evidence, Goal, Memory, Step, Wait},
-            text::{self, Commands, Plan, Reached},
+            text::{self, Commands, Plan},
             timing::{Repeats, Timing},
         },
     },
@@ -35,6 +38,9 @@ use crate::{
 /// How long the first look is tried again. Nothing was written, so ending costs nothing.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 
+/// How long reading the cluster may take once the run has ended.
+const LAST_LOOK: Duration = Duration::from_secs(3);
+
 /// One run.
 pub struct Flow<'a> {
     args: &'a Args,
@@ -43,6 +49,12 @@ pub struct Flow<'a> {
     display: Display,
     memory: Memory,
     reached: Reached,
+    /// What is asked for, once it is known.
+    request: Option<Request>,
+    /// The operator, as it was seen last.
+    operator: Operator,
+    /// A write was sent, and its answer has not come.
+    is_writing: bool,
     commands: Commands,
     /// What is being updated to, for messages.
     name: String,
@@ -63,6 +75,9 @@ impl<'a> Flow<'a> {
             display: Display::default(),
             memory: Memory::default(),
             reached: Reached::Nothing,
+            request: None,
+            operator: Operator::Absent,
+            is_writing: false,
             timing: Timing::new(),
             conflicts: 0,
             repeats: Repeats::default(),
@@ -89,20 +104,43 @@ impl<'a> Flow<'a> {
             }
         };
         self.display.clear();
-        stopped.unwrap_or_else(|why| Ended::unknown(format!("{why}: {}", self.left())))
+        match stopped {
+            Ok(ended) => ended,
+            Err(why) => Ended::unknown(format!("{why}: {}", self.left().await)),
+        }
     }
 
-    fn left(&self) -> String {
-        self.run_so_far().left()
+    /// In what state the cluster is left. Reads it again: a write without an answer may have landed.
+    async fn left(&self) -> String {
+        let left = match &self.request {
+            Some(request) if self.reached > Reached::Nothing => self.last_look(request).await,
+            Some(_) | None => Left::Nothing,
+        };
+        left::text(left, &self.name, &self.commands)
     }
 
-    fn run_so_far(&self) -> Run<'_> {
+    async fn last_look(&self, request: &Request) -> Left {
+        let not_known = Left::NotKnown { reached: self.reached, is_asked: self.memory.asked };
+        let both = futures::future::join(self.cluster.cluster_version(), policy::is_left(self.cluster.client()));
+        let Ok((Ok(cluster_version), has_policy)) = tokio::time::timeout(LAST_LOOK, both).await else {
+            return not_known;
+        };
+        let has_policy = has_policy.unwrap_or(self.reached >= Reached::Forced);
+        let found = Found::new(request, &cluster_version, has_policy, self.operator);
+        if self.is_writing && !found.shows(self.reached) { not_known } else { Left::Found(found) }
+    }
+
+    fn run_so_far(&self, left: String) -> Run<'_> {
         let server = self.cluster.server();
-        Run { name: &self.name, server, reached: self.reached, commands: &self.commands }
+        Run { name: &self.name, server, reached: self.reached, commands: &self.commands, left }
     }
 
-    fn end(&self, ending: Ending, cluster_version: &ClusterVersion) -> Ended {
-        let (text, ended) = self.run_so_far().end(ending, cluster_version, terminal_width());
+    fn end(&self, ending: Ending, goal: &Goal, evidence: &Evidence) -> Ended {
+        let cluster_version = &evidence.snapshot.cluster_version;
+        let has_policy = evidence.policy.is_created_here();
+        let found = Found::new(&goal.request, cluster_version, has_policy, evidence.operator);
+        let left = left::text(Left::Found(found), &self.name, &self.commands);
+        let (text, ended) = self.run_so_far(left).end(ending, cluster_version, terminal_width());
         if !text.is_empty() {
             self.display.say(&text);
         }
@@ -113,6 +151,8 @@ impl<'a> Flow<'a> {
         match judge(self.args, &self.named, evidence, self.cluster.server()) {
             Ok(judged) => {
                 self.name.clone_from(&judged.name);
+                self.request = Some(judged.goal.request.clone());
+                self.operator = evidence.operator;
                 Ok(judged)
             }
             Err(stop) => {
@@ -169,19 +209,22 @@ impl<'a> Flow<'a> {
             };
             let cluster_version = &evidence.snapshot.cluster_version;
             self.timing.seen(&mut self.memory, cluster_version, Some(&evidence.records));
+            self.operator = evidence.operator;
             match steps::next(&judged.goal, &self.memory, cluster_version, Some(&evidence)) {
                 Step::Ask => self.ask(&mut judged, &evidence).await?,
                 Step::Wait(wait) => self.wait(&wait, cluster_version, true).await,
-                Step::End(ending) => return Ok(self.end(ending, cluster_version)),
+                Step::End(ending) => return Ok(self.end(ending, &judged.goal, &evidence)),
                 // Who has only watched has confirmed no write.
                 Step::Record(_) | Step::Show(_) | Step::Close
                     if judged.plan.is_empty() && judged.goal.request.is_current(cluster_version) =>
                 {
-                    return Ok(self.end(Ending::Completed, cluster_version));
+                    return Ok(self.end(Ending::Completed, &judged.goal, &evidence));
                 }
                 step if !judged.plan.covers(&step) => self.show_again(&mut judged, &evidence, &step).await?,
                 step => {
+                    self.is_writing = true;
                     let answer = self.perform(&step, &evidence).await;
+                    self.is_writing = false;
                     self.note(&step, answer).await?;
                 }
             }
@@ -232,7 +275,7 @@ impl<'a> Flow<'a> {
                 self.display.line(&format!("\nThe cluster runs {} already; nothing was written.", self.name));
                 Ended::done()
             }
-            Step::End(ending) => self.end(ending, cluster_version),
+            Step::End(ending) => self.end(ending, goal, evidence),
             _ => Ended::done(),
         }
     }
@@ -261,7 +304,9 @@ impl<'a> Flow<'a> {
         self.judge_again(judged, evidence).await?;
         let before = self.reached;
         self.reached = self.reached.max(Reached::Asked);
+        self.is_writing = true;
         let answer = self.cluster.ask(&judged.goal.request.value, &judged.resource_version).await;
+        self.is_writing = false;
         if let Err(Failure::Conflict(_) | Failure::Refused { .. }) = &answer {
             self.reached = before;
         }
@@ -289,7 +334,13 @@ impl<'a> Flow<'a> {
     /// Before a step that was not shown. The next look decides whether it is still due.
     async fn show_again(&mut self, judged: &mut Judged, evidence: &Evidence, step: &Step) -> Result<(), Ended> {
         self.judge_again(judged, evidence).await?;
-        if judged.plan.covers(step) { Ok(()) } else { Err(Ended::unknown(self.left())) }
+        if judged.plan.covers(step) {
+            return Ok(());
+        }
+        Err(Ended::unknown(format!(
+            "the cluster has changed, and the next write is not among those that were confirmed; {}",
+            self.left().await
+        )))
     }
 
     /// Shows what is waited for, and waits.

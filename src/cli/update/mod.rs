@@ -4,7 +4,7 @@
 //! judge      what is shown before the first write
 //! request    what the arguments mean on this cluster, and what oc refuses on the client   pure
 //! steps      the next step, from the state of the cluster                                 pure
-//! text, ending   the texts that are printed                                               pure
+//! text, left, ending   the texts that are printed                                               pure
 //! operator   what the operator of upgrade-gate does here                               pure
 //! cluster    reads and writes
 //! policy     the admission policy that guards the force
@@ -19,6 +19,7 @@ mod cluster;
 mod ending;
 mod flow;
 mod judge;
+mod left;
 mod operator;
 pub(crate) mod policy;
 mod progress;

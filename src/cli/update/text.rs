@@ -22,19 +22,6 @@ use crate::{
     plan::role::CvoLease,
 };
 
-/// The last step that this run has done, for the message after an interruption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reached {
-    /// Nothing was written.
-    Nothing,
-    /// The request was written, or may have been.
-    Asked,
-    /// The force, or the policy that guards it, was written or may have been.
-    Forced,
-    /// The update has completed.
-    Completed,
-}
-
 /// What is going to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a write of its own")]
@@ -182,6 +169,8 @@ pub struct Commands {
     pub pods: String,
     /// Shows the log of the operator.
     pub log: String,
+    /// Shows the request as it is.
+    pub shown: String,
 }
 
 impl Commands {
@@ -211,26 +200,8 @@ impl Commands {
             cleanup: caller.upgrade_gate("cleanup --yes"),
             pods: caller.oc("-n openshift-cluster-version get pods"),
             log: caller.oc("-n openshift-upgrade-gate logs deployment/upgrade-gate"),
+            shown: caller.oc("get clusterversion version -o jsonpath={.spec.desiredUpdate}"),
         }
-    }
-}
-
-/// In what state the cluster is left, and what finishes the work.
-#[must_use]
-pub fn left(reached: Reached, name: &str, Commands { again, clear, cleanup, .. }: &Commands) -> String {
-    match reached {
-        Reached::Nothing => "nothing was written".to_owned(),
-        Reached::Asked => format!(
-            "{name} is requested. `{again}` continues; `{clear}` withdraws the request as long as the update has not \
-             begun"
-        ),
-        Reached::Forced => format!(
-            "{name} is requested, and its force may be set. `{again}` continues, and removes the force and the policy \
-             once the update has completed; so does `{cleanup}` then"
-        ),
-        Reached::Completed => format!(
-            "the update to {name} has completed. `{again}` or `{cleanup}` removes the force and the policy that may be left"
-        ),
     }
 }
 
@@ -319,13 +290,18 @@ pub fn span(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::{Args as _, FromArgMatches as _};
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
     use crate::plan::bridge::unforce::ForceRemoval;
+
+    /// For 4.21.2, on the cluster of the context `prod`.
+    pub fn commands() -> Commands {
+        Commands::new(&args(&["--to", "4.21.2", "--context", "prod"]))
+    }
 
     fn args(words: &[&str]) -> Args {
         let command = Args::augment_args(clap::Command::new("update"));

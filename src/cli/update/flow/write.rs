@@ -11,9 +11,10 @@ use crate::{
             cluster::Failure,
             ending::gave_up,
             flow::Flow,
+            left::Reached,
             progress::{Display, Progress},
             steps::{Evidence, Step},
-            text::{self, Reached},
+            text,
             timing::AFTER_ALL,
         },
     },
@@ -79,14 +80,14 @@ impl Flow<'_> {
                 self.timing.done();
                 if self.repeats.is_reverted(step) {
                     let problem = "was done three times, and is reverted each time by another writer or the API server";
-                    return Err(self.run_so_far().failed(step, problem));
+                    return Err(self.failed(step, problem).await);
                 }
                 Ok(())
             }
             Err(Failure::Conflict(problem)) => {
                 self.conflicts += 1;
                 if self.conflicts > CONFLICTS {
-                    return Err(self.run_so_far().failed(step, &problem));
+                    return Err(self.failed(step, &problem).await);
                 }
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
@@ -101,9 +102,13 @@ impl Flow<'_> {
                 tokio::time::sleep(AFTER_ALL).await;
                 Ok(())
             }
-            Err(Failure::Refused { problem, .. }) => Err(self.run_so_far().failed(step, &problem)),
+            Err(Failure::Refused { problem, .. }) => Err(self.failed(step, &problem).await),
             Err(failure @ Failure::Lost(_)) => self.lost(failure).await,
         }
+    }
+
+    async fn failed(&self, step: &Step, problem: &str) -> Ended {
+        self.run_so_far(self.left().await).failed(step, problem)
     }
 
     /// Tries again for as long as `--retry-for` allows: while a cluster updates, its API servers restart.
@@ -114,7 +119,7 @@ impl Flow<'_> {
         };
         let lost_for = self.timing.lost_for();
         if lost_for >= limit {
-            return Err(gave_up(self.cluster.server(), &failure, lost_for, &self.left()));
+            return Err(gave_up(self.cluster.server(), &failure, lost_for, &self.left().await));
         }
         self.try_again(&failure).await;
         Ok(())
