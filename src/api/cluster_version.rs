@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::api::{Condition, Generation, Metadata, null_as_default};
+use crate::api::{Condition, Generation, Metadata, from_object, null_as_default};
 
 /// The object named `version`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -127,7 +127,7 @@ struct WireDesiredUpdate {
 impl<'de> Deserialize<'de> for DesiredUpdate {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Value::deserialize(deserializer)?;
-        let wire = WireDesiredUpdate::deserialize(&raw).map_err(serde::de::Error::custom)?;
+        let wire = from_object::<WireDesiredUpdate, D::Error>(&raw)?;
         Ok(Self {
             version: wire.version,
             image: wire.image,
@@ -297,7 +297,7 @@ struct WireHistoryEntry {
 impl<'de> Deserialize<'de> for HistoryEntry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Value::deserialize(deserializer)?;
-        let wire = WireHistoryEntry::deserialize(&raw).map_err(serde::de::Error::custom)?;
+        let wire = from_object::<WireHistoryEntry, D::Error>(&raw)?;
         let state = if wire.state == "Completed" { HistoryState::Completed } else { HistoryState::Partial };
         Ok(Self {
             state,
@@ -340,6 +340,15 @@ mod tests {
         let read: HistoryEntry = serde_json::from_value(entry.clone()).unwrap();
         assert_eq!(read.raw, entry);
         assert_eq!(read.state, HistoryState::Completed);
+    }
+
+    #[test]
+    fn an_error_names_the_field_of_an_object_that_is_kept_whole() {
+        let error = |value| ClusterVersion::from_value(value).unwrap_err().to_string();
+        let request = error(json!({"spec": {"desiredUpdate": {"version": 4.21}}}));
+        assert!(request.contains("version: invalid type: floating point `4.21`, expected a string"), "{request}");
+        let history = error(json!({"status": {"history": [null]}}));
+        assert!(history.contains("invalid type: null, expected a map"), "{history}");
     }
 
     #[test]

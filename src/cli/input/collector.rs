@@ -79,6 +79,8 @@ pub struct ObjectCollector {
     admin_gates: Option<(BTreeMap<String, String>, Location)>,
     admin_acks: Option<(BTreeMap<String, String>, Location)>,
     update_records: BTreeMap<String, (UpdateRecord, Location)>,
+    /// How often a relevant object was given, the same one or another.
+    taken: usize,
     /// The first object of another kind, for the error that names what was found instead.
     other: Option<(String, Location)>,
 }
@@ -93,6 +95,11 @@ impl ObjectCollector {
     /// Nothing yet.
     pub fn new(kind: InputKind) -> Self {
         Self { kind, ..Self::default() }
+    }
+
+    /// How often a relevant object was given.
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Takes the relevant objects of an object or a List. Entries of a typed List may omit apiVersion and kind, which
@@ -117,6 +124,7 @@ impl ObjectCollector {
             self.pass_over(Some(kind), || place);
             return Ok(());
         }
+        self.taken += 1;
         match (api_version, kind) {
             (CONFIG_API_VERSION, CLUSTER_VERSION_KIND) => self.take_cluster_version(node, place),
             (RECORD_API_VERSION, UPDATE_RECORD_KIND) => self.take_update_record(node, place),

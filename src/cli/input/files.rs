@@ -11,7 +11,7 @@ use crate::cli::{
     error::{Error, Location, show_path},
     input::{
         archive,
-        origin::{Origin, is_read},
+        origin::{Origin, STANDARD_INPUT, is_read},
     },
 };
 
@@ -25,7 +25,7 @@ const REPACK: &str = "unpack it first, or pack it as .tar.gz";
 pub fn expand(path: &Path) -> Result<Vec<(PathBuf, Origin)>, Error> {
     let unreadable = |path: &Path, source| Error::Unreadable { path: show_path(path), source };
     if path == Path::new("-") {
-        return Ok(vec![(path.to_owned(), Origin { name: "standard input".to_owned(), by_name: true })]);
+        return Ok(vec![(path.to_owned(), Origin { name: STANDARD_INPUT.to_owned(), by_name: true })]);
     }
     if !fs::metadata(path).map_err(|error| unreadable(path, error))?.is_dir() {
         return Ok(vec![(path.to_owned(), Origin { name: show_path(path), by_name: true })]);

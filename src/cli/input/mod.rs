@@ -35,7 +35,7 @@ use crate::{
 };
 use collector::{InputKind, ObjectCollector};
 use node::{Node, SyntaxError};
-use origin::Origin;
+use origin::{Origin, STANDARD_INPUT};
 use prefilter::{Head, Slice};
 
 /// Up to this size, a file that is given by name is parsed completely, so that every error in it is reported. Larger
@@ -104,14 +104,31 @@ fn read_for(kind: InputKind, paths: &[PathBuf]) -> Result<ObjectCollector, Error
     let mut collector = ObjectCollector::new(kind);
     for path in paths {
         for (path, origin) in files::expand(path)? {
-            files::read(&path, &origin, &mut |bytes, origin| read_bytes(bytes, origin, &mut collector))?;
+            files::read(&path, &origin, &mut |bytes, origin| read_file(bytes, origin, &mut collector))?;
         }
     }
     Ok(collector)
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| crate::cli::error::show_path(path)).collect::<Vec<_>>().join(", ")
+    let shown = |path: &PathBuf| {
+        if path.as_os_str() == "-" { STANDARD_INPUT.to_owned() } else { crate::cli::error::show_path(path) }
+    };
+    paths.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a file, which is cut off if a must-gather keeps an object in it and it holds none: that object might be what blocks.
+fn read_file(bytes: &[u8], origin: &Origin, collector: &mut ObjectCollector) -> Result<(), Error> {
+    let before = collector.taken();
+    read_bytes(bytes, origin, collector)?;
+    match origin.promised_kind().filter(|kind| collector.kind.search_terms().contains(kind)) {
+        Some(kind) if !origin.by_name && collector.taken() == before => Err(Error::Shape {
+            place: Location::new(&origin.name, 1),
+            found: "no object".to_owned(),
+            expected: format!("the {kind} that a must-gather keeps in this file; collect it again"),
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn read_bytes(bytes: &[u8], origin: &Origin, collector: &mut ObjectCollector) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! Only what may be relevant is parsed (see [`super::prefilter`]); the same types as in the operator are then read from
 //! the tree, so that a dump and the live cluster can't be read differently.
 
-use std::fmt;
+use std::{collections::HashSet, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize,
@@ -81,24 +81,15 @@ impl Node {
         if values(text) > MAX_NODES {
             return Err(SyntaxError { line: first, problem: format!("more than {MAX_NODES} values in one object") });
         }
-        let value: Value = serde_json::from_str(text).map_err(|error| SyntaxError::json(&error, first))?;
-        Ok(Self::from_value(value, first))
+        let content: JsonContent = serde_json::from_str(text).map_err(|error| SyntaxError::json(&error, first))?;
+        let mut node = Self { line: 0, content: content.0 };
+        node.move_down(first);
+        Ok(node)
     }
 
     /// The same JSON once more, with the line of every value; JSON is YAML too, almost always.
     pub fn with_lines_of(self, text: &str, first: usize) -> Self {
         Self::from_yaml(text, first).unwrap_or(self)
-    }
-
-    fn from_value(value: Value, line: usize) -> Self {
-        let content = match value {
-            Value::Array(values) => Content::List(values.into_iter().map(|v| Self::from_value(v, line)).collect()),
-            Value::Object(fields) => {
-                Content::Mapping(fields.into_iter().map(|(key, v)| (key, Self::from_value(v, line))).collect())
-            }
-            scalar => Content::Scalar(scalar),
-        };
-        Self { line, content }
     }
 
     fn move_down(&mut self, lines: usize) {
@@ -166,13 +157,30 @@ impl<'de> Deserialize<'de> for Node {
 
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
+        deserializer.deserialize_any(ContentVisitor::<Node>(PhantomData))
     }
 }
 
-struct ContentVisitor;
+/// A value of JSON, whose nodes are all on line 0. Its reader takes the last one of equal keys; here they are an error, as in
+/// YAML, because an earlier one might be what blocks.
+struct JsonContent(Content);
 
-impl<'de> Visitor<'de> for ContentVisitor {
+impl From<JsonContent> for Node {
+    fn from(json: JsonContent) -> Self {
+        Self { line: 0, content: json.0 }
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonContent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor::<Self>(PhantomData)).map(Self)
+    }
+}
+
+/// Reads lists and mappings of values `V`.
+struct ContentVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de> + Into<Node>> Visitor<'de> for ContentVisitor<V> {
     type Value = Content;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,16 +221,19 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Content, A::Error> {
         let mut nodes = Vec::new();
-        while let Some(node) = access.next_element()? {
-            nodes.push(node);
+        while let Some(node) = access.next_element::<V>()? {
+            nodes.push(node.into());
         }
         Ok(Content::List(nodes))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Content, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = access.next_entry()? {
-            fields.push(field);
+        let (mut fields, mut keys) = (Vec::new(), HashSet::new());
+        while let Some((key, node)) = access.next_entry::<String, V>()? {
+            if !keys.insert(key.clone()) {
+                return Err(serde::de::Error::custom(format!("duplicate key {key:?}")));
+            }
+            fields.push((key, node.into()));
         }
         Ok(Content::Mapping(fields))
     }

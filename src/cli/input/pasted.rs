@@ -80,6 +80,8 @@ pub enum Pasted {
     Table,
     /// A message of a tool, rather than its output.
     Log,
+    /// The first or last line of a block of code in Markdown.
+    Fence,
 }
 
 /// Finds the line that was pasted: the first one of a document that starts on line `first`, the one that the parser
@@ -96,6 +98,7 @@ pub fn culprit(file: &str, text: &str, first: usize, reported: usize) -> Option<
             Pasted::Command => ("a pasted command", "delete that line"),
             Pasted::Table => ("a pasted table", "print the object with `oc get clusterversion version -o yaml`"),
             Pasted::Log => ("a pasted log line or warning", "delete that line"),
+            Pasted::Fence => ("a pasted line of Markdown", "delete that line"),
         };
         let excerpt: String = line.chars().take(EXCERPT).collect();
         let rest = if excerpt.len() < line.len() { "…" } else { "" };
@@ -108,6 +111,9 @@ pub fn culprit(file: &str, text: &str, first: usize, reported: usize) -> Option<
 }
 
 fn classify(line: &str) -> Option<Pasted> {
+    if line.starts_with("```") || line.starts_with("~~~") {
+        return Some(Pasted::Fence);
+    }
     if is_prompt(line) {
         return Some(Pasted::Prompt);
     }
@@ -216,6 +222,9 @@ mod tests {
     #[case::level("[INFO] collecting", Some(Pasted::Log))]
     #[case::time("2026-01-10T10:00:00Z collecting", Some(Pasted::Log))]
     #[case::logfmt("time=\"2026-01-10T10:00:00Z\" level=info", Some(Pasted::Log))]
+    #[case::fence("```yaml", Some(Pasted::Fence))]
+    #[case::end_of_a_block("```", Some(Pasted::Fence))]
+    #[case::another_fence("~~~", Some(Pasted::Fence))]
     #[case::key("apiVersion: v1", None)]
     #[case::command_as_key("oc: 4.21", None)]
     #[case::dollar_in_a_value("message: pay $ 5", None)]
