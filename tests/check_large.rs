@@ -9,13 +9,16 @@ use serde_json::Value;
 
 const MEGABYTES: usize = 50;
 const GATE: &str = "ack-4.21-kube-1.35-api-removals-in-4.22";
+/// Digests of the two updates.
+const PATCH: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+const MINOR: &str = "3333333333333333333333333333333333333333333333333333333333333333";
 const POLICY: &str = "{group: config.openshift.io, kind: ClusterImagePolicy, name: openshift, unmanaged: true}";
 
 fn cluster_version(current: &str) -> String {
     format!(
         "apiVersion: config.openshift.io/v1\nkind: ClusterVersion\nmetadata:\n  name: version\nspec:\n  channel: \
          stable-4.21\n  overrides:\n  - {POLICY}\nstatus:\n  desired: {{version: {current}, image: current}}\n  \
-         availableUpdates:\n  - {{version: 4.21.2, image: patch}}\n  - {{version: 4.22.0, image: minor}}\n"
+         availableUpdates:\n  - {{version: 4.21.2, image: \"r@sha256:{PATCH}\"}}\n  - {{version: 4.22.0, image: \"r@sha256:{MINOR}\"}}\n"
     )
 }
 

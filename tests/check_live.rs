@@ -126,6 +126,21 @@ fn the_verdict_agrees_with_the_bridge() {
 }
 
 #[test]
+fn every_command_names_the_cluster_that_was_read() {
+    let (code, mut object) = cluster_version();
+    object["spec"] = json!({"desiredUpdate": {"version": "4.21.9", "force": true},
+        "overrides": [{"kind": "ClusterImagePolicy", "name": "openshift", "unmanaged": true}]});
+    let cluster = Cluster::serving([(CLUSTER_VERSION, (code, object)), (CVO_LEASE, lease("cvo"))]);
+    let seen = answer(&cluster.check(&["--to", "4.21.9"]));
+    let behind = seen["upgradeable"]["behind"]["commands"].as_array().unwrap();
+    let risk = &seen["upgradeable"]["risks"][0]["commands"][0]["command"];
+    for command in behind.iter().chain([risk, &seen["force"]["command"]]) {
+        assert!(command.as_str().unwrap().ends_with(" --kubeconfig kubeconfig"), "{command}");
+    }
+    assert_eq!(behind.len(), 2);
+}
+
+#[test]
 fn a_cluster_without_a_current_version_is_an_error() {
     for status in [json!(null), json!({}), json!({"desired": {"version": ""}, "history": null})] {
         let (code, mut object) = cluster_version();

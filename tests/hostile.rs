@@ -262,7 +262,7 @@ fn nested_json_lists_are_read_and_keep_line_numbers() {
 fn crowd() -> Value {
     let mut object = cluster(&"long ".repeat(1000));
     object["spec"]["channel"] = json!("stable");
-    let release = |number: usize, minor: usize| json!({"version": format!("4.{minor}.{number}"), "image": format!("r@sha256:{number}{minor}")});
+    let release = |number: usize, minor: usize| json!({"version": format!("4.{minor}.{number}"), "image": format!("r@sha256:{:064}", 100 * number + minor)});
     let update = |number: usize| {
         let recommended = json!({"type": "Recommended", "status": "False", "reason": "R", "message": format!("{number} {}", "c".repeat(3000))});
         json!({"release": release(number + 10, 21 + number % 2), "conditions": [recommended]})

@@ -7,11 +7,13 @@
 pub mod availability;
 pub mod cvo_message;
 pub mod message;
+pub mod oc;
 pub mod preconditions;
 pub mod publication;
 pub mod release;
 mod remedy;
 pub mod request;
+mod retrieval;
 pub mod risks;
 pub mod suggest;
 #[cfg(test)]
@@ -289,13 +291,6 @@ fn failed_before_preconditions(
             message::target::version_mismatch(&target_verdict.release, target, known),
         );
     }
-    if target.origin == Origin::Named
-        && !target.version.is_empty()
-        && let Some(problem) = suggest::digest_problem(&target.image)
-    {
-        let message = message::target::malformed_digest(cluster_version, &target.image, &problem);
-        return failure(Step::RetrievePayload, message);
-    }
     if target_verdict.release.image.is_empty()
         && let Some(meant) = suggest::misspelt(cluster_version, &target_verdict.release.version)
     {
@@ -305,9 +300,10 @@ fn failed_before_preconditions(
     if is_version_alone && let Some(why) = release::version_alone(cluster_version, target) {
         let message = message::target::version_alone(target, cluster_version, &why);
         let is_reported_by_a_cvo = match &why {
-            VersionAlone::Unknown | VersionAlone::Conditional | VersionAlone::Several(_) => {
-                snapshot.authority == Authority::Shared
-            }
+            VersionAlone::Unknown
+            | VersionAlone::Conditional
+            | VersionAlone::Several(_)
+            | VersionAlone::Architecture => snapshot.authority == Authority::Shared,
             // A CVO ignores it and reports nothing.
             VersionAlone::History(_) => false,
         };
@@ -317,8 +313,20 @@ fn failed_before_preconditions(
             failure(Step::RetrievePayload, message)
         };
     }
-    if target_verdict.release.image.is_empty() && snapshot.authority == Authority::Sole {
-        return failure(Step::RetrievePayload, message::target::no_image(target, cluster_version));
+    if snapshot.authority == Authority::Shared
+        && let Some(message) = retrieval::invalid_version(cluster_version, target_verdict)
+    {
+        return Some((Step::Invalid, reason::INVALID_CLUSTER_VERSION.to_owned(), message));
+    }
+    let not_retrieved = match snapshot.authority {
+        Authority::Shared => retrieval::unretrievable(cluster_version, target_verdict),
+        Authority::Sole if target_verdict.release.image.is_empty() => {
+            Some(message::target::no_image(target, cluster_version))
+        }
+        Authority::Sole => None,
+    };
+    if let Some(message) = not_retrieved {
+        return failure(Step::RetrievePayload, message);
     }
     match foreign_refusal.filter(|foreign_refusal| foreign_refusal.counts_for(target_verdict)) {
         None | Some(ForeignRefusal { step: Step::PreconditionChecks, .. }) => None,

@@ -139,6 +139,8 @@ pub fn is_unfinished(cluster_version: &ClusterVersion) -> bool {
 pub enum VersionAlone {
     /// It is in no list.
     Unknown,
+    /// It is requested for another architecture than the cluster's, which is only possible at the current version.
+    Architecture,
     /// It is in `conditionalUpdates` only.
     Conditional,
     /// It is in the history only, with this image.
@@ -148,7 +150,9 @@ pub enum VersionAlone {
 }
 
 /// Why a CVO does not carry out a request for a version alone: it looks the version up in `availableUpdates`, which must have
-/// it exactly once. `None` if it does.
+/// it exactly once, with an image. `None` if it does.
+///
+/// For another architecture, it looks the current version up, whatever the request names.
 ///
 /// An update that was accepted and has started stays in the history when the lists change.
 #[must_use]
@@ -157,8 +161,13 @@ pub fn version_alone(cluster_version: &ClusterVersion, target: &Target) -> Optio
     let other_architecture =
         !target.architecture.is_empty() && target.architecture != cluster_version.desired().architecture;
     let status = cluster_version.status.as_ref();
+    if other_architecture && !is_of_version(&cluster_version.desired().version) {
+        return Some(VersionAlone::Architecture);
+    }
     let available = status.map_or(&[][..], |status| &status.available_updates).iter().filter(|release| {
-        is_of_version(&release.version) && (!other_architecture || release.architecture == target.architecture)
+        is_of_version(&release.version)
+            && !release.image.is_empty()
+            && (!other_architecture || release.architecture == target.architecture)
     });
     let images: Vec<String> = available.map(|release| release.image.clone()).collect();
     match images.len() {
@@ -325,6 +334,8 @@ mod tests {
         json!({"availableUpdates": [listed("4.21.2", TWO)], "conditionalUpdates": [conditional("4.21.2")]}), None)]
     #[case::nowhere(json!({"availableUpdates": [listed("4.21.3", TWO)]}), Some(VersionAlone::Unknown))]
     #[case::no_lists(json!({"availableUpdates": null}), Some(VersionAlone::Unknown))]
+    #[case::listed_without_an_image(json!({"availableUpdates": [listed("4.21.2", "")]}), Some(VersionAlone::Unknown))]
+    #[case::listed_with_and_without_an_image(json!({"availableUpdates": [listed("4.21.2", ""), listed("4.21.2", TWO)]}), None)]
     #[case::conditional(json!({"conditionalUpdates": [conditional("4.21.2")]}), Some(VersionAlone::Conditional))]
     #[case::several(
         json!({"availableUpdates": [listed("4.21.2", TWO), listed("4.21.2", "r@sha256:44")]}),
@@ -352,10 +363,15 @@ mod tests {
         let multi = |image: &str| json!({"version": "4.21.2", "image": image, "architecture": "Multi"});
         let mut target = Target::named("4.21.2");
         target.architecture = "Multi".to_owned();
-        let one = cluster(&json!({"availableUpdates": [multi("a"), listed("4.21.2", "b")]}));
+        let at = |version: &str, available: Value| {
+            cluster(&json!({"desired": {"version": version}, "availableUpdates": available}))
+        };
+        let one = at("4.21.2", json!([multi("a"), listed("4.21.2", "b")]));
         assert_eq!(version_alone(&one, &target), None);
-        let two = cluster(&json!({"availableUpdates": [multi("a"), multi("b")]}));
+        let two = at("4.21.2", json!([multi("a"), multi("b")]));
         assert_eq!(version_alone(&two, &target), Some(VersionAlone::Several(vec!["a".to_owned(), "b".to_owned()])));
+        let another_version = at("4.21.1", json!([multi("a")]));
+        assert_eq!(version_alone(&another_version, &target), Some(VersionAlone::Architecture));
     }
 
     #[rstest]

@@ -169,7 +169,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        gate::{evaluate, testing::requested},
+        gate::{
+            evaluate,
+            testing::{TWO, requested},
+        },
         plan::{conditions::conditions, record_state::RecordState},
     };
 
@@ -202,7 +205,7 @@ mod tests {
         #[case] changed: &str,
         #[case] blocked: &str,
     ) {
-        let release = json!({"version": "4.22.0", "image": "three"});
+        let release = json!({"version": "4.22.0", "image": TWO});
         let snapshot = requested(&json!({
             "spec": {"desiredUpdate": release},
             "status": {

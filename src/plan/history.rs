@@ -183,7 +183,7 @@ mod tests {
             "status": {
                 "desired": {"version": "4.21.1", "image": "one"},
                 "history": history,
-                "availableUpdates": [{"version": "4.21.2", "image": "two"}],
+                "availableUpdates": [{"version": "4.21.2", "image": testing::TWO}],
             },
         })
     }
@@ -210,7 +210,7 @@ mod tests {
         let front = &patched["status"]["history"][0];
         assert_eq!(front["state"], "Partial");
         assert_eq!(front["version"], "4.21.2");
-        assert_eq!(front["image"], "two");
+        assert_eq!(front["image"], testing::TWO);
         assert_eq!(front["startedTime"], NOW);
         assert_eq!(front["completionTime"], Value::Null);
         assert_eq!(front["verified"], false);
@@ -227,7 +227,7 @@ mod tests {
     #[case::recorded(json!({"acceptedRisks": "something"}))]
     #[case::recorded_by_a_mirrors_name(json!({"acceptedRisks": "something", "image": ""}))]
     fn what_is_recorded_is_left_alone(#[case] fields: Value) {
-        let mut front = entry("Partial", "4.21.2", "two");
+        let mut front = entry("Partial", "4.21.2", testing::TWO);
         for (field, value) in fields.as_object().unwrap() {
             front[field] = value.clone();
         }
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_entry_that_is_already_there_gets_the_text_and_nothing_else() {
-        let front = entry("Partial", "4.21.2", "two");
+        let front = entry("Partial", "4.21.2", testing::TWO);
         let patched = recorded(&cluster(&json!([front, entry("Completed", "4.21.1", "one")]))).unwrap();
         let history = patched["status"]["history"].as_array().unwrap();
         assert_eq!(history.len(), 2);

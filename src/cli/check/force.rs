@@ -27,12 +27,20 @@ pub struct ForceReport {
 
 const ANY_TARGET: &str =
     "A merge patch that changes version or image is forced as well, whatever it asks for; `oc adm upgrade` is not.";
+const NOTHING_RUNS: &str = "The cluster does not carry out this request.";
+const CLEAR: &str = "This command cancels the request, and removes the force:";
 const RESTARTS: &str =
     "Each restart of the cluster-version operator starts the update again: Progressing=True for one pass.";
 
-/// `None` where no force is set.
+/// `None` where no force is set. `is_refused` says that the request is not carried out in spite of it, so that no update is
+/// running that its removal could harm.
 #[must_use]
-pub fn force(cluster_version: &ClusterVersion, gate: Option<&GateReport>, caller: &Caller) -> Option<ForceReport> {
+pub fn force(
+    cluster_version: &ClusterVersion,
+    is_refused: bool,
+    gate: Option<&GateReport>,
+    caller: &Caller,
+) -> Option<ForceReport> {
     let request = cluster_version.spec.desired_update.as_ref().filter(|request| request.force)?;
     let set_by: Vec<String> =
         owners_of_request(&cluster_version.metadata.managed_fields, "force").map(ToOwned::to_owned).collect();
@@ -41,6 +49,11 @@ pub fn force(cluster_version: &ClusterVersion, gate: Option<&GateReport>, caller
     } else {
         format!(", set by {}", set_by.iter().map(|manager| sanitize_name(manager)).collect::<Vec<_>>().join(", "))
     };
+    let requests_nothing = request.version.is_empty() && request.image.is_empty();
+    if (is_refused || requests_nothing) && !owns_force(cluster_version) {
+        let message = format!("spec.desiredUpdate.force is true{by}. {NOTHING_RUNS} {ANY_TARGET} {CLEAR}");
+        return Some(ForceReport { set_by, message, command: Some(caller.oc("adm upgrade --clear")) });
+    }
     let has_no_cvo = gate.is_some_and(|gate| gate.mode == Role::Replace.as_str());
     let runs = gate.and_then(|gate| gate.operator_running) == Some(true);
     let (ending, command) = match (owns_force(cluster_version), is_done(cluster_version, request)) {
@@ -115,7 +128,7 @@ mod tests {
     }
 
     fn of(cluster_version: &ClusterVersion, gate: Option<&GateReport>) -> ForceReport {
-        force(cluster_version, gate, &Caller::new("upgrade-gate", None)).unwrap()
+        force(cluster_version, false, gate, &Caller::new("upgrade-gate", None)).unwrap()
     }
 
     fn gate(mode: &'static str, running: bool) -> GateReport {
@@ -133,7 +146,7 @@ mod tests {
     fn without_a_force_there_is_nothing_to_say() {
         let mut cluster_version = cluster(&[], "Completed", "False");
         cluster_version.spec.desired_update.as_mut().unwrap().force = false;
-        assert_eq!(force(&cluster_version, None, &Caller::new("upgrade-gate", None)), None);
+        assert_eq!(force(&cluster_version, false, None, &Caller::new("upgrade-gate", None)), None);
     }
 
     #[test]
@@ -166,6 +179,24 @@ mod tests {
         cluster_version.spec.desired_update.as_mut().unwrap().version = "4.21.3".to_owned();
         cluster_version.spec.desired_update.as_mut().unwrap().image = String::new();
         assert_eq!(of(&cluster_version, None).command, None);
+    }
+
+    #[test]
+    fn a_force_of_a_request_that_is_not_carried_out_may_go_at_once() {
+        let refused = cluster(&["kubectl-patch"], "Completed", "False");
+        let mut nothing = refused.clone();
+        let request = nothing.spec.desired_update.as_mut().unwrap();
+        (request.version, request.image) = (String::new(), String::new());
+        for (cluster_version, is_refused) in [(refused, true), (nothing, false)] {
+            let found = force(&cluster_version, is_refused, None, &Caller::new("upgrade-gate", None)).unwrap();
+            assert_eq!(
+                found.message,
+                "spec.desiredUpdate.force is true, set by kubectl-patch. The cluster does not carry out this request. A \
+                 merge patch that changes version or image is forced as well, whatever it asks for; `oc adm upgrade` is \
+                 not. This command cancels the request, and removes the force:"
+            );
+            assert_eq!(found.command.as_deref(), Some("oc adm upgrade --clear"));
+        }
     }
 
     #[test]

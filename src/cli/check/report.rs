@@ -20,7 +20,7 @@ use crate::{
     gate::{
         Decision, Finding, Origin, Risk, Snapshot, Target, TargetVerdict, UpdateType, Verdict,
         availability::availability,
-        message,
+        evaluate_target, message, oc,
         publication::{COMMANDS, behind},
         release,
         request::{Standing, standing, word},
@@ -48,9 +48,21 @@ pub struct Report {
     /// What happens to a requested update while a CVO refuses it.
     #[serde(skip)]
     pub now: Option<String>,
+    /// The conditions because of which `oc` asks for `--allow-upgrade-with-warnings`.
+    #[serde(skip)]
+    pub warnings: Vec<Warning>,
     /// Who decides about updates; only for a live cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
+}
+
+/// A condition because of which `oc` refuses every update without a flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The condition, as in `Failing=True`.
+    pub condition: String,
+    /// What it says, unless the report shows that elsewhere.
+    pub message: Option<String>,
 }
 
 /// What the cluster is.
@@ -218,6 +230,9 @@ impl Report {
         let cluster_version = &snapshot.cluster_version;
         let upgradeable = &verdict.upgradeable;
         let under_overrides = UnderOverrides::new(snapshot, verdict, gate.as_ref());
+        let is_refused = Target::requested(cluster_version)
+            .map(|request| evaluate_target(snapshot, &request))
+            .is_some_and(|request| request.decision() == Decision::Blocked && !request.is_current);
         let risk_report = |risk: &Risk| RiskReport::new(risk, risk::commands(caller, cluster_version, risk));
         let target_report = |target_verdict: &TargetVerdict| {
             let command = command(caller, cluster_version, target_verdict, under_overrides);
@@ -253,10 +268,11 @@ impl Report {
             }),
             request: Target::requested(cluster_version)
                 .map(|_| word(cluster_version).map(RequestReport::new).unwrap_or_default()),
-            force: force(cluster_version, gate.as_ref(), caller),
+            force: force(cluster_version, is_refused, gate.as_ref(), caller),
             targets: verdict.targets.iter().map(target_report).collect(),
             not_evaluated,
             now: None,
+            warnings: oc::warnings(cluster_version).map(|found| Warning::new(cluster_version, found)).collect(),
             gate,
         }
     }
@@ -283,6 +299,17 @@ impl Report {
             target.shown = shown;
         }
         self
+    }
+}
+
+impl Warning {
+    fn new(cluster_version: &ClusterVersion, found: &Condition) -> Self {
+        // A risk repeats the message of Progressing, and what is said of the request that of Invalid.
+        let is_shown = found.kind == condition::PROGRESSING || word(cluster_version).is_some_and(|word| word == found);
+        Self {
+            condition: format!("{}={}", found.kind, found.status.as_str()),
+            message: (!is_shown).then(|| message::reason_and_message(found)),
+        }
     }
 }
 

@@ -93,6 +93,18 @@ pub(in crate::gate) fn gate(key: &str, text: &str, ack: Option<&str>) -> String 
     }
 }
 
+/// As [`gate`], if the acknowledgement has another key.
+pub(in crate::gate) fn gate_with_another_key(key: &str, text: &str, given: &str) -> String {
+    let (namespace, name) = names::ADMIN_ACKS;
+    format!(
+        "Minor and major updates need an acknowledgement: ConfigMap {namespace}/{name} has the key \"{}\", but it has to be \
+         exactly \"{}\". When the following is settled, set that key to \"true\". {}",
+        sanitize_name(given),
+        sanitize_name(key),
+        sanitize(text)
+    )
+}
+
 /// The first https URL of a text, without the punctuation that ends a sentence.
 pub(in crate::gate) fn first_https_url(text: &str) -> Option<&str> {
     let start = text.find("https://")?;

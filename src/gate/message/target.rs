@@ -7,8 +7,8 @@ use crate::{
     gate::{
         Target, VersionAlone,
         message::{list, message_alone, overrides, reason_and_message, sanitize_name},
+        oc,
         release::updates,
-        request::warnings_flag,
         suggest,
     },
 };
@@ -37,12 +37,20 @@ pub(in crate::gate) fn invalid_target(
         if let Some(problem) = suggest::digest_problem(&target.image) {
             return malformed_digest(cluster_version, &target.image, &problem);
         }
-        return unknown_image(&target.image);
+        return if target.image.contains('@') { unknown_image(&target.image) } else { no_digest(&target.image) };
     }
+    invalid_version(cluster_version, &target.version, error)
+}
+
+pub(in crate::gate) fn invalid_version(
+    cluster_version: &ClusterVersion,
+    version: &str,
+    error: &semver::Error,
+) -> String {
     format!(
         "The requested version \"{}\" is not a semantic version ({error}), so it cannot be compared with the current one{}",
-        sanitize_name(&target.version),
-        did_you_mean(cluster_version, &target.version)
+        sanitize_name(version),
+        did_you_mean(cluster_version, version)
     )
 }
 
@@ -57,15 +65,25 @@ fn did_you_mean(cluster_version: &ClusterVersion, version: &str) -> String {
 }
 
 pub(in crate::gate) fn malformed_digest(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
-    let meant = match suggest::image(cluster_version, image) {
-        Some(("", image)) => format!(". This cluster knows one that begins with it: {}", sanitize_name(image)),
-        Some((version, _)) => format!("; did you mean {}?", sanitize_name(version)),
-        None => ". Copy the whole digest.".to_owned(),
-    };
+    let meant = meant_image(cluster_version, image).unwrap_or_else(|| ". Copy the whole digest.".to_owned());
     match image.strip_prefix('@') {
         Some(digest) => format!("The digest \"{}\" is malformed: {problem}{meant}", sanitize_name(digest)),
         None => format!("The digest of image \"{}\" is malformed: {problem}{meant}", sanitize_name(image)),
     }
+}
+
+pub(in crate::gate) fn malformed_name(cluster_version: &ClusterVersion, image: &str, problem: &str) -> String {
+    let meant = meant_image(cluster_version, image)
+        .unwrap_or_else(|| ". Expected an image such as quay.io/org/release@sha256:….".to_owned());
+    format!("The image \"{}\" is malformed: {problem}{meant}", sanitize_name(image))
+}
+
+/// The end of a sentence: which image was probably meant, if the cluster knows one.
+fn meant_image(cluster_version: &ClusterVersion, image: &str) -> Option<String> {
+    Some(match suggest::image(cluster_version, image)? {
+        ("", image) => format!(". This cluster knows one that begins with it: {}", sanitize_name(image)),
+        (version, _) => format!("; did you mean {}?", sanitize_name(version)),
+    })
 }
 
 pub(in crate::gate) fn misspelt(target: &Target, meant: &str) -> String {
@@ -75,17 +93,20 @@ pub(in crate::gate) fn misspelt(target: &Target, meant: &str) -> String {
 /// What to do about an image of unknown version. The command needs the right to pull the image.
 fn unknown_image(image: &str) -> String {
     let image = sanitize_name(image);
-    if image.contains('@') {
-        return format!(
-            "This cluster does not know the version of {image}: no list of updates, no history entry and no message of \
-             ReleaseAccepted contains its digest. `oc adm release info {image}` prints its version, and `upgrade-gate \
-             check --to VERSION` evaluates that version."
-        );
-    }
+    format!(
+        "This cluster does not know the version of {image}: no list of updates, no history entry and no message of \
+         ReleaseAccepted contains its digest. `oc adm release info {image}` prints its version, and `upgrade-gate \
+         check --to VERSION` evaluates that version."
+    )
+}
+
+/// What to do about an image by tag.
+pub(in crate::gate) fn no_digest(image: &str) -> String {
+    let image = sanitize_name(image);
     let name = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image.as_str(), |(name, _)| name);
     format!(
-        "{image} has no digest, and a tag can become another release at any time. Use a digest, {name}@sha256:…; \
-         `oc adm release info {image}` prints it."
+        "{image} has no digest, by which its signature is looked up, and a tag can become another release at any time. \
+         Use a digest, {name}@sha256:…; `oc adm release info {image}` prints it."
     )
 }
 
@@ -178,8 +199,7 @@ pub(in crate::gate) fn version_mismatch(release: &Release, target: &Target, know
 
 /// Why a version without an image is not enough, and what to request instead.
 pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterVersion, why: &VersionAlone) -> String {
-    let version = sanitize_name(&target.version);
-    let flag = warnings_flag(cluster_version);
+    let (version, flag) = (sanitize_name(&target.version), oc::flag(cluster_version));
     match why {
         VersionAlone::Unknown
             if Version::parse(&target.version).is_err()
@@ -188,6 +208,12 @@ pub(in crate::gate) fn version_alone(target: &Target, cluster_version: &ClusterV
             format!("No image is known for version {version}{}", did_you_mean(cluster_version, &target.version))
         }
         VersionAlone::Unknown => no_image(target, cluster_version),
+        VersionAlone::Architecture => format!(
+            "A change of architecture keeps the version, so {version} for architecture {} is not looked up. `oc adm upgrade \
+             --to-multi-arch{flag}` requests it at the current version, {}.",
+            sanitize_name(&target.architecture),
+            sanitize_name(&cluster_version.desired().version)
+        ),
         VersionAlone::Conditional => format!(
             "{version} is a conditional update, and a version alone is looked up in status.availableUpdates only. \
              `oc adm upgrade --to {version} --allow-not-recommended{flag}` requests it with its image."
@@ -213,7 +239,8 @@ pub(in crate::gate) fn refused(condition: &Condition) -> String {
 }
 
 pub(in crate::gate) fn no_image(target: &Target, cluster_version: &ClusterVersion) -> String {
-    let available = list(updates(cluster_version).map(|release| sanitize_name(&release.version)));
+    let with_image = updates(cluster_version).filter(|release| !release.image.is_empty());
+    let available = list(with_image.map(|release| sanitize_name(&release.version)));
     let available = if available.is_empty() { "no updates".to_owned() } else { available };
     let architecture = if target.architecture.is_empty() {
         String::new()

@@ -76,7 +76,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use crate::gate::testing::{cluster_version_from, evaluate_to};
+    use crate::gate::testing::{TWO, cluster_version_from, evaluate_to};
 
     /// Facts of a cluster at `current` that came from `before`.
     fn cluster(current: &str, before: &str, overrides: bool, progressing: bool) -> serde_json::Value {
@@ -88,7 +88,7 @@ mod tests {
                 "desired": {"version": current, "image": "current"},
                 "history": [
                     {"state": if progressing {"Partial"} else {"Completed"}, "version": current, "image": "current"},
-                    {"state": "Completed", "version": before, "image": "before"},
+                    {"state": "Completed", "version": before, "image": TWO},
                 ],
                 "conditions": [{"type": "Progressing", "status": if progressing {"True"} else {"False"}}],
             },

@@ -32,14 +32,6 @@ pub enum Standing {
     Refused(Step),
 }
 
-/// The flag without which `oc adm upgrade` refuses any request, with a blank before it, while the cluster reports a problem.
-#[must_use]
-pub fn warnings_flag(cluster_version: &ClusterVersion) -> &'static str {
-    let holds = |kind| cluster_version.condition(kind).is_some_and(|found| found.status == ConditionStatus::True);
-    let warns = [condition::INVALID, condition::PROGRESSING, condition::FAILING].into_iter().any(holds);
-    if warns { " --allow-upgrade-with-warnings" } else { "" }
-}
-
 /// The condition that is about the current request; `None` if nothing is requested, or no condition is about it.
 #[must_use]
 pub fn word(cluster_version: &ClusterVersion) -> Option<&Condition> {

@@ -246,7 +246,7 @@ fn what_the_cluster_runs_is_no_update() {
     assert_eq!(runs(&json!({"image": "one", "force": true}), "Completed"), (true, "same", 0));
     // The update to it is still running, under the risks that were accepted for it.
     assert_eq!(runs(&json!({"version": "4.21.1", "image": "one"}), "Partial"), (true, "same", 2));
-    assert_eq!(runs(&json!({"version": "4.21.1", "image": "other"}), "Completed"), (false, "same", 2));
+    assert_eq!(runs(&json!({"version": "4.21.1", "image": THREE}), "Completed"), (false, "same", 2));
     assert_eq!(runs(&json!({"version": "4.21.1", "architecture": "Multi"}), "Completed"), (false, "same", 2));
 }
 
@@ -267,10 +267,10 @@ fn a_request_for_a_version_alone(
         "spec": {"channel": "c", "desiredUpdate": {"version": version}},
         "status": {
             "desired": {"version": "4.21.1", "image": "one"},
-            "availableUpdates": [release("4.21.2", TWO), release("4.21.4", "a"), release("4.21.4", "b")],
-            "conditionalUpdates": [{"release": release("4.21.5", "five")}],
+            "availableUpdates": [release("4.21.2", TWO), release("4.21.4", TWO), release("4.21.4", TWO)],
+            "conditionalUpdates": [{"release": release("4.21.5", TWO)}],
             "history": [{"state": "Completed", "version": "4.21.1", "image": "one"},
-                        {"state": "Completed", "version": "4.21.0", "image": "zero"}],
+                        {"state": "Completed", "version": "4.21.0", "image": TWO}],
         },
     }));
     let requested = Target::requested(&cluster_version).unwrap();

@@ -66,7 +66,7 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
             let Some(minor) = minor_of_gate(key) else {
                 return Some(Risk::new(&name(), message::risk::gate_without_minor(key), READ_GATES));
             };
-            if minor != (current.major, current.minor) {
+            if minor != format!("{}.{}", current.major, current.minor) {
                 return None;
             }
             if text.is_empty() {
@@ -78,9 +78,21 @@ pub(super) fn risks(snapshot: &Snapshot) -> Vec<Risk> {
             }
             let url = message::risk::first_https_url(text).map_or(message::DOCUMENTATION, |url| url).to_owned();
             let remedy = Remedy::Acknowledge(key.clone());
-            Some(Risk { url: Some(url), ..Risk::new(&name(), message::risk::gate(key, text, ack), remedy) })
+            let message = match acks.keys().find(|given| ack.is_none() && are_alike(given, key)) {
+                Some(given) => message::risk::gate_with_another_key(key, text, given),
+                None => message::risk::gate(key, text, ack),
+            };
+            Some(Risk { url: Some(url), ..Risk::new(&name(), message, remedy) })
         })
         .collect()
+}
+
+/// Whether two keys differ in case and punctuation only, so that one was probably meant to be the other.
+fn are_alike(a: &str, b: &str) -> bool {
+    let letters = |text: &str| {
+        text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect::<Vec<_>>()
+    };
+    letters(a) == letters(b)
 }
 
 type Data = std::collections::BTreeMap<String, String>;
@@ -96,18 +108,15 @@ fn data<'a>(source: &'a Source<ConfigMapData>, (namespace, name): (&str, &str)) 
     }
 }
 
-/// The minor that a gate is for: keys match `^ack-([4-5][.][0-9]{1,})-[^-]`.
-pub(super) fn minor_of_gate(key: &str) -> Option<(u64, u64)> {
+/// The minor that a gate is for, as it is written: keys match `^ack-([4-5][.][0-9]{1,})-[^-]`.
+pub(super) fn minor_of_gate(key: &str) -> Option<&str> {
     let (version, rest) = key.strip_prefix("ack-")?.split_once('-')?;
     let (major, minor) = version.split_once('.')?;
     let well_formed = matches!(major, "4" | "5")
         && !minor.is_empty()
         && minor.bytes().all(|byte| byte.is_ascii_digit())
         && rest.chars().next().is_some_and(|first| first != '-');
-    if !well_formed {
-        return None;
-    }
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    well_formed.then_some(version)
 }
 
 #[cfg(test)]
@@ -131,6 +140,8 @@ mod tests {
     #[case::another_key(json!({"ack-4.21-api": "text"}), json!({"ack-4.21-other": "true"}), &["AdminAck-ack-4.21-api"])]
     #[case::another_minor(json!({"ack-4.20-api": "text", "ack-4.22-api": "text"}), json!({}), &[])]
     #[case::not_a_prefix_of_the_minor(json!({"ack-4.2-api": "text", "ack-4.211-api": "text"}), json!({}), &[])]
+    #[case::written_otherwise(json!({"ack-4.021-api": "text"}), json!({}), &[])]
+    #[case::huge_minor(json!({"ack-4.99999999999999999999-api": "text"}), json!({}), &[])]
     #[case::same_minor_other_major(json!({"ack-5.21-api": "text"}), json!({}), &[])]
     #[case::by_key(json!({"ack-4.21-b": "t", "ack-4.21-a": "t"}), json!({}), &["AdminAck-ack-4.21-a", "AdminAck-ack-4.21-b"])]
     #[case::odd_key(json!({"note": "text"}), json!({"note": "true"}), &["AdminAck-note"])]
@@ -186,6 +197,24 @@ mod tests {
         snapshot.admin_acks = read(json!({}));
         let message = &super::risks(&snapshot)[0].message;
         assert!(!message.contains("is present") && message.ends_with(" https://example.com/a"), "{message}");
+    }
+
+    #[rstest]
+    #[case::capitals("ACK-4.21-api")]
+    #[case::underscores("ack_4.21_api")]
+    #[case::a_dot_too_many("ack-4.21-api.")]
+    fn an_ack_under_a_similar_key_is_named(#[case] given: &str) {
+        let mut snapshot = snapshot(cluster_version("4.21.1", &[]));
+        (snapshot.admin_gates, snapshot.admin_acks) =
+            (read(json!({"ack-4.21-api": "Read it."})), read(json!({given: "true"})));
+        assert_eq!(
+            super::risks(&snapshot)[0].message,
+            format!(
+                "Minor and major updates need an acknowledgement: ConfigMap openshift-config/admin-acks has the key \
+                 \"{given}\", but it has to be exactly \"ack-4.21-api\". When the following is settled, set that key to \
+                 \"true\". Read it."
+            )
+        );
     }
 
     #[rstest]

@@ -17,9 +17,9 @@ use crate::{
         now::{is_refused_for_overrides, refuses_patches},
     },
     gate::{
-        Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict, cvo_message,
+        Decision, Origin, Snapshot, TargetVerdict, UpdateType, Verdict, cvo_message, oc,
         release::{has_full_digest, is_pinned, with_repository},
-        request::{Standing, standing, warnings_flag, word},
+        request::{Standing, standing, word},
     },
     plan::{bridge::candidate, role::Role},
 };
@@ -129,12 +129,19 @@ pub fn command(
             if Version::parse(version).is_ok() { format!("--to {version} {image}") } else { image }
         }
     };
-    let flag = warnings_flag(cluster_version);
+    let flag = oc::flag(cluster_version);
     Some(if needs_update {
-        caller.upgrade_gate(&format!("update {what}{flag}"))
+        let policy = if has_policies(cluster_version) { "" } else { " --without-policy" };
+        caller.upgrade_gate(&format!("update {what}{flag}{policy}"))
     } else {
         caller.oc(&format!("adm upgrade {what}{flag}"))
     })
+}
+
+/// Whether the cluster serves admission policies, which `upgrade-gate update` installs: Kubernetes 1.30, which is OpenShift
+/// 4.17.
+fn has_policies(cluster_version: &ClusterVersion) -> bool {
+    Version::parse(&cluster_version.desired().version).map_or(true, |current| (current.major, current.minor) >= (4, 17))
 }
 
 /// What a command has in place of a repository that the cluster does not know.
@@ -167,7 +174,7 @@ fn named(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Op
     let of_version: Vec<&Release> =
         available(cluster_version).iter().filter(|release| release.version == version).collect();
     match of_version.as_slice() {
-        [one] if is_meant(one) => Some(format!("--to {version}")),
+        [one] if is_meant(one) && !one.image.is_empty() => Some(format!("--to {version}")),
         [] if conditional(cluster_version).find(|release| release.version == version).is_some_and(is_meant) => {
             Some(format!("--to {version} --allow-not-recommended"))
         }

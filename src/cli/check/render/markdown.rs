@@ -7,7 +7,7 @@ use crate::{
     cli::check::{
         render::{
             FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, behind, commands, findings, groups, left_out,
-            name, remedies, rows, skip_reason, templates, why, why_update,
+            name, remedies, rows, skip_reason, templates, why, why_update, why_warnings,
         },
         report::Report,
     },
@@ -67,7 +67,8 @@ pub fn markdown(report: &Report) -> String {
     let commands = commands(report);
     if !commands.is_empty() {
         let why = why_update(report).map(|why| format!(" {why}")).unwrap_or_default();
-        let _ = writeln!(text, "\n{TO_UPDATE}:{why}\n\n```sh");
+        let warnings = why_warnings(report).map(|why| format!(" {}", escape(&why))).unwrap_or_default();
+        let _ = writeln!(text, "\n{TO_UPDATE}:{why}{warnings}\n\n```sh");
         for (version, command) in commands {
             if let Some(version) = version {
                 let _ = writeln!(text, "# {}", escape::escape(version));

@@ -11,15 +11,18 @@ pub use markdown::{escape as escape_markdown, markdown};
 pub use table::{BOLD, paragraph, table};
 pub use wrap::pad;
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::{
     cli::check::{
         Error, Report,
         commands::risk::{INSTALLER, RiskCommand},
-        report::{BehindReport, Current, FindingReport, RiskReport, TargetReport, Template},
+        report::{BehindReport, Current, FindingReport, RiskReport, TargetReport, Template, Warning},
     },
     escape,
+    gate::oc::WITH_WARNINGS,
 };
 
 /// A report as JSON.
@@ -118,6 +121,24 @@ fn behind(report: &Report) -> Option<&BehindReport> {
 fn why_update(report: &Report) -> Option<&'static str> {
     let is_ours = |(_, command): &(Option<&str>, &str)| !command.starts_with("oc adm upgrade ");
     (report.now.is_none() && commands(report).iter().any(is_ours)).then_some(WHY_UPDATE)
+}
+
+/// Why a command has the flag that passes over warnings; `None` if none has it.
+fn why_warnings(report: &Report) -> Option<String> {
+    if !commands(report).iter().any(|(_, command)| command.contains(WITH_WARNINGS)) {
+        return None;
+    }
+    if let [Warning { condition, message: Some(message) }] = report.warnings.as_slice() {
+        return Some(format!("{WITH_WARNINGS} is needed because of {condition}: {message}"));
+    }
+    let conditions: Vec<&str> = report.warnings.iter().map(|warning| warning.condition.as_str()).collect();
+    let mut why = format!("{WITH_WARNINGS} is needed because of {}.", conditions.join(" and "));
+    for warning in &report.warnings {
+        if let Some(message) = &warning.message {
+            let _ = write!(why, " {}: {message}", warning.condition);
+        }
+    }
+    Some(why)
 }
 
 /// What is said of the updates that aren't shown.

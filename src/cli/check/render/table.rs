@@ -9,7 +9,7 @@ use crate::{
     cli::check::{
         render::{
             BEHIND, FORCE, NO_TARGETS, NOT_EVALUATED, ON_THIS_CLUSTER, TO_UPDATE, behind, commands, findings, groups,
-            left_out, name, remedies, rows, skip_reason, templates, why, why_update,
+            left_out, name, remedies, rows, skip_reason, templates, why, why_update, why_warnings,
             wrap::{pad, wrap},
         },
         report::{Report, TargetReport},
@@ -48,6 +48,9 @@ pub fn table(report: &Report, width: usize) -> String {
         if let Some(why) = why_update(report) {
             paragraph(&mut text, "  ", why, width);
         }
+        if let Some(why) = why_warnings(report) {
+            paragraph(&mut text, "  ", &why, width);
+        }
         for (version, command) in commands {
             if let Some(version) = version {
                 let _ = writeln!(text, "  # {}", escape(version));
@@ -72,7 +75,7 @@ pub fn table(report: &Report, width: usize) -> String {
         let _ = writeln!(text, "\n{BOLD}{BEHIND}{BOLD:#}");
         paragraph(&mut text, "  ", behind.message, width);
         for command in &behind.commands {
-            let _ = writeln!(text, "  {command}");
+            let _ = writeln!(text, "  {}", escape(command));
         }
     }
     if !report.not_evaluated.is_empty() {

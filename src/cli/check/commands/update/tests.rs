@@ -138,8 +138,8 @@ fn an_image_is_written_as_oc_takes_it(#[case] name: &str, #[case] expected: Opti
 
 #[test]
 fn what_a_shell_would_act_on_is_in_no_command() {
-    let listed = json!([{"version": "4.21.2", "image": "r/a;reboot@sha256:22"}]);
-    assert_eq!(commands(&[("/status/availableUpdates", listed)], "4.21.2"), Some(adm_upgrade("--to 4.21.2")));
+    let listed = json!([{"version": "4.21.2", "image": format!("r/a;reboot{HEX}")}]);
+    assert_eq!(commands(&[("/status/availableUpdates", listed)], "4.21.2"), None);
     let listed = json!([{"version": "4.21.2;reboot", "image": NINE}]);
     let changes = [("/status/availableUpdates", listed), ("/status/desired/version", json!("latest"))];
     assert_eq!(commands(&changes, "4.21.2;reboot"), Some(adm_upgrade(&format!("--to-image {NINE}"))));
@@ -207,25 +207,28 @@ fn a_version_and_a_digest_are_asked_for_together(
 }
 
 #[rstest]
-#[case::fixed("4.22.1", "oc adm upgrade")]
-#[case::of_the_next_major("5.0.1", "oc adm upgrade")]
-#[case::old("4.20.1", "upgrade-gate update")]
-fn only_a_cvo_up_to_4_21_refuses_a_patch(#[case] current: &str, #[case] expected: &str) {
-    let next = current.replace(".1", ".2");
+#[case::fixed("4.22.1", "oc adm upgrade", "")]
+#[case::of_the_next_major("5.0.1", "oc adm upgrade", "")]
+#[case::old("4.20.1", "upgrade-gate update", "")]
+#[case::the_first_with_policies("4.17.1", "upgrade-gate update", "")]
+#[case::the_last_without_policies("4.16.1", "upgrade-gate update", " --without-policy")]
+#[case::one_digit("4.9.1", "upgrade-gate update", " --without-policy")]
+fn only_a_cvo_up_to_4_21_refuses_a_patch(#[case] current: &str, #[case] expected: &str, #[case] flag: &str) {
+    let next = current.trim_end_matches('1').to_owned() + "2";
     let changes = [
         overridden(),
         ("/status/desired/version", json!(current)),
         ("/status/history", json!([{"state": "Completed", "version": current, "image": "one"}])),
         ("/status/availableUpdates", json!([{"version": next, "image": TWO}])),
     ];
-    assert_eq!(commands(&changes, &next), Some(format!("{expected} --to {next}")));
+    assert_eq!(commands(&changes, &next), Some(format!("{expected} --to {next}{flag}")));
 }
 
 /// The bridge leaves these alone, so there is no command that works.
 #[rstest]
 #[case::another_image_of_the_current_version(NINE, ("/status/availableUpdates", json!([{"version": "4.21.1", "image": NINE}])))]
 #[case::during_a_minor_update("4.21.2", ("/status/history", json!([{"state": "Partial", "version": "4.21.1", "image": "one"}, {"state": "Completed", "version": "4.20.9"}])))]
-#[case::an_image_by_its_tag("4.21.2", ("/status/availableUpdates", json!([{"version": "4.21.2", "image": "r.example/ocp:4.21.2"}])))]
+#[case::an_image_that_is_not_listed("4.21.9", ("/status/availableUpdates", json!([])))]
 fn what_stays_refused_has_no_command(#[case] argument: &str, #[case] change: (&str, Value)) {
     let snapshot = snapshot(object(&[overridden(), change]), Some(argument));
     assert_eq!(evaluate(&snapshot).targets[0].decision(), Decision::Allowed);
