@@ -13,7 +13,7 @@ test: ## Check formatting, lints and docs, run all tests, and print how long eac
 
 .PHONY: docs
 docs: ## Build the manual as a book: target/docs/index.html (builds mdBook once, some minutes)
-	"$$(hack/tool mdbook 0.5.4)/mdbook" build docs
+	@hack/docs
 
 .PHONY: deny
 deny: ## Check licences, bans and sources of dependencies; advisories if their database is on this machine
