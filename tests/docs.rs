@@ -127,3 +127,109 @@ fn the_table_of_contents_lists_every_page_once() {
     pages.sort();
     assert_eq!(listed, pages);
 }
+
+/// Every page that users read, with its text outside of code blocks.
+fn manual() -> Vec<(String, String)> {
+    let mut paths =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "deploy/README.md"].map(str::to_owned).to_vec();
+    paths.extend(markdown_below(&root().join("docs")).into_iter().map(|path| format!("docs/{path}")));
+    let read = |path: String| {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        (path, text.split("```").step_by(2).collect())
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The anchors of a page's headings, as GitHub and mdBook write them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let is_kept = |character: &char| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_');
+    headings
+        .map(|heading| heading.to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    let mut dead = Vec::new();
+    let mut links = 0;
+    for (page, text) in manual() {
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            links += 1;
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = root().join(&page);
+            let target = if path.is_empty() { target } else { target.parent().unwrap().join(path) };
+            let is_dead = if anchor.is_empty() {
+                !target.exists()
+            } else {
+                fs::read_to_string(&target).map_or(true, |text| !anchors(&text).iter().any(|found| found == anchor))
+            };
+            if is_dead {
+                dead.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(links > 100, "{links}");
+    assert_eq!(dead, Vec::<String>::new());
+}
+
+/// Every `.rs` file below a folder.
+fn sources_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| if path.is_dir() { sources_below(&path) } else { vec![path] };
+    entries.flat_map(below).filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// The names of tests in a code span: `module::name`, or the filter of a `cargo test`.
+fn named_tests(code: &str) -> Vec<&str> {
+    let is_name =
+        |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | ':'));
+    match code.split_once("cargo test") {
+        Some((_, arguments)) => {
+            let words: Vec<&str> = arguments.split_whitespace().collect();
+            let is_filter = |at: &usize| is_name(words[*at]) && (*at == 0 || !words[at - 1].ends_with("--test"));
+            (0..words.len()).filter(is_filter).map(|at| words[at]).collect()
+        }
+        None if is_name(code) && code.contains("::") => vec![code],
+        None => Vec::new(),
+    }
+}
+
+#[test]
+fn every_test_that_the_manual_names_exists() {
+    let mut functions = Vec::new();
+    let mut modules = Vec::new();
+    for path in ["src", "tests"].into_iter().flat_map(|folder| sources_below(&root().join(folder))) {
+        let source = fs::read_to_string(&path).unwrap();
+        let words = |before: &str| -> Vec<String> {
+            let names = source.split(before).skip(1);
+            names
+                .map(|rest| rest.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()).next().unwrap().to_owned())
+                .collect()
+        };
+        functions.extend(words("fn "));
+        modules.extend(words("mod "));
+        modules.extend(
+            path.components().map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()),
+        );
+    }
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for (page, text) in manual() {
+        for name in text.split('`').skip(1).step_by(2).flat_map(named_tests) {
+            let is_module = |name: &str| modules.iter().any(|module| module == name);
+            let last = name.rsplit("::").find(|part| !part.is_empty()).unwrap_or_default();
+            let is_known = is_module(last) || functions.iter().any(|function| function.contains(last));
+            if is_known && !last.is_empty() {
+                found += 1;
+            } else {
+                missing.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(found > 60, "{found}");
+    assert_eq!(missing, Vec::<String>::new());
+}
