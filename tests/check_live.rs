@@ -120,7 +120,7 @@ fn the_verdict_agrees_with_the_bridge() {
     let cluster = Cluster::serving(sources.into_iter().chain([(OWN_LEASE, lease("upgrade-gate-0"))]));
     let table = String::from_utf8(cluster.check(&["-o", "table"]).stdout).unwrap();
     let unwrapped = table.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(unwrapped.contains("What upgrade-gate does is said at Bridge below. "), "{table}");
+    assert!(unwrapped.contains("See Bridge below for what upgrade-gate does. "), "{table}");
     assert!(unwrapped.contains("the bridge would leave it so: The ValidatingAdmissionPolicy"), "{table}");
     assert!(!unwrapped.contains("With upgrade-gate: allowed"), "{table}");
 }

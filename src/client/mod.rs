@@ -90,7 +90,7 @@ impl ClusterArgs {
             Some(path) => {
                 Kubeconfig::read_from(path).map_err(|source| ClusterError::kubeconfig(place(Some(path)), &source, &[]))
             }
-            None => Kubeconfig::read().map_err(of_the_environment),
+            None => Kubeconfig::read().map_err(|source| of_the_environment(&source)),
         }
     }
 
@@ -160,9 +160,9 @@ fn files_of_the_environment() -> Vec<PathBuf> {
 }
 
 /// Finds the kubeconfig that cannot be read, if no flag names one.
-fn of_the_environment(source: KubeconfigError) -> ClusterError {
+fn of_the_environment(source: &KubeconfigError) -> ClusterError {
     let files = files_of_the_environment();
-    let is_missing = match &source {
+    let is_missing = match source {
         KubeconfigError::FindPath => true,
         KubeconfigError::ReadConfig(error, _) => error.kind() == ErrorKind::NotFound,
         _ => false,
@@ -175,7 +175,7 @@ fn of_the_environment(source: KubeconfigError) -> ClusterError {
         Some((path, source)) => {
             ClusterError::kubeconfig(format!("KUBECONFIG names {}", escape(&path.to_string_lossy())), &source, &[])
         }
-        None => ClusterError::kubeconfig(place(None), &source, &[]),
+        None => ClusterError::kubeconfig(place(None), source, &[]),
     }
 }
 

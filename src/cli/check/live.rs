@@ -213,7 +213,7 @@ impl Cluster {
         let unreachable = |problem, advice| Error::Unreachable { server: self.server.clone(), problem, advice };
         let request =
             http::Request::get(path).body(Vec::new()).map_err(|error| unreachable(causes(&error), CHECK_NETWORK))?;
-        let answer = tokio::time::timeout(TIME_LIMIT, self.client.request::<T>(request)).await;
+        let answer = tokio::time::timeout(TIME_LIMIT, Box::pin(self.client.request::<T>(request))).await;
         let answer = answer
             .map_err(|_| unreachable(format!("no answer within {} seconds", TIME_LIMIT.as_secs()), CHECK_NETWORK))?;
         answer.map(Answer::Present).or_else(|error| match &error {

@@ -51,7 +51,7 @@ pub fn is_refused_for_overrides(snapshot: &Snapshot) -> bool {
 }
 
 const REFUSED: &str = "refused by the CVO, because overrides are set (ClusterVersionOverridesSet).";
-const SEE_BRIDGE: &str = "What upgrade-gate does is said at Bridge below.";
+const SEE_BRIDGE: &str = "See Bridge below for what upgrade-gate does.";
 const NO_LONGER_REFUSED: &str =
     "refused by the CVO, because overrides were set. None is unmanaged any more, and the CVO tries again by itself.";
 const OLD: &str = "a CVO up to 4.21 refuses patch updates while overrides are set, unless its release has the fix of \

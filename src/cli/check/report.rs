@@ -147,9 +147,9 @@ pub struct TargetReport {
     pub version: Option<String>,
     /// As it was given, else as far as the cluster knows it.
     pub image: Option<String>,
-    /// `spec.desiredUpdate` requests it.
+    /// Where it comes from.
     #[serde(skip)]
-    pub requested: bool,
+    pub origin: Origin,
     /// It is what the cluster runs, or is being updated to.
     #[serde(skip)]
     pub current: Option<Current>,
@@ -166,9 +166,6 @@ pub struct TargetReport {
     pub command: Option<String>,
     /// The same for an image whose repository is not known; else null.
     pub template: Option<Template>,
-    /// It was named.
-    #[serde(skip)]
-    pub named: bool,
     /// A list of the cluster has it.
     #[serde(skip)]
     pub offered: bool,
@@ -289,7 +286,7 @@ impl Report {
             .iter()
             .map(|target| Row {
                 version: target.version.as_deref().unwrap_or_default(),
-                is_wanted: target.requested || target.named,
+                is_wanted: target.origin != Origin::Listed,
                 is_offered: target.offered || target.failures.is_empty(),
                 is_recommended: is_recommended(target),
             })
@@ -351,7 +348,7 @@ impl TargetReport {
         Self {
             version,
             image: given(target_verdict.release.image.trim_start_matches('@')),
-            requested: target_verdict.target.origin == Origin::Requested,
+            origin: target_verdict.target.origin,
             current,
             // What runs already is the same, whatever its version looks like.
             update_type: if target_verdict.is_current { UpdateType::Same } else { target_verdict.update_type }.as_str(),
@@ -360,7 +357,6 @@ impl TargetReport {
             accepted_risks: target_verdict.accepted_risks.iter().map(FindingReport::new).collect(),
             command: None,
             template: None,
-            named: target_verdict.target.origin == Origin::Named,
             offered: release::updates(cluster_version)
                 .any(|listed| release::same_release(listed.id(), target_verdict.release.id())),
             shown: true,

@@ -17,6 +17,7 @@ use crate::{
         report::TargetReport,
     },
     escape::escape,
+    gate::Origin,
 };
 
 const HEADINGS: [&str; 5] = ["CONTEXT", "VERSION", "UPGRADEABLE", "ASKED FOR", "DECISION"];
@@ -128,7 +129,7 @@ impl<'a> Row<'a> {
         Self {
             version: escape(report.cluster.version.as_deref().unwrap_or("unknown")),
             upgradeable: report.upgradeable.status,
-            asked: report.targets.iter().filter(|target| target.requested || target.named).collect(),
+            asked: report.targets.iter().filter(|target| target.origin != Origin::Listed).collect(),
         }
     }
 

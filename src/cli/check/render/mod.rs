@@ -22,7 +22,7 @@ use crate::{
         report::{BehindReport, Current, FindingReport, RiskReport, TargetReport, Template, Warning},
     },
     escape,
-    gate::oc::WITH_WARNINGS,
+    gate::{Origin, oc::WITH_WARNINGS},
 };
 
 /// A report as JSON.
@@ -71,7 +71,7 @@ const BEHIND: &str = "Upgradeable is behind";
 /// Rows above the risks, for the formats that people read: titles, and what is beside them.
 fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
-    if let Some(target) = report.targets.iter().find(|target| target.requested) {
+    if let Some(target) = report.targets.iter().find(|target| target.origin == Origin::Requested) {
         rows.push(("Asked for", format!("{}, {}", name(target), outcome(target))));
     }
     rows.extend(report.now.iter().map(|now| ("Now", now.clone())));

@@ -15,7 +15,7 @@ use crate::{
         report::{Report, TargetReport},
     },
     escape::escape,
-    gate::release::digest,
+    gate::{Origin, release::digest},
 };
 
 /// Titles.
@@ -107,7 +107,7 @@ fn header(text: &mut String, report: &Report, width: usize) {
         None => "no channel".to_owned(),
     };
     let upgradeable = &report.upgradeable;
-    let requested = report.targets.iter().find(|target| target.requested);
+    let requested = report.targets.iter().find(|target| target.origin == Origin::Requested);
     let asked = rows(report).into_iter().map(|(title, value)| {
         let style = requested.filter(|_| title == "Asked for").map_or(Style::new(), style);
         (title, style, value)
