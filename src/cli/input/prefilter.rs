@@ -247,21 +247,42 @@ fn set<'a>(field: &mut Option<&'a str>, value: &'a str) -> bool {
         [b'"', .., b'"'] | [b'\'', .., b'\''] => &value[1..value.len() - 1],
         _ => value,
     };
-    let plain = !matches!(unquoted, "" | "null" | "Null" | "NULL")
-        && unquoted.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
+    let plain = !matches!(unquoted, "" | "null" | "Null" | "NULL") && unquoted.bytes().all(is_plain);
     plain && field.replace(unquoted).is_none()
 }
 
-/// A plain key and the text after it, without a comment; `None` if the line has no plain key.
+/// A plain key and the text after it, without a comment; `None` if the line has no plain key. Like [`starts_entry`], it is
+/// called for every line.
 fn key_and_value(line: &str) -> Option<(&str, &str)> {
-    let (key, rest) = line.split_once(':')?;
-    let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
-    if key.is_empty() || key.starts_with('-') || !plain || !(rest.is_empty() || rest.starts_with(' ')) {
+    let bytes = line.as_bytes();
+    let colon = bytes.iter().position(|&byte| !is_plain(byte))?;
+    let is_key =
+        colon > 0 && bytes[0] != b'-' && bytes[colon] == b':' && matches!(bytes.get(colon + 1), None | Some(b' '));
+    if !is_key {
         return None;
     }
-    let value = rest.trim_matches([' ', '\t']);
-    let end = if value.starts_with('#') { 0 } else { value.find(" #").unwrap_or(value.len()) };
-    Some((key, value[..end].trim_end_matches([' ', '\t'])))
+    let value = trimmed(&line[colon + 1..]);
+    let bytes = value.as_bytes();
+    let mut marks = memchr::memchr_iter(b'#', bytes);
+    let comment = marks.find(|&at| at == 0 || bytes[at - 1] == b' ');
+    Some((&line[..colon], comment.map_or(value, |at| trimmed(&value[..at]))))
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/')
+}
+
+/// The text without blanks at its ends.
+fn trimmed(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let (mut start, mut end) = (0, bytes.len());
+    while start < end && matches!(bytes[start], b' ' | b'\t') {
+        start += 1;
+    }
+    while start < end && matches!(bytes[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    &text[start..end]
 }
 
 /// Whether an entry of a list starts here. It is asked for every line, so bytes are compared: a build for size calls a
