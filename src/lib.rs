@@ -28,10 +28,13 @@
 //! [`cli`] use a cluster, a clock or a terminal: [`controller`] runs the loop of the operator, [`cli`] has all other
 //! commands.
 
+#[cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 pub mod api;
 pub mod cli;
 pub mod client;
 pub mod controller;
 pub mod escape;
+#[cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 pub mod gate;
+#[cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 pub mod plan;

@@ -96,12 +96,16 @@ fn conditions_of(mut status: Value) -> Result<Vec<Value>, String> {
     let conditions = match &mut status {
         Value::Null => return Ok(Vec::new()),
         Value::Object(fields) => fields.remove("conditions").unwrap_or_default(),
-        _ => return Err("status is not an object".into()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return Err("status is not an object".into());
+        }
     };
     match conditions {
         Value::Null => Ok(Vec::new()),
         Value::Array(conditions) => Ok(conditions),
-        _ => Err("status.conditions is not a list".into()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err("status.conditions is not a list".into())
+        }
     }
 }
 

@@ -58,21 +58,20 @@ pub enum Recovery {
 /// others.
 #[must_use]
 pub fn after(error: &WriteError, kind: Kind, failures: u32) -> Recovery {
-    let again = match error {
-        WriteError::Stale(_) => failures <= STALE,
-        WriteError::Invalid(_) => failures <= 1,
-        WriteError::Owned(_)
-        | WriteError::Gone
-        | WriteError::Refused(_)
-        | WriteError::TooLarge(_)
-        | WriteError::Unanswered(_) => false,
-    };
-    match error {
-        _ if again && kind.is_on_cluster_version() => Recovery::Read,
-        WriteError::Gone if kind.is_on_cluster_version() => Recovery::Await,
+    if !kind.is_on_cluster_version() {
         // A write that is not part of the gate must not delay it.
-        WriteError::Unanswered(_) if kind.is_on_cluster_version() => Recovery::Stop,
-        _ => Recovery::Skip,
+        return Recovery::Skip;
+    }
+    match error {
+        WriteError::Stale(_) if failures <= STALE => Recovery::Read,
+        WriteError::Invalid(_) if failures <= 1 => Recovery::Read,
+        WriteError::Gone => Recovery::Await,
+        WriteError::Unanswered(_) => Recovery::Stop,
+        WriteError::Stale(_)
+        | WriteError::Invalid(_)
+        | WriteError::Owned(_)
+        | WriteError::Refused(_)
+        | WriteError::TooLarge(_) => Recovery::Skip,
     }
 }
 

@@ -207,9 +207,9 @@ impl ClusterCache {
             WatchEvent::Failed(failure) => {
                 (Some(WatchEvent::Failed(failure.clone())), Some(WatchEvent::Failed(failure)))
             }
-            WatchEvent::Listed(Operator { own: Some(object), .. }) => (Some(WatchEvent::Listed(object)), None),
+            WatchEvent::Listed(Operator { own: Some(object), .. }) => (Some(WatchEvent::Listed(*object)), None),
             WatchEvent::Listed(Operator { read, own: None }) => (None, Some(WatchEvent::Listed(read))),
-            WatchEvent::Changed(Operator { own: Some(object), .. }) => (Some(WatchEvent::Changed(object)), None),
+            WatchEvent::Changed(Operator { own: Some(object), .. }) => (Some(WatchEvent::Changed(*object)), None),
             WatchEvent::Changed(Operator { read, own: None }) => (None, Some(WatchEvent::Changed(read))),
             WatchEvent::Gone(name) if name == names::SELF => (Some(WatchEvent::Gone(name)), None),
             WatchEvent::Gone(name) => (None, Some(WatchEvent::Gone(name))),

@@ -115,7 +115,7 @@ pub struct Operator {
     /// What the gate reads.
     pub read: ClusterOperator,
     /// The same, if it is ours to write.
-    pub own: Option<OwnOperator>,
+    pub own: Option<Box<OwnOperator>>,
 }
 
 impl<'de> Deserialize<'de> for Operator {
