@@ -124,7 +124,8 @@ impl Cluster {
             self.lease(CVO_LEASE, now),
             self.lease(SELF_LEASE, now),
         );
-        let ((operators, gates, acks), (records, policy, cvo, own)) = futures::future::join(sources, others).await;
+        let ((operators, gates, acks), (records, policy, cvo, own)) =
+            Box::pin(futures::future::join(sources, others)).await;
         let (cvo, _) = cvo?;
         let (lease, mode) = own?;
         let operator = Operator::new(lease, mode, &cluster_version, cvo);

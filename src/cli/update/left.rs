@@ -45,7 +45,7 @@ impl Found {
 
     /// Whether it shows the last write of a run that has come so far.
     #[must_use]
-    pub fn shows(&self, reached: Reached) -> bool {
+    pub fn shows(self, reached: Reached) -> bool {
         match reached {
             Reached::Nothing | Reached::Completed => true,
             Reached::Asked => self.is_asked || self.begun.is_some(),
