@@ -50,7 +50,8 @@ fn kubeconfig(servers: &[(&str, String)]) -> String {
 /// A cluster that is asked for that version, if any.
 fn asked_for(version: Option<&str>) -> Cluster {
     let (code, mut object) = cluster_version();
-    object["status"]["availableUpdates"] = json!([{"version": "4.21.2", "image": "two"}]);
+    let image = "r.example/ocp@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+    object["status"]["availableUpdates"] = json!([{"version": "4.21.2", "image": image}]);
     object["spec"]["desiredUpdate"] = version.map_or(Value::Null, |version| json!({"version": version}));
     serving(code, object)
 }
