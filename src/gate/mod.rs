@@ -314,7 +314,7 @@ fn failed_before_preconditions(
         };
     }
     if snapshot.authority == Authority::Shared
-        && let Some(message) = retrieval::invalid_version(cluster_version, target_verdict)
+        && let Some(message) = retrieval::invalid_request(cluster_version, target_verdict)
     {
         return Some((Step::Invalid, reason::INVALID_CLUSTER_VERSION.to_owned(), message));
     }

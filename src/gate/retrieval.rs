@@ -1,19 +1,27 @@
 //! What every cluster-version operator (CVO) refuses before it loads a release, whatever the cluster knows about it.
 //!
-//! A request for a version that is not `SemVer` is invalid, even with an image or a force. An image whose reference is
-//! malformed cannot be pulled. The CVO looks the signature up by the digest, so it takes an image by tag only with a force.
+//! A request for a version that is not `SemVer`, or for both an architecture and an image, is invalid, even with a force. An
+//! image whose reference is malformed cannot be pulled. The CVO looks the signature up by the digest, so it takes an image by
+//! tag only with a force.
 
 use semver::Version;
 
 use crate::{
     api::ClusterVersion,
-    gate::{Origin, TargetVerdict, message, release, suggest},
+    gate::{Origin, TargetVerdict, message, release},
 };
 
-/// Why a request is invalid for its version, although its image is named or listed.
-pub(super) fn invalid_version(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Option<String> {
+/// Why a request is invalid, although its image is named or listed.
+pub(super) fn invalid_request(cluster_version: &ClusterVersion, target_verdict: &TargetVerdict) -> Option<String> {
     let target = &target_verdict.target;
-    if target.origin != Origin::Requested || target.version.is_empty() || target_verdict.is_current {
+    if target.origin != Origin::Requested || target_verdict.is_current {
+        return None;
+    }
+    // The API server rejects it; a file may contain it.
+    if !target.image.is_empty() && !target.architecture.is_empty() {
+        return Some(message::target::architecture_and_image(target));
+    }
+    if target.version.is_empty() {
         return None;
     }
     let error = Version::parse(&target.version).err()?;
@@ -26,17 +34,51 @@ pub(super) fn unretrievable(cluster_version: &ClusterVersion, target_verdict: &T
     if image.is_empty() || target_verdict.is_current {
         return None;
     }
-    if let Some(problem) = suggest::digest_problem(image) {
+    if let Some(problem) = digest_problem(image) {
         return Some(message::target::malformed_digest(cluster_version, image, &problem));
     }
     // The command for `VERSION@sha256:…` has a placeholder for a repository that is not known.
     let target = &target_verdict.target;
     let lacks_repository = target.origin == Origin::Named && !target.version.is_empty() && image.starts_with('@');
-    if !lacks_repository && let Some(problem) = suggest::name_problem(image) {
+    if !lacks_repository && let Some(problem) = name_problem(image) {
         return Some(message::target::malformed_name(cluster_version, image, &problem));
     }
     let is_verifiable = release::digest(image).is_some() || target.force;
     (!is_verifiable).then(|| message::target::no_digest(image))
+}
+
+/// What is wrong with the digest of an image; `None` if it is well-formed or there is none.
+pub(super) fn digest_problem(image: &str) -> Option<String> {
+    let (_, digest) = image.rsplit_once('@')?;
+    let (algorithm, digits) = digest.split_once(':').unwrap_or((digest, ""));
+    let expected = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return Some("expected sha256: and 64 hexadecimal digits after the @".to_owned()),
+    };
+    let count = digits.chars().count();
+    if let Some(odd) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
+        return Some(format!("expected {expected} hexadecimal digits after {algorithm}:, found {odd:?} among them"));
+    }
+    if count != expected {
+        return Some(format!("expected {expected} hexadecimal digits after {algorithm}:, found {count}"));
+    }
+    let capital = digits.chars().find(char::is_ascii_uppercase)?;
+    Some(format!("expected digits in lower case after {algorithm}:, found {capital:?}"))
+}
+
+/// What is wrong with an image's name, with registry and tag; `None` if a registry may have it.
+pub(super) fn name_problem(image: &str) -> Option<String> {
+    let name = image.rsplit_once('@').map_or(image, |(name, _)| name);
+    if name.is_empty() {
+        return Some("expected the name of the image before the @".to_owned());
+    }
+    if let Some((scheme, _)) = name.split_once("://") {
+        return Some(format!("expected it without {scheme}://"));
+    }
+    let odd = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:[]".contains(*c))?;
+    Some(format!("found {odd:?} in its name"))
 }
 
 #[cfg(test)]
@@ -44,6 +86,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::{Value, json};
 
+    use super::{digest_problem, name_problem};
     use crate::gate::{
         Authority, Step, evaluate,
         testing::{TWO, requested},
@@ -83,6 +126,9 @@ mod tests {
     #[case::not_semver(json!({"version": "4.21", "image": format!("{MIRROR}@sha256:{NINE}")}), Some("Invalid"))]
     #[case::not_semver_forced(json!({"version": "4.21", "image": format!("{MIRROR}@sha256:{NINE}"), "force": true}), Some("Invalid"))]
     #[case::not_semver_and_listed(json!({"version": "nightly", "force": true}), Some("Invalid"))]
+    #[case::an_architecture_and_an_image(
+        json!({"version": "4.21.9", "architecture": "Multi", "image": format!("{MIRROR}@sha256:{NINE}")}), Some("Invalid")
+    )]
     #[case::an_image_alone_forced(json!({"image": format!("{MIRROR}@sha256:{NINE}"), "force": true}), None)]
     fn what_a_cvo_refuses_before_it_loads_the_release(#[case] request: Value, #[case] expected: Option<&str>) {
         assert_eq!(refused(&request, Authority::Shared), expected);
@@ -92,5 +138,31 @@ mod tests {
     fn where_our_gate_is_alone_nobody_looks_a_signature_up() {
         let by_tag = json!({"version": "4.21.9", "image": format!("{MIRROR}:4.21.9")});
         assert_eq!(refused(&by_tag, Authority::Sole), None);
+    }
+
+    #[rstest]
+    #[case::fine(TWO, None)]
+    #[case::none("mirror/x:4.21.2", None)]
+    #[case::short("x@sha256:abc", Some("expected 64 hexadecimal digits after sha256:, found 3"))]
+    #[case::empty("x@sha256:", Some("expected 64 hexadecimal digits after sha256:, found 0"))]
+    #[case::no_digits("x@sha256", Some("expected 64 hexadecimal digits after sha256:, found 0"))]
+    #[case::not_hexadecimal("x@sha256:xyz", Some("expected 64 hexadecimal digits after sha256:, found 'x' among them"))]
+    #[case::capitals(&TWO.replace("2222222222", "222222222A"), Some("expected digits in lower case after sha256:, found 'A'"))]
+    #[case::algorithm("x@sha265:abc", Some("expected sha256: and 64 hexadecimal digits after the @"))]
+    fn what_is_wrong_with_a_digest(#[case] image: &str, #[case] expected: Option<&str>) {
+        assert_eq!(digest_problem(image).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::fine(TWO, None)]
+    #[case::tag("mirror.x:5000/ocp/release:4.21.2-x86_64", None)]
+    #[case::address("[fd00::1]:5000/ocp@sha256:22", None)]
+    #[case::nothing("@sha256:22", Some("expected the name of the image before the @"))]
+    #[case::scheme("docker://mirror.x/ocp@sha256:22", Some("expected it without docker://"))]
+    #[case::blank(" mirror.x/ocp@sha256:22", Some("found ' ' in its name"))]
+    #[case::line_break("mirror.x/ocp\n@sha256:22", Some("found '\\n' in its name"))]
+    #[case::two_digests("mirror.x/ocp@sha256:11@sha256:22", Some("found '@' in its name"))]
+    fn what_is_wrong_with_a_name(#[case] image: &str, #[case] expected: Option<&str>) {
+        assert_eq!(name_problem(image).as_deref(), expected);
     }
 }

@@ -92,42 +92,6 @@ pub fn pair(cluster_version: &ClusterVersion, argument: &str) -> Option<Target> 
     Some(Target { version: version.to_owned(), image, ..Target::named("") })
 }
 
-/// What is wrong with the digest of an image; `None` if it is well-formed or there is none.
-#[must_use]
-pub fn digest_problem(image: &str) -> Option<String> {
-    let (_, digest) = image.rsplit_once('@')?;
-    let (algorithm, digits) = digest.split_once(':').unwrap_or((digest, ""));
-    let expected = match algorithm {
-        "sha256" => 64,
-        "sha384" => 96,
-        "sha512" => 128,
-        _ => return Some("expected sha256: and 64 hexadecimal digits after the @".to_owned()),
-    };
-    let count = digits.chars().count();
-    if let Some(odd) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
-        return Some(format!("expected {expected} hexadecimal digits after {algorithm}:, found {odd:?} among them"));
-    }
-    if count != expected {
-        return Some(format!("expected {expected} hexadecimal digits after {algorithm}:, found {count}"));
-    }
-    let capital = digits.chars().find(char::is_ascii_uppercase)?;
-    Some(format!("expected digits in lower case after {algorithm}:, found {capital:?}"))
-}
-
-/// What is wrong with an image's name, with registry and tag; `None` if a registry may have it.
-#[must_use]
-pub fn name_problem(image: &str) -> Option<String> {
-    let name = image.rsplit_once('@').map_or(image, |(name, _)| name);
-    if name.is_empty() {
-        return Some("expected the name of the image before the @".to_owned());
-    }
-    if let Some((scheme, _)) = name.split_once("://") {
-        return Some(format!("expected it without {scheme}://"));
-    }
-    let odd = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:[]".contains(*c))?;
-    Some(format!("found {odd:?} in its name"))
-}
-
 /// The versions that a cluster knows.
 struct Known<'a> {
     /// All of them, updates first.
@@ -381,31 +345,5 @@ mod tests {
     #[case::no_digest("mirror/x", None)]
     fn what_an_image_was_meant_to_be(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
         assert_eq!(image(&cluster(), text), expected);
-    }
-
-    #[rstest]
-    #[case::fine(SECOND, None)]
-    #[case::none("mirror/x:4.21.2", None)]
-    #[case::short("x@sha256:abc", Some("expected 64 hexadecimal digits after sha256:, found 3"))]
-    #[case::empty("x@sha256:", Some("expected 64 hexadecimal digits after sha256:, found 0"))]
-    #[case::no_digits("x@sha256", Some("expected 64 hexadecimal digits after sha256:, found 0"))]
-    #[case::not_hexadecimal("x@sha256:xyz", Some("expected 64 hexadecimal digits after sha256:, found 'x' among them"))]
-    #[case::capitals(&SECOND.replace("2222222222", "222222222A"), Some("expected digits in lower case after sha256:, found 'A'"))]
-    #[case::algorithm("x@sha265:abc", Some("expected sha256: and 64 hexadecimal digits after the @"))]
-    fn what_is_wrong_with_a_digest(#[case] image: &str, #[case] expected: Option<&str>) {
-        assert_eq!(digest_problem(image).as_deref(), expected);
-    }
-
-    #[rstest]
-    #[case::fine(SECOND, None)]
-    #[case::tag("mirror.x:5000/ocp/release:4.21.2-x86_64", None)]
-    #[case::address("[fd00::1]:5000/ocp@sha256:22", None)]
-    #[case::nothing("@sha256:22", Some("expected the name of the image before the @"))]
-    #[case::scheme("docker://mirror.x/ocp@sha256:22", Some("expected it without docker://"))]
-    #[case::blank(" mirror.x/ocp@sha256:22", Some("found ' ' in its name"))]
-    #[case::line_break("mirror.x/ocp\n@sha256:22", Some("found '\\n' in its name"))]
-    #[case::two_digests("mirror.x/ocp@sha256:11@sha256:22", Some("found '@' in its name"))]
-    fn what_is_wrong_with_a_name(#[case] image: &str, #[case] expected: Option<&str>) {
-        assert_eq!(name_problem(image).as_deref(), expected);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         message::{list, message_alone, overrides, reason_and_message, sanitize_name},
         oc,
         release::updates,
-        suggest,
+        retrieval, suggest,
     },
 };
 
@@ -34,7 +34,7 @@ pub(in crate::gate) fn invalid_target(
     error: &semver::Error,
 ) -> String {
     if target.version.is_empty() {
-        if let Some(problem) = suggest::digest_problem(&target.image) {
+        if let Some(problem) = retrieval::digest_problem(&target.image) {
             return malformed_digest(cluster_version, &target.image, &problem);
         }
         return if target.image.contains('@') { unknown_image(&target.image) } else { no_digest(&target.image) };
@@ -51,6 +51,13 @@ pub(in crate::gate) fn invalid_version(
         "The requested version \"{}\" is not a semantic version ({error}), so it cannot be compared with the current one{}",
         sanitize_name(version),
         did_you_mean(cluster_version, version)
+    )
+}
+
+pub(in crate::gate) fn architecture_and_image(target: &Target) -> String {
+    format!(
+        "spec.desiredUpdate names architecture {} and an image, and the API server accepts only one of them. Remove one.",
+        sanitize_name(&target.architecture)
     )
 }
 
