@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Request;
+use jiff::SignedDuration;
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     coordination::v1::Lease,
@@ -9,6 +11,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
+    client::Body,
     core::Status,
 };
 use serde_json::Value;
@@ -22,6 +25,8 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A Lease that wasn't renewed for so many of its durations has lost its holder.
 const DURATIONS: i64 = 3;
+/// By how much the clock of the API server, in whole seconds and some time ago, may differ from a clock that is right.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// The match conditions of the policy. With one more, some requests would pass unchecked.
 const CONDITIONS: [&str; 1] = ["changes-the-requested-update"];
 
@@ -59,12 +64,31 @@ pub async fn read_lease(
     (namespace, name): (&str, &str),
     now: jiff::Timestamp,
 ) -> kube::Result<(CvoLease, Option<Mode>)> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    match leases.get(name).await {
-        Ok(lease) => Ok((freshness(&lease, now), mode(&lease))),
-        Err(kube::Error::Api(status)) if is_absent(&status, name) => Ok((CvoLease::Absent, None)),
-        Err(error) => Err(error),
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}");
+    let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
+    let body = body.collect_bytes().await?;
+    if head.status.is_success() {
+        let lease: Lease = serde_json::from_slice(&body).map_err(kube::Error::SerdeError)?;
+        return Ok((freshness(&lease, clock(&head, now)), mode(&lease)));
     }
+    match serde_json::from_slice::<Status>(&body) {
+        Ok(status) if is_absent(&status, name) => Ok((CvoLease::Absent, None)),
+        Ok(status) => Err(kube::Error::Api(status.boxed())),
+        Err(_) => {
+            let text = String::from_utf8_lossy(&body);
+            let status = Status::failure(text.trim(), head.status.as_str()).with_code(head.status.as_u16());
+            Err(kube::Error::Api(status.boxed()))
+        }
+    }
+}
+
+/// The time by the clock of the API server, if that differs from ours by more than [`CLOCK_SKEW`]: who renews a Lease is on
+/// a node beside it, and the clock of a laptop may be wrong.
+fn clock(head: &http::response::Parts, now: jiff::Timestamp) -> jiff::Timestamp {
+    let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
+    let there = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
+    there.filter(|there| there.duration_since(now).abs() > CLOCK_SKEW).unwrap_or(now)
 }
 
 fn is_absent(status: &Status, name: &str) -> bool {
@@ -179,6 +203,57 @@ mod tests {
     fn a_lease_is_fresh_for_three_durations(#[case] spec: Value, #[case] expected: CvoLease) {
         let lease: Lease = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
         assert_eq!(freshness(&lease, "2026-01-01T00:01:00Z".parse().unwrap()), expected);
+    }
+
+    /// A cluster whose API server answers with this Lease, at this time by its clock.
+    #[expect(clippy::disallowed_methods, reason = "a client on no connection")]
+    fn answers(renewed: &'static str, date: Option<&'static str>) -> Client {
+        let lease = json!({"metadata": {}, "spec": {"holderIdentity": "a", "renewTime": renewed,
+            "leaseDurationSeconds": 137}});
+        let body = serde_json::to_vec(&lease).unwrap();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let answer = http::Response::builder();
+            let answer = date.into_iter().fold(answer, |answer, date| answer.header("date", date));
+            std::future::ready(answer.body(Body::from(body.clone())))
+        });
+        Client::new(service, "default")
+    }
+
+    #[rstest]
+    #[case::an_hour_ahead(
+        "2026-01-01T13:00:00Z",
+        "2026-01-01T12:00:00.000000Z",
+        Some("Thu, 01 Jan 2026 12:00:10 GMT"),
+        CvoLease::Fresh
+    )]
+    #[case::an_hour_behind(
+        "2026-01-01T11:00:00Z",
+        "2026-01-01T11:00:00.000000Z",
+        Some("Thu, 01 Jan 2026 12:00:00 GMT"),
+        CvoLease::Stale
+    )]
+    #[case::right(
+        "2026-01-01T12:06:51Z",
+        "2026-01-01T12:00:00.000000Z",
+        Some("Thu, 01 Jan 2026 12:05:55 GMT"),
+        CvoLease::Stale
+    )]
+    #[case::the_only_one("2026-01-01T13:00:00Z", "2026-01-01T12:00:00.000000Z", None, CvoLease::Stale)]
+    #[case::of_which_nothing_is_known(
+        "2026-01-01T13:00:00Z",
+        "2026-01-01T12:00:00.000000Z",
+        Some("noon"),
+        CvoLease::Stale
+    )]
+    #[tokio::test]
+    async fn a_lease_is_compared_with_the_clock_of_the_api_server_if_ours_is_wrong(
+        #[case] now: &str,
+        #[case] renewed: &'static str,
+        #[case] date: Option<&'static str>,
+        #[case] expected: CvoLease,
+    ) {
+        let lease = read_lease(&answers(renewed, date), CVO_LEASE, now.parse().unwrap()).await.unwrap();
+        assert_eq!(lease, (expected, None));
     }
 
     const ASKING: &str = "changes-the-requested-update";

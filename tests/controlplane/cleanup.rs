@@ -92,6 +92,21 @@ async fn a_force_is_kept_during_its_update_and_removed_afterwards() {
 }
 
 #[tokio::test]
+async fn a_force_whose_update_does_not_start_is_not_waited_for() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let update = json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true});
+    let patch = json!({"spec": {"desiredUpdate": update}}).to_string();
+    let patch =
+        ["patch", "clusterversion", "version", "--type=merge", "--field-manager=upgrade-gate", "--patch", &patch];
+    cluster.control_plane.kubectl(&patch);
+    let expected = "spec.desiredUpdate.force, which upgrade-gate set: The requested update has not started; see \
+        ReleaseAccepted. If it does not start, clear the request with `oc adm upgrade --clear`, and run `upgrade-gate \
+        cleanup --yes` again afterwards.";
+    assert_eq!(clean(&cluster, true).await.stays, [expected]);
+    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], update);
+}
+
+#[tokio::test]
 async fn after_replace_cleanup_withdraws_the_conditions() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let operator = Operator::start(&cluster, Options::mode("replace")).await;

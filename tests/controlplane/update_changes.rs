@@ -29,6 +29,10 @@ impl Drop for Changed<'_> {
     }
 }
 
+async fn requested(cluster: &Cluster) {
+    cluster.wait_for("the request", |cv| cv["spec"]["desiredUpdate"]["version"] == "4.21.2").await;
+}
+
 #[tokio::test]
 async fn what_an_operator_was_going_to_do_is_shown_again_before_the_command_does_it() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
@@ -37,11 +41,7 @@ async fn what_an_operator_was_going_to_do_is_shown_again_before_the_command_does
     operator.ready().await;
     let mut running = command(&cluster.control_plane.kubeconfig(), &GO);
     let running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the request", async || {
-        let seen = cluster.cluster_version().await;
-        if seen["spec"]["desiredUpdate"]["version"] == "4.21.2" { Ok(()) } else { Err(seen["spec"].to_string()) }
-    })
-    .await;
+    requested(&cluster).await;
     operator.terminate().await;
     let (code, stdout, stderr) = outcome(&running.wait_with_output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
@@ -51,6 +51,23 @@ async fn what_an_operator_was_going_to_do_is_shown_again_before_the_command_does
     assert!(shown_again.contains("* Then spec.desiredUpdate.force: true, for this release"), "{shown_again}");
     assert!(written.contains("Removed spec.desiredUpdate.force."), "{written}");
     assert_eq!(binding(&cluster), "");
+}
+
+/// The operator's account may not create the policy, which is needed only once the operator has stopped.
+#[tokio::test]
+async fn who_stops_before_a_second_write_is_told_of_the_first() {
+    let (cluster, _cvo) = locked_out(Profile::V4_21).await;
+    let mut operator = Operator::start(&cluster, Options::default()).await;
+    operator.ready().await;
+    let mut running = command(&cluster.control_plane.operator_kubeconfig(), &GO);
+    let running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    requested(&cluster).await;
+    operator.terminate().await;
+    let (code, stdout, stderr) = outcome(&running.wait_with_output().unwrap());
+    assert_eq!(code, 2, "{stdout}{stderr}");
+    assert!(stderr.contains("you lack these rights: "), "{stderr}");
+    assert!(stderr.contains("4.21.2 is requested and not forced. `upgrade-gate update --to 4.21.2"), "{stderr}");
+    assert!(!stderr.contains("nothing was written"), "{stderr}");
 }
 
 #[tokio::test]

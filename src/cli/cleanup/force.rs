@@ -8,7 +8,11 @@ use crate::{
     },
     controller::{cluster_operators, cluster_versions},
     gate::Source,
-    plan::{bridge::unforce::decide as decide_unforce, newest_entry::EntryStart, role::owns_force},
+    plan::{
+        bridge::unforce::{KeepReason, decide as decide_unforce},
+        newest_entry::EntryStart,
+        role::owns_force,
+    },
 };
 use kube::{
     Api, Client,
@@ -54,9 +58,9 @@ async fn remove_once(client: &Client, confirmed: bool, report: &mut Report) -> R
         None => {}
         Some(Err(reason)) => {
             report.stays.push(format!(
-                "spec.desiredUpdate.force, which upgrade-gate set: {} Leave it while the update runs, and run \
-                 `upgrade-gate cleanup --yes` again afterwards.",
-                reason.message()
+                "spec.desiredUpdate.force, which upgrade-gate set: {} {} `upgrade-gate cleanup --yes` again afterwards.",
+                reason.message(),
+                advice(&reason)
             ));
             return Ok(true);
         }
@@ -75,6 +79,25 @@ async fn remove_once(client: &Client, confirmed: bool, report: &mut Report) -> R
         }
     }
     Ok(false)
+}
+
+/// What to do before `cleanup` can remove the rest.
+fn advice(reason: &KeepReason) -> &'static str {
+    match reason {
+        KeepReason::Invalid | KeepReason::NotBegun => {
+            "If it does not start, clear the request with `oc adm upgrade --clear`, and run"
+        }
+        KeepReason::SharedForce(_) | KeepReason::RequestChanged => "Run",
+        KeepReason::NotCompleted
+        | KeepReason::NotDesired
+        | KeepReason::NotAccepted
+        | KeepReason::Progressing
+        | KeepReason::Failing
+        | KeepReason::OperatorsUnreadable
+        | KeepReason::OperatorUnhealthy(_)
+        | KeepReason::RecordsUnreadable
+        | KeepReason::RecordOpen => "Leave it while the update runs, and run",
+    }
 }
 
 /// The ClusterOperators of others. If one cannot be read, the source is unreadable.

@@ -147,12 +147,13 @@ impl<'a> Flow<'a> {
         ended
     }
 
-    fn judge(&mut self, evidence: &Evidence) -> Result<Judged, Ended> {
-        match judge(self.args, &self.named, evidence, self.cluster.server()) {
+    async fn judge(&mut self, evidence: &Evidence) -> Result<Judged, Ended> {
+        self.operator = evidence.operator;
+        let left = self.left().await;
+        match judge(self.args, &self.named, evidence, &self.run_so_far(left)) {
             Ok(judged) => {
                 self.name.clone_from(&judged.name);
                 self.request = Some(judged.goal.request.clone());
-                self.operator = evidence.operator;
                 Ok(judged)
             }
             Err(stop) => {
@@ -164,6 +165,11 @@ impl<'a> Flow<'a> {
         }
     }
 
+    async fn obstacle(&self, plan: &Plan, evidence: &Evidence) -> Result<(), Ended> {
+        let left = self.left().await;
+        obstacle(self.args, plan, evidence, self.cluster.client(), &self.run_so_far(left)).await
+    }
+
     async fn work(&mut self) -> Ended {
         match Box::pin(self.try_work()).await {
             Ok(ended) | Err(ended) => ended,
@@ -172,7 +178,7 @@ impl<'a> Flow<'a> {
 
     async fn try_work(&mut self) -> Result<Ended, Ended> {
         let evidence = self.first_look().await?;
-        let mut judged = self.judge(&evidence)?;
+        let mut judged = self.judge(&evidence).await?;
         self.timing.seen(&mut self.memory, &evidence.snapshot.cluster_version, Some(&evidence.records));
         self.memory.old_word = word(&evidence.snapshot.cluster_version).cloned();
         self.reached = reached_before(&judged.goal, &evidence);
@@ -180,7 +186,7 @@ impl<'a> Flow<'a> {
         if judged.plan.is_empty() && !self.is_watched(&judged.goal, &evidence) {
             return Ok(self.nothing_to_do(&judged.goal, &evidence));
         }
-        obstacle(self.args, &judged.plan, &evidence, self.cluster.client(), &self.commands).await?;
+        self.obstacle(&judged.plan, &evidence).await?;
         if self.args.dry_run {
             self.display.line("\nNothing was written (--dry-run).");
             return Ok(Ended::done());
@@ -249,12 +255,12 @@ impl<'a> Flow<'a> {
                 let needed = [rights::ASK.as_slice(), &rights::FORCE].concat();
                 let missing = rights::missing(self.cluster.client(), &needed).await;
                 if !missing.is_empty() {
-                    return Err(Ended::unknown(text::missing_rights(&missing, false)));
+                    return Err(Ended::unknown(text::missing_rights(&missing, false, &self.left().await)));
                 }
             }
             let lost_for = self.timing.lost_for();
             if lost_for >= self.args.retry_for.min(FIRST_LOOK) {
-                return Err(gave_up(self.cluster.server(), &failure, lost_for, "nothing was written"));
+                return Err(gave_up(self.cluster.server(), &failure, lost_for, &self.left().await));
             }
             self.try_again(&failure).await;
             found = self.cluster.look(now()).await;
@@ -287,15 +293,16 @@ impl<'a> Flow<'a> {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Ended::unknown(
-                "standard input is not a terminal, so the question cannot be asked: add --yes to write this; nothing was written",
-            ));
+            return Err(Ended::unknown(format!(
+                "standard input is not a terminal, so the question cannot be asked: add --yes to write this; {}",
+                self.left().await
+            )));
         }
         if self.display.ask(text::QUESTION, answer()).await {
             self.display.line("");
             Ok(())
         } else {
-            Err(Ended::no("not confirmed; nothing was written"))
+            Err(Ended::no(format!("not confirmed; {}", self.left().await)))
         }
     }
 
@@ -319,13 +326,13 @@ impl<'a> Flow<'a> {
 
     /// Shows verdict and writes again, and asks again, if they are not as shown.
     async fn judge_again(&mut self, judged: &mut Judged, evidence: &Evidence) -> Result<(), Ended> {
-        let again = self.judge(evidence)?;
+        let again = self.judge(evidence).await?;
         let is_as_shown = again.text == judged.text;
         *judged = again;
         if !is_as_shown {
             self.display.line("\nThe cluster has changed meanwhile.");
             self.display.line(&judged.text);
-            obstacle(self.args, &judged.plan, evidence, self.cluster.client(), &self.commands).await?;
+            self.obstacle(&judged.plan, evidence).await?;
             self.confirm(&judged.plan).await?;
         }
         Ok(())
@@ -349,7 +356,10 @@ impl<'a> Flow<'a> {
             self.reached = self.reached.max(Reached::Completed);
         }
         self.memory.asked = true;
-        self.display.update(&progress::of(wait, &self.name, cluster_version));
+        // Why a record cannot be written is shown already.
+        if !(*wait == Wait::Record && self.memory.record_fails) {
+            self.display.update(&progress::of(wait, &self.name, cluster_version));
+        }
         let pause = self.timing.pause(wait, looked_at_all);
         tokio::time::sleep(pause).await;
         if wait.is_for_record() {

@@ -16,12 +16,13 @@ use crate::{
         update::{
             Ended,
             args::Args,
+            ending::Run,
             operator::Operator,
             policy::{self, PolicyState},
             request::{self, Allowed, Named, Refusal},
             rights,
             steps::{self, Evidence, Goal, Memory, Step},
-            text::{self, Commands, Plan},
+            text::{self, Plan},
         },
     },
     gate::{Decision, Snapshot, Source, TargetVerdict, UpdateType, Verdict, evaluate, message},
@@ -42,7 +43,7 @@ pub struct Judged {
     pub name: String,
 }
 
-/// Nothing is written.
+/// Nothing more is written.
 pub struct Stop {
     /// What is shown before the reason.
     pub text: String,
@@ -50,34 +51,33 @@ pub struct Stop {
     pub ended: Ended,
 }
 
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
+impl Stop {
+    fn new(refusal: Refusal, run: &Run<'_>) -> Self {
         let ended = match refusal {
             Refusal::Usage(text) => Ended::unknown(text),
-            Refusal::Cluster(text) => Ended::no(format!("{text}; nothing was written")),
+            Refusal::Cluster(text) => Ended::no(format!("{text}; {}", run.left)),
         };
         Self { text: String::new(), ended }
     }
 }
 
 /// Evaluates the release that the arguments name, on the cluster as it was read.
-pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> Result<Judged, Stop> {
+pub fn judge(args: &Args, named: &Named, evidence: &Evidence, run: &Run<'_>) -> Result<Judged, Stop> {
+    let stop = |refusal| Stop::new(refusal, run);
     let cluster_version = &evidence.snapshot.cluster_version;
     let allowed = Allowed::from(args);
-    let request = request::request(cluster_version, named, allowed)?;
+    let request = request::request(cluster_version, named, allowed).map_err(stop)?;
     let is_going_on =
         request.is_current(cluster_version) || (request.is_asked(cluster_version) && owns_force(cluster_version));
-    let busy = if is_going_on { Vec::new() } else { request::warnings(cluster_version, allowed)? };
+    let busy = if is_going_on { Vec::new() } else { request::warnings(cluster_version, allowed).map_err(stop)? };
     let snapshot = Snapshot { targets: vec![request.target()], ..evidence.snapshot.clone() };
     let mut verdict = evaluate(&snapshot);
     let mut text = report(args, &snapshot, &verdict);
     let target_verdict = verdict.targets.swap_remove(0);
     let name = name(&target_verdict);
     if target_verdict.decision() == Decision::Blocked {
-        let ended = Ended::no(format!(
-            "{name} is blocked, for the reasons above{}; nothing was written",
-            hint(&target_verdict)
-        ));
+        let ended =
+            Ended::no(format!("{name} is blocked, for the reasons above{}; {}", hint(&target_verdict), run.left));
         return Err(Stop { text: text.trim_end().to_owned(), ended });
     }
     let of_flags = request.warnings.iter().map(|warning| format!("\nWarning: {warning}."));
@@ -89,7 +89,7 @@ pub fn judge(args: &Args, named: &Named, evidence: &Evidence, server: &str) -> R
     let goal = Goal { request, wait, without_policy: args.without_policy };
     let plan = plan(args, &goal, &target_verdict, evidence);
     if !plan.is_empty() {
-        text += &text::plan(&plan, &goal, server, terminal_width());
+        text += &text::plan(&plan, &goal, run.server, terminal_width());
     }
     let resource_version = cluster_version.metadata.resource_version.clone();
     Ok(Judged { goal, resource_version, text: text.trim_end().to_owned(), plan, name })
@@ -154,7 +154,7 @@ fn plan(args: &Args, goal: &Goal, target_verdict: &TargetVerdict, evidence: &Evi
     }
 }
 
-/// Checks rights, CVO and policy before the first write.
+/// Checks rights, CVO and policy before anything is written, or anything else.
 ///
 /// # Errors
 /// What is missing, and what to do.
@@ -163,11 +163,11 @@ pub async fn obstacle(
     plan: &Plan,
     evidence: &Evidence,
     client: &Client,
-    commands: &Commands,
+    run: &Run<'_>,
 ) -> Result<(), Ended> {
     let forces = plan.may_force && !plan.operator.acts();
     if plan.asks || forces {
-        gatekeeper(evidence, commands)?;
+        gatekeeper(evidence, run)?;
     }
     let mut needed = Vec::new();
     if plan.asks || forces || plan.is_forced {
@@ -184,7 +184,7 @@ pub async fn obstacle(
     }
     let missing = rights::missing(client, &needed).await;
     if !missing.is_empty() {
-        return Err(Ended::unknown(text::missing_rights(&missing, false)));
+        return Err(Ended::unknown(text::missing_rights(&missing, false, &run.left)));
     }
     if !forces || args.without_policy {
         return Ok(());
@@ -193,7 +193,7 @@ pub async fn obstacle(
         let needed = [rights::REMOVE_POLICY.as_slice(), &rights::INSTALL_POLICY].concat();
         let missing = rights::missing(client, &needed).await;
         if !missing.is_empty() {
-            return Err(Ended::unknown(text::missing_rights(&missing, true)));
+            return Err(Ended::unknown(text::missing_rights(&missing, true, &run.left)));
         }
     }
     let policy = match &evidence.policy {
@@ -203,19 +203,19 @@ pub async fn obstacle(
         policy => policy.clone(),
     };
     match policy {
-        PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&policy))),
+        PolicyState::Foreign | PolicyState::Unreadable(_) => Err(Ended::unknown(text::no_policy(&policy, &run.left))),
         PolicyState::InForce { .. } | PolicyState::Settling { .. } | PolicyState::Missing { .. } => Ok(()),
     }
 }
 
 /// Checks that exactly one program answers requests.
-fn gatekeeper(evidence: &Evidence, commands: &Commands) -> Result<(), Ended> {
+fn gatekeeper(evidence: &Evidence, run: &Run<'_>) -> Result<(), Ended> {
     match (evidence.operator, evidence.cvo) {
-        (Operator::Decides, CvoLease::Fresh) => Err(Ended::unknown(format!("{}; nothing was written", text::BOTH))),
+        (Operator::Decides, CvoLease::Fresh) => Err(Ended::unknown(format!("{}; {}", text::BOTH, run.left))),
         (Operator::Decides, CvoLease::Stale | CvoLease::Absent | CvoLease::Unknown)
         | (Operator::Absent | Operator::Observes | Operator::Forces, CvoLease::Fresh) => Ok(()),
         (Operator::Absent | Operator::Observes | Operator::Forces, cvo) => {
-            Err(Ended::unknown(format!("{}; nothing was written", text::no_cvo(cvo, commands))))
+            Err(Ended::unknown(format!("{}; {}", text::no_cvo(cvo, run.commands), run.left)))
         }
     }
 }
@@ -229,6 +229,7 @@ mod tests {
     use super::*;
     use crate::{
         api::ClusterVersion,
+        cli::update::{left::Reached, text::Commands},
         gate::testing::{cluster_version_from, snapshot},
     };
 
@@ -248,7 +249,15 @@ mod tests {
             operator: Operator::Absent,
         };
         let named = request::named(Some("4.21.2"), None).unwrap();
-        judge(&args, &named, &evidence, "https://api:6443/").ok().unwrap().plan
+        let commands = Commands::new(&args);
+        let run = Run {
+            name: "4.21.2",
+            server: "https://api:6443/",
+            reached: Reached::Nothing,
+            commands: &commands,
+            left: String::new(),
+        };
+        judge(&args, &named, &evidence, &run).ok().unwrap().plan
     }
 
     /// Being updated to 4.21.2.

@@ -244,10 +244,10 @@ pub fn condition(found: &Condition, width: usize) -> String {
 
 /// Rights that are missing.
 #[must_use]
-pub fn missing_rights(rights: &[Right], policy_only: bool) -> String {
+pub fn missing_rights(rights: &[Right], policy_only: bool, left: &str) -> String {
     let list = rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let text = format!(
-        "you lack these rights: {list}. Run this as a user who has them, such as a cluster administrator; nothing was written"
+        "you lack these rights: {list}. Run this as a user who has them, such as a cluster administrator; {left}"
     );
     if policy_only {
         format!("{text}. To go on without the admission policy, add --without-policy. {UNGUARDED}")
@@ -258,7 +258,7 @@ pub fn missing_rights(rights: &[Right], policy_only: bool) -> String {
 
 /// A policy that was not created by this command, and that does not guard the force.
 #[must_use]
-pub fn no_policy(state: &PolicyState) -> String {
+pub fn no_policy(state: &PolicyState, left: &str) -> String {
     let why = match state {
         PolicyState::Unreadable(problem) => {
             format!("the ValidatingAdmissionPolicy upgrade-gate cannot be read: {}", message::sanitize(problem))
@@ -270,7 +270,7 @@ pub fn no_policy(state: &PolicyState) -> String {
              installed that does not deny every such request: apply deploy/base/policy again"
             .to_owned(),
     };
-    format!("{why}. To go on without it, add --without-policy. {UNGUARDED}")
+    format!("{why}; {left}. To go on without it, add --without-policy. {UNGUARDED}")
 }
 
 /// The UpdateRecord, printed because UpdateRecords are not served, or cannot be written.
