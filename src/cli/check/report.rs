@@ -142,7 +142,6 @@ pub struct RiskReport {
 /// The verdict on one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the JSON, or says whether text shows it")]
 pub struct TargetReport {
     /// As it was given, else as far as the cluster knows it.
     pub version: Option<String>,
