@@ -231,13 +231,16 @@ fn is_expected_end(role: Role, object: &Value, records: &[UpdateRecord]) -> bool
     let refused = condition(object, "ReleaseAccepted")["status"] == "False";
     let finished =
         condition(object, "Progressing")["status"] != "True" && waits == refused && !(waits && is_allowed(object));
-    // A CVO of 4.21 accepts an update under overrides only by force: one without a text began before they were set.
-    let accepted = |record: &UpdateRecord| {
-        record.spec.by == AcceptedBy::Gate && !record.spec.accepted_risks.starts_with("Overrides were set while")
-    };
+    // A CVO of 4.21 accepts an update under overrides only by force, unless it began before they were set.
+    let accepted = |record: &UpdateRecord| record.spec.by == AcceptedBy::Gate && !began_before_overrides(record);
     let forced = role != Role::Bridge || !records.iter().any(accepted);
     let unforced = !(is_forced(object) && owns(object, "force"));
     upgradeable && finished && forced && unforced && is_accounted_for(role, object, records)
+}
+
+/// Whether overrides were set only while this update was in progress, so that nothing was accepted at its start.
+fn began_before_overrides(record: &UpdateRecord) -> bool {
+    record.spec.accepted_risks.starts_with("Overrides were set while")
 }
 
 /// Whether each update with accepted risks has its record, with its outcome.
@@ -261,7 +264,9 @@ fn is_accounted_for(role: Role, object: &Value, records: &[UpdateRecord]) -> boo
     };
     let pending = |record: &&UpdateRecord| ended(record).is_none_or(|outcome| outcome == Outcome::Pending);
     let settled = records.iter().filter(pending).all(may_come);
-    let kept = role == Role::Bridge || records.iter().all(|record| record.spec.accepted_risks.contains("Precondition"));
+    let has_text =
+        |record: &UpdateRecord| began_before_overrides(record) || record.spec.accepted_risks.contains("Precondition");
+    let kept = role == Role::Bridge || records.iter().all(has_text);
     let somewhere = records.iter().all(|record| record.spec.from != record.spec.to);
     settled && kept && somewhere && history(object).iter().all(has_its_record)
 }
