@@ -25,7 +25,7 @@ fn cases() -> Vec<(&'static str, PathBuf)> {
     cases
 }
 
-/// What a case of `check` reads beside its own folder, unless it has a file of that name.
+/// The files that a case of `check` reads in addition to its folder, unless it has a file of the same name.
 const COMMON: [&str; 2] = ["clusteroperators.yaml", "configmaps.yaml"];
 
 /// The arguments of a case, as a person would type them in its folder.
@@ -116,7 +116,7 @@ fn yaml_has_the_same_content_as_json() {
 
 #[test]
 fn tables_have_no_control_characters_and_fit_80_columns_except_for_unbreakable_text() {
-    // Up to where a line is wider only for its last word, or for a command, which nobody could copy if it were broken.
+    // A line may be wider because of its last word, or of a command, which must stay on one line to be copied.
     let last_word = |line: &str| {
         let command = line.find('`').filter(|_| line.ends_with('`'));
         line[..command.unwrap_or(line.len())].trim_end_matches(|c: char| c != ' ').trim_end().len()

@@ -1,5 +1,5 @@
-//! `check` on several clusters: a row for each, whatever the others come to, and the worst exit code. Each API server
-//! here is one of canned answers; `tests/controlplane/check_clusters.rs` asks a real one.
+//! `check` on several clusters: a row for each, also if others fail, and the worst exit code. Each API server here has fixed
+//! answers; `tests/controlplane/check_clusters.rs` uses a real one.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
@@ -62,7 +62,7 @@ fn serving(code: u16, object: Value) -> Cluster {
     Cluster::serving([(CLUSTER_VERSION, (code, object)), (ADMIN_GATES, none()), (ADMIN_ACKS, none())])
 }
 
-/// A server that nobody listens at.
+/// The URL of an address without a server.
 fn dead() -> Cluster {
     let cluster = Cluster::serving([]);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

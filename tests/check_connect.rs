@@ -1,5 +1,5 @@
-//! The way to a cluster, for every command that goes there: credential plugins that fail, and proxies. Nothing that a
-//! kubeconfig or the environment keeps secret is told.
+//! The connection to a cluster, for every command that needs one: failing credential plugins, and proxies. No error contains
+//! a secret of the kubeconfig or of the environment.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
@@ -24,7 +24,7 @@ fn gate(folder: &Path, command: &str, environment: &[(&str, &str)]) -> Output {
     process.envs(environment.iter().copied()).output().unwrap()
 }
 
-/// The one line that says why there is no answer.
+/// The error, one line.
 fn error(output: &Output) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{message}");
@@ -135,7 +135,7 @@ fn input_files_are_read_regardless_of_kubeconfig_variables() {
     }
 }
 
-/// Rights are the matter only where the API server says so.
+/// Permissions are blamed only if the API server denies a request.
 #[rstest]
 #[case::not_logged_in(401, "log in again")]
 #[case::forbidden(403, "needs the rights of a cluster administrator")]
@@ -214,7 +214,7 @@ fn the_proxy_of_the_kubeconfig_is_used() {
     });
     let folder =
         folder(&format!("{{server: 'http://cluster.invalid:8080', proxy-url: 'http://me:secret@{proxy}'}}"), "{}");
-    // What the environment says is about other ways.
+    // Proxy variables of the environment are about other URLs.
     let environment = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")];
     let output = gate(folder.path(), "history", &environment);
     let seen = requests.lock().unwrap().clone();
@@ -240,7 +240,7 @@ fn the_proxy_of_the_environment_is_used_except_for_no_proxy_hosts() {
             assert!(message.contains("cannot be reached"), "{message}");
             assert_eq!(connects(), 0, "{exceptions}");
         }
-        // Nothing is said of the cluster.
+        // The error does not name the cluster.
         error(&gate(folder.path(), "check", &[(variable, &url), ("no_proxy", "127.0.0.1")]));
         assert_eq!(connects(), 1);
     }

@@ -1,5 +1,5 @@
-//! A must-gather of 50 MB: the answer has to be right whatever lies about in it. What it costs is measured by
-//! `cargo bench --bench check`; no test asserts a time.
+//! A must-gather of 50 MB: the verdict has to be correct with any other files in it. `cargo bench --bench check` measures the
+//! cost; no test asserts a time.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
@@ -30,7 +30,7 @@ fn config_map(namespace: &str, name: &str, data: &str) -> String {
     )
 }
 
-/// Texts that would mislead whoever cut at the wrong line: a ClusterVersion, a List, acknowledgements.
+/// Texts that would be misread if a file were split at the wrong line: a ClusterVersion, a List, acknowledgements.
 fn trap(round: usize) -> String {
     let indented =
         |text: String, by: usize| -> String { text.lines().map(|line| " ".repeat(by) + line + "\n").collect() };

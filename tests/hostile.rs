@@ -1,5 +1,5 @@
-//! Input that means harm: whatever a cluster, a file or its name says, nothing that is shown acts on a terminal, nothing
-//! that is written is too large, and every input gets an answer or an error.
+//! Hostile input: with any content of a cluster, a file or its name, no output has terminal control characters, no write is
+//! too large, and every input gets a report or an error.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
@@ -92,7 +92,7 @@ fn reports_have_no_unprintable_text_and_json_equals_yaml(#[case] command: &str, 
     assert!(json.to_string().contains('\u{202e}'), "what it means is still there");
 }
 
-/// What is written in several lines, by whoever wrote it, is one of these.
+/// The texts that may have several lines.
 fn without_messages(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(without_messages),

@@ -53,7 +53,7 @@ impl Record {
         let operators = lines.into_iter().filter(|line| line.contains(OPERATOR));
         for event in operators.map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         {
-            // Tests log in as the operator too, to see what it may do, and people may run `check` as anybody.
+            // Tests also authenticate as the operator, and `check` may run as any user.
             let agent = event["userAgent"].as_str().unwrap_or_default();
             let is_the_operators = agent.starts_with("upgrade-gate/") && agent.ends_with(" (run)");
             if event["user"]["username"] == OPERATOR && is_the_operators {

@@ -16,7 +16,7 @@ pub const NAME: &str = "floor";
 /// The ClusterOperator that wakes it where it watches those.
 pub const OPERATOR: &str = "floor";
 
-/// As long as what the operator says of one override.
+/// As long as the operator's message about one override.
 const MESSAGE: &str = "Disabling ownership via cluster version overrides prevents minor and major updates, and patch \
     updates stay allowed. Remove the overrides before asking for a minor or major update. Unmanaged: the bare client \
     says so without having looked, and fills the line up to the same length as the operator's own words have here.";

@@ -1,9 +1,9 @@
 //! What an administrator waits for, against the real control plane, each as a ratio to the floor in the same run, turn by
-//! turn: `cargo bench --bench end_to_end`, or `make bench` for everything. ROUNDS says how often; the default is 200. SCENES=start plays
+//! turn: `cargo bench --bench end_to_end`, or `make bench` for everything. ROUNDS is the number of rounds, by default 200. SCENES=start plays
 //! the start alone, with 300 ClusterOperators.
 //!
 //! The operator runs as the Deployment runs it, as its ServiceAccount, on ClusterVersion `version`. The floor
-//! ([`floor`]) runs beside it on a ClusterVersion `floor` of the same size. Times are taken by a third client, in a
+//! ([`floor`]) runs in parallel on a ClusterVersion `floor` of the same size. Times are taken by a third client, in a
 //! thread of its own, that watches both.
 #![allow(
     clippy::expect_used,

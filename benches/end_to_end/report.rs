@@ -1,4 +1,4 @@
-//! One table for people and one file for programs, of this run and of what criterion measured before it.
+//! A table on standard output and a JSON file, of this run and of the last measurements of criterion.
 
 use std::{fs, path::Path, time::Duration};
 

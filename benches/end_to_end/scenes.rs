@@ -22,7 +22,7 @@ use super::{
     support::{self, Cluster, Operator, Options},
 };
 
-/// Between two rounds, until everybody rests: the operator's event about the last one has left by then.
+/// The pause between two rounds, after which all clients are idle and the operator's event of the last round is sent.
 const PAUSE: Duration = Duration::from_millis(30);
 /// Until what a start or a crowd of objects has set off has settled.
 const SETTLE: Duration = Duration::from_secs(12);

@@ -1,5 +1,5 @@
 //! Any bytes as a file that `check` and `history` are given: an answer or an error, in bounded time and memory, and
-//! nothing in it that acts on a terminal. The first byte says in which format to answer, and whether the file was named.
+//! nothing in it that acts on a terminal. The first byte selects the output format, and whether the file was named.
 #![no_main]
 
 use std::{fs, path::PathBuf, sync::LazyLock};

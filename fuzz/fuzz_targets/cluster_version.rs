@@ -8,7 +8,7 @@ use serde_json::Value;
 use upgrade_gate::{api::ClusterVersion, gate::{Authority, Source, evaluate}, plan::{PlanInput, RecordState, Write, bridge::{ClusterChecks, candidate, confirm, unforce}, newest_entry::EntryStart, plan, record_wait::RecordWait, role::{CvoLease, Role}}};
 use upgrade_gate_fuzz::{assert_safe, assert_shown, snapshot};
 
-/// A cluster on which nothing speaks against a force.
+/// A cluster on which the bridge would force.
 const CONFIRMED: ClusterChecks = ClusterChecks {
     policy_installed: true,
     cvo: CvoLease::Fresh,

@@ -1,5 +1,5 @@
 //! Any text as the message by which a cluster-version operator refuses a patch update: the bridge forces it only where
-//! the message, read once more and otherwise, names this release and nothing but overrides against it.
+//! the message, parsed in another way, names this release and nothing but overrides against it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

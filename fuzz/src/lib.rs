@@ -10,7 +10,7 @@ use upgrade_gate::{
     },
 };
 
-/// A snapshot of which only the ClusterVersion says anything, with every target that it names and these.
+/// A snapshot of a ClusterVersion without other sources, with every target that it names and these.
 #[must_use]
 pub fn snapshot(cluster_version: ClusterVersion, authority: Authority, targets: &[Target]) -> Snapshot {
     let named = Target::requested(&cluster_version).into_iter().chain(Target::listed(&cluster_version).take(16));
@@ -25,7 +25,7 @@ pub fn snapshot(cluster_version: ClusterVersion, authority: Authority, targets: 
     }
 }
 
-/// Asserts that a verdict errs on the safe side, and that what it says can be shown and written.
+/// Asserts that a verdict errs on the safe side, and that its texts are printable and within the limits.
 pub fn assert_safe(snapshot: &Snapshot, verdict: &Verdict) {
     let cluster_version = &snapshot.cluster_version;
     let overridden = cluster_version.unmanaged_overrides().next().is_some();

@@ -1,5 +1,5 @@
-//! Bad input: exit code 2, nothing on standard output, and one message on standard error that says where, what was
-//! found and what was expected.
+//! Bad input: exit code 2, nothing on standard output, and one message on standard error with the location, what was found
+//! and what was expected.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 

@@ -1,5 +1,5 @@
-//! Mode `auto`: it looks before it writes, acts as the bridge beside a CVO and as the gate where there is none, takes a
-//! gate that is vacant, and yields for good to whoever takes it back.
+//! Mode `auto`: it detects a CVO before it writes. It acts as bridge with a running CVO, as replace if there never was one,
+//! and as guard if the CVO is gone, until another writer reverts its conditions.
 
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ async fn without_a_running_cvo_guard_starts_after_its_delay_and_keeps_the_histor
     assert_eq!(condition(&guarded, "ReleaseAccepted"), condition(&left, "ReleaseAccepted"));
     cluster.own_condition("Upgradeable", "True", "AsExpected").await;
 
-    // A request waits for the CVO; the gate says nothing of it.
+    // A request waits for the CVO; guard writes no condition about it.
     cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
     operator.kill();
     let mut operator = Operator::start(&cluster, auto()).await;
@@ -185,7 +185,7 @@ async fn when_a_cvo_returns_guard_ends_for_good() {
         if profile != Profile::Main {
             continue;
         }
-        // Gone once more, and its word with it: this process has been contradicted, and doesn't try again.
+        // The CVO and its condition are gone again: this process was overwritten, and does not start guard again.
         cvo.scale_to_zero();
         cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
         cluster
@@ -229,7 +229,7 @@ async fn if_another_writer_reverts_guard_its_conditions_are_withdrawn() {
 async fn entering_a_mode_withdraws_the_conditions_of_the_previous_mode() {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     cvo::leave_lease(&cluster, Duration::from_secs(1), Duration::from_secs(10)).await;
-    // A person says that there is no other gate.
+    // The administrator sets mode replace.
     let operator = Operator::start(&cluster, Options::mode("replace")).await;
     let gated = cluster.upgradeable("False", "ClusterVersionOverrides").await;
     assert_eq!(owners(&gated, "ReleaseAccepted"), ["upgrade-gate"]);

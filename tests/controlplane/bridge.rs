@@ -15,7 +15,7 @@ async fn refused(cluster: &Cluster, version: &str) {
     cluster.refused(version, "PreconditionChecks", &[]).await;
 }
 
-/// Waits until the bridge says why it doesn't force.
+/// Waits until the bridge reports why it does not force.
 async fn holds_back(operator: &Operator, reason: &str) {
     eventually(&format!("the bridge to say {reason}"), async || {
         let series = format!("upgrade_gate_bridge_refusal{{reason=\"{reason}\"}}");
@@ -142,7 +142,7 @@ async fn a_patch_is_forced_in_every_form_of_request() {
         .await;
     let by: Vec<_> = records.iter().map(|record| &record["spec"]["by"]).collect();
     assert_eq!(by, ["Bridge"; 5]);
-    // No event says that an update is blocked which is then let through.
+    // There is no event that reports an update as blocked that is forced afterwards.
     let events = cluster.events().await;
     let blocked: Vec<_> = events.iter().filter(|event| event["reason"] == "UpdateBlocked").collect();
     assert!(blocked.is_empty(), "{blocked:#?}");
@@ -161,7 +161,7 @@ async fn a_minor_is_not_forced_in_any_form_of_request() {
         refused(&cluster, if version.is_empty() { "4.22.1" } else { version }).await;
         holds_back(&operator, "NotPatch").await;
     }
-    // In front of our own word the refusal read like a patch's, and with it it says MultipleReasons: neither helps it.
+    // The refusal of a minor looks like that of a patch without our ClusterOperator, and has reason MultipleReasons with it.
     cvo.wait_until_idle().await;
     cluster.wait_until_operator_is_idle().await;
     cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
@@ -325,7 +325,7 @@ async fn while_the_cvo_is_down_the_bridge_writes_nothing() {
     assert_eq!(cluster.operator_writes().await.len(), 0);
     operator.kill();
 
-    // It spoke before it went: what it has verified may not be so when it comes back.
+    // The refusal is of a CVO that has ended: the image may no longer be verifiable when a CVO returns.
     let params = Params { retry: Duration::from_secs(1), ..Params::default() };
     let cvo = Cvo::start(&cluster, Profile::V4_21, params).await;
     refused(&cluster, "4.21.2").await;

@@ -1,5 +1,5 @@
-//! Each condition of the bridge on the API server. No CVO runs: its words are put there by hand, hostile ones too, and
-//! each case differs from one that is forced in a single thing.
+//! Each condition of the bridge on the API server. No CVO runs: the test writes its conditions, also hostile ones. Each case
+//! differs from a forced one in one point.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn set_condition(status: &mut Value, wanted: Value) {
     conditions.push(wanted);
 }
 
-/// An operator beside words put there by hand.
+/// An operator on a cluster with the CVO's conditions written by the test.
 struct Stage<'a> {
     cluster: &'a Cluster,
     operator: &'a Operator,
@@ -57,7 +57,7 @@ impl Stage<'_> {
     /// that its cache still has, which the API server rejects, and which counts as a write.
     async fn show(&mut self, request: Value, change: impl Fn(&mut Value)) {
         self.shown += 1;
-        // The door is open to a minor before there is an override.
+        // The policy allows a minor as long as there is no override.
         self.cluster.put_status(cvo::MANAGER, |status| *status = fixtures::cluster()["status"].clone()).await;
         self.cluster.patch(json!({"spec": {"desiredUpdate": null, "overrides": []}})).await;
         self.cluster.patch(json!({"spec": {"desiredUpdate": request}})).await;
@@ -75,7 +75,7 @@ impl Stage<'_> {
             .await;
     }
 
-    /// The same, and waits until the bridge says why it doesn't force; `None` where nobody needs to know.
+    /// The same, and waits until the bridge reports this skip reason; `None` if it reports none.
     async fn is_held_back(&mut self, case: &str, request: Value, change: impl Fn(&mut Value), reason: Option<&str>) {
         self.show(request.clone(), change).await;
         let series = reason.map(|reason| format!("upgrade_gate_bridge_refusal{{reason=\"{reason}\"}} 1"));
@@ -241,7 +241,7 @@ async fn a_force_is_set_once_for_each_generation() {
     cluster.install_policy().await;
     cvo::leave_lease(&cluster, Duration::from_secs(137), Duration::ZERO).await;
     let _operator = Operator::start(&cluster, Options::mode("bridge")).await;
-    // A CVO that doesn't hear of it: the refusal stands, and so does the force, at rest.
+    // A CVO that does not react: its refusal stays, and the force stays without further writes.
     let forced = |cv: &Value| cv["spec"]["desiredUpdate"]["force"] == true;
     cluster.wait_for("force", forced).await;
     cluster.wait_until_operator_is_idle().await;

@@ -89,7 +89,7 @@ async fn after_the_update_the_request_is_restored_and_the_next_one_is_handled() 
     writes.retain(|write| write.code == 200);
     assert_eq!(writes.len(), 6, "a force and its removal for each update: {writes:#?}");
 
-    // A merge patch of the version alone is heard, where nothing is pinned any more.
+    // Without a pinned image, the CVO handles a merge patch of the version alone.
     ask(&cluster, json!({"version": "4.21.4"})).await;
     cvo.publish(&two, "4.21.2");
     cluster.put_status(cvo::MANAGER, |status| status["availableUpdates"] = json!([fixtures::release("4.21.5")])).await;
@@ -152,7 +152,7 @@ async fn a_force_or_an_image_set_by_a_user_is_kept() {
         let params = PatchParams::apply("argocd").force();
         cluster.cluster_versions().patch("version", &params, &Patch::Apply(object)).await.expect("apply");
     };
-    // Forced by the bridge, then applied by somebody who wants just that: it has two owners.
+    // The bridge sets force, then another manager applies the same value: the field has two owners.
     ask(&cluster, json!({"version": "4.21.2"})).await;
     cluster.forced().await;
     applied(json!({"version": "4.21.2", "image": fixtures::image("4.21.2"), "force": true})).await;
@@ -188,7 +188,7 @@ async fn a_force_or_an_image_set_by_a_user_is_kept() {
     assert_eq!(operator.metric("upgrade_gate_bridge_force_standing"), Some(0.0));
 }
 
-/// Waits until the bridge says why the force stays.
+/// Waits until the bridge reports why it keeps the force.
 async fn kept(cluster: &Cluster, operator: &Operator, reason: &str) {
     let series = format!("upgrade_gate_bridge_force_kept{{reason=\"{reason}\"}}");
     cluster
@@ -306,7 +306,7 @@ async fn a_restart_before_or_after_the_removal_of_force_gives_the_same_result() 
     operator.kill();
     assert_eq!(request(&cluster.cluster_version().await)["force"], true);
 
-    // Degraded before anybody looks again: it waits for that.
+    // Degraded before the next evaluation: the bridge waits for that.
     cluster.put_cluster_operator("etcd", json!([fixtures::condition("Degraded", "True", "Broken", "no")])).await;
     revoked.restore_access().await;
     let mut operator = Operator::start(&cluster, Options::default()).await;

@@ -1,4 +1,4 @@
-//! What the bridge records and reports of what a CVO decides by itself.
+//! What the bridge records and reports about decisions of the CVO.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{
     entries, eventually, fixtures,
 };
 
-/// A CVO of 4.21 that computes `Upgradeable` no earlier than in ten minutes, and an operator beside it. An override is set.
+/// A CVO of 4.21 that does not compute `Upgradeable` within ten minutes, and an operator, on a cluster with an override.
 async fn unpublished() -> (Cluster, Cvo, Operator) {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster()).await;
     let params = Params { throttle: Duration::from_mins(10), retry: Duration::from_millis(300), ..Params::default() };
@@ -48,14 +48,14 @@ async fn decided(cluster: &Cluster, expected: &[(&str, &str)]) {
     .await;
 }
 
-/// What is counted of such decisions.
+/// The counter of these decisions.
 fn counted(operator: &Operator, update_type: &str, decision: &str) -> Option<f64> {
     operator.metric(&format!("upgrade_gate_decisions_total{{type=\"{update_type}\",decision=\"{decision}\"}}"))
 }
 
-/// Waits until our ClusterOperator says so, and returns all that it says.
+/// Waits until the message of our `Available` has these parts, and returns it.
 async fn available(cluster: &Cluster, parts: &[&str]) -> String {
-    eventually(&format!("Available to say {parts:?}"), async || {
+    eventually(&format!("Available with {parts:?}"), async || {
         let own = cluster.own_operator().await;
         let message = condition(&own, "Available")["message"].as_str().unwrap_or_default().to_owned();
         if parts.iter().all(|part| message.contains(part)) { Ok(message) } else { Err(message) }
@@ -63,7 +63,7 @@ async fn available(cluster: &Cluster, parts: &[&str]) -> String {
     .await
 }
 
-/// A CVO of that release that tries again soon, and an operator beside it, on a cluster with an override.
+/// A CVO of this release that retries soon, and an operator, on a cluster with an override.
 async fn beside(profile: Profile) -> (Cluster, Cvo, Operator) {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let params = Params { retry: Duration::from_millis(300), ..Params::default() };
@@ -179,7 +179,7 @@ async fn own_cluster_operator_reports_why_an_update_waits() {
     available(&cluster, &["The requested update ", &format!("{reason}: "), "4.21.9"]).await;
     decided(&cluster, &[("UpdateBlocked", &format!("Update from 4.21.1 to 4.21.9 (patch) is blocked: {reason}: "))])
         .await;
-    // Nothing is asked for, and nothing is said.
+    // Without a request, nothing is reported.
     cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
     eventually("nothing to be said", async || {
         let own = cluster.own_operator().await;
@@ -241,7 +241,7 @@ async fn a_patch_that_the_cvo_accepts_before_it_publishes_upgradeable_is_recorde
     cluster.assert_operator_writes_nothing_for(Duration::from_secs(1)).await;
     assert_eq!(cluster.operator_writes().await.len(), 0, "{}", operator.log());
 
-    // What is completed at the start was recorded by whoever saw it, or by nobody.
+    // An update that is completed at the start is not recorded again.
     assert!(operator.terminate().await.success());
     cluster.control_plane.kubectl(&["delete", "updaterecords", "--all"]);
     let _operator = Operator::start(&cluster, Options::default()).await;

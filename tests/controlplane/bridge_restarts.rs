@@ -1,4 +1,4 @@
-//! The bridge, stopped at every moment between its two writes: one update, one record, and it says what happened.
+//! The bridge, stopped at every moment between its two writes: one update has one record, with its outcome.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn stopped_after_the_record_and_the_request_cleared_the_record_is_abandone
     let _operator = Operator::start(&cluster, Options::default()).await;
     let record = cluster.record_is("it is abandoned", |record| record["status"]["outcome"] == "Abandoned").await;
     assert_eq!(record["status"], json!({"outcome": "Abandoned"}));
-    // Asked for once more it is another update, with a record of its own.
+    // Requested again, it is another update with its own record.
     ask(&cluster, "4.21.2").await;
     cluster.forced().await;
     let records = cluster.records_are("two records", |records| records.len() == 2).await;

@@ -1,5 +1,5 @@
-//! `check` on several contexts of one kubeconfig: a real API server, the same one where nothing is served, and one that
-//! nobody listens at.
+//! `check` on several contexts of one kubeconfig: a real API server, a path of it that serves nothing, and an address without
+//! a server.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! The commands that `check` prints do what it says of them, on a real API server, by a shell.
+//! The commands that `check` prints have the described effect, in a shell and on a real API server.
 
 use std::{os::unix::fs::symlink, process::Command};
 

@@ -1,5 +1,5 @@
-//! `check` on a live cluster says who gates it, and what the bridge would do: beside a stock CVO, before the operator is
-//! there.
+//! `check` on a live cluster reports who gates it, and what the bridge would do: with a stock CVO, before the operator is
+//! deployed.
 
 use std::{path::Path, process::Command};
 

@@ -33,7 +33,7 @@ async fn with_a_cvo_cleanup_deletes_the_bridge_s_cluster_operator_which_blocks_a
     assert!(looked.stays[0].contains("still running"), "{looked:?}");
     assert!(operator.terminate().await.success());
 
-    // The overrides are gone, and still a minor is refused, for what nobody speaks any more.
+    // The overrides are removed, but the stale ClusterOperator still blocks a minor.
     cluster.set_overrides(json!([])).await;
     cvo.recompute_upgradeable().await;
     cluster.remove_policy().await;
@@ -71,7 +71,7 @@ async fn a_force_is_kept_during_its_update_and_removed_afterwards() {
     assert_eq!(report.stays[0], expected);
     assert_eq!(cluster.cluster_version().await["spec"], before["spec"]);
 
-    // Nobody but this command says any more how the update ended.
+    // Only this command can still record the outcome of the update.
     cvo.complete().await;
     let before = cluster.cluster_version().await;
     let looked = clean(&cluster, false).await;
@@ -154,7 +154,7 @@ async fn after_guard_cleanup_withdraws_its_conditions_and_keeps_those_of_the_cvo
     assert!(matches!(refused, CleanupError::StillRunning), "{refused}");
     let later = jiff::Timestamp::now() + Duration::from_secs(46);
 
-    // The CVO comes back before anybody cleans up, and finds the condition nearly as it wants it.
+    // The CVO returns before the cleanup, and finds a condition that differs little from its own.
     let _cvo = Cvo::start(&cluster, Profile::Main, Params::default()).await;
     let before = cluster.cluster_version().await;
     assert_ne!(ours(&before), Vec::<&Value>::new());

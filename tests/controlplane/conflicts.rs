@@ -1,5 +1,5 @@
-//! Writes that fail: somebody else was faster, or the API server refuses. What can be written is, the rest waits and
-//! comes once it can, and nothing is tried without a pause.
+//! Failed writes: a conflict, or a rejection by the API server. Other writes still succeed, a failed one is retried with a
+//! backoff until it succeeds.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn each_kind_of_write_succeeds_once_after_a_conflict() {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let mut last = 1;
     let work = async {
-        // Until each kind has met its conflict, so that the test shows what it says.
+        // Until each kind of write has had its conflict.
         let since = Instant::now();
         loop {
             last += 1;

@@ -1,5 +1,5 @@
-//! Another manager takes back what the gate writes: it is written no more often than once a minute, it is said, and a
-//! verdict that is new is written at once all the same.
+//! Another manager reverts the operator's writes: the operator writes at most once a minute and reports contention, but
+//! writes a new verdict at once.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn conditions_reverted_each_time_are_written_twice_and_a_new_override_at_o
                     && condition(cv, "Upgradeable")["message"].as_str().unwrap().contains("second")
             })
             .await;
-        // A request is judged by the verdict, whatever the condition was made to say.
+        // The request is decided by the verdict, regardless of the other manager's condition.
         cluster.request_blocked("4.22.0", &["ClusterVersionOverrides"]).await;
         let writes = made(&cluster).await;
         assert!(writes <= 4, "{writes} writes: two before, the new override, the new request");

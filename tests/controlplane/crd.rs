@@ -46,8 +46,8 @@ fn the_schema_equals_openshift_s_except_for_listed_differences() {
     );
 }
 
-/// Every leaf of a CRD's spec as a line, without descriptions. Rules and their messages are in our own words, and so left
-/// out: the cases below show that they come to the same.
+/// Every leaf of a CRD's spec as a line, without descriptions. Validation rules are left out, since ours are written
+/// differently: the cases below show that they are equivalent.
 fn leaves(file: &Path) -> BTreeSet<String> {
     let crd: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let mut leaves = BTreeSet::new();

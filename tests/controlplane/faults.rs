@@ -12,8 +12,8 @@ use crate::support::faults::{Fault, Kind, Proxy, Watch};
 use crate::support::scenario::{Scenario, Step};
 use crate::support::{self, Cluster, Operator, Options, Steps, Versions, condition, eventually, fixtures, invariants};
 
-/// What an operator may ask for within ten seconds, whatever goes wrong: a start takes about 20 requests, a step that has
-/// to be written again a handful, six watches that fail start again after 0.2, 0.4, 0.8 s and so on, each with a list.
+/// The most requests of an operator within ten seconds under any fault: a start takes about 20, a repeated step a few, and
+/// six failing watches are restarted after 0.2, 0.4, 0.8 s and so on, each with a list.
 const RATE: usize = 150;
 const SPAN: Duration = Duration::from_secs(10);
 

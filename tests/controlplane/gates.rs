@@ -1,4 +1,4 @@
-//! Every other gate still blocks a minor, alone and together with overrides, while a patch goes ahead.
+//! Risks other than overrides block a minor, alone and together with overrides, and do not block a patch.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Git owns `spec.desiredUpdate`, by way of Argo CD or Flux: what becomes of a force of the bridge when the controller
-//! puts the request back to what Git says. See docs/gitops.md.
+//! Argo CD or Flux applies `spec.desiredUpdate` from Git: what happens to a force of the bridge when the controller reverts
+//! the request to the manifest. See docs/gitops.md.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::support::{
     eventually, fixtures, versions_of_history,
 };
 
-/// As Flux does on each of its rounds, and Argo CD with server-side apply: applies what Git says, and takes over the
-/// fields that it names. Returns whether that changed anything.
+/// Applies the manifest as Flux does periodically, and Argo CD with server-side apply: by force, so that it owns the fields
+/// of the manifest. Returns whether that changed anything.
 async fn reconcile_git(cluster: &Cluster, desired_update: &Value) -> bool {
     let before = cluster.cluster_version().await;
     apply_git(cluster, desired_update).await.unwrap()["spec"] != before["spec"]
@@ -82,7 +82,7 @@ async fn a_manifest_with_force_false_removes_it_and_it_is_set_again_only_after_a
     assert_eq!((&seen["spec"]["desiredUpdate"], &seen["status"]["desired"]["version"]), (&git, &json!("4.21.2")));
     assert_eq!(forces(&cluster).await, 1);
 
-    // A CVO that restarts now doesn't know of the force, falls back, and refuses: that is forced once more.
+    // A CVO that restarts now reads no force, falls back, and refuses: the request is forced again.
     cvo.restart().await;
     cluster
         .touch_until("the update begun again after a fallback", async || {
@@ -105,7 +105,7 @@ async fn a_manifest_with_force_false_removes_it_and_it_is_set_again_only_after_a
     assert_eq!(forces(&cluster).await, 2);
 }
 
-/// The CVO stands still, so each force is taken away before it is taken up, as fast as the two can write.
+/// The CVO is paused, so each force is removed before it takes effect, as fast as both can write.
 #[tokio::test]
 async fn a_controller_that_removes_the_force_each_time_meets_a_backoff() {
     let (cluster, cvo) = start(Duration::from_secs(1)).await;
@@ -122,7 +122,7 @@ async fn a_controller_that_removes_the_force_each_time_meets_a_backoff() {
     cluster.install_policy().await;
 
     cluster
-        .touch_until("the operator to notice that it is fought", async || {
+        .touch_until("the operator to report contention", async || {
             reconcile_git(&cluster, &git).await;
             operator.metric("upgrade_gate_contention_total").filter(|count| *count > 0.0).ok_or_else(|| operator.log())
         })

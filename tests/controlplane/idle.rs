@@ -1,4 +1,4 @@
-//! At rest, nothing is written: whatever resyncs, and however long.
+//! An idle operator writes nothing on resyncs.
 
 use std::time::Duration;
 
@@ -15,5 +15,5 @@ async fn an_idle_operator_writes_nothing_in_a_minute_of_resyncs() {
     let judged = |operator: &Operator| operator.metric("upgrade_gate_last_evaluation_timestamp_seconds").unwrap();
     let before = (judged(&leader), judged(&follower));
     cluster.assert_not_written_for(Duration::from_secs(61)).await;
-    assert!(judged(&leader) > before.0 + 45.0 && judged(&follower) > before.1 + 45.0, "they did look meanwhile");
+    assert!(judged(&leader) > before.0 + 45.0 && judged(&follower) > before.1 + 45.0, "both evaluated meanwhile");
 }

@@ -130,7 +130,7 @@ fn every_image_is_listed_with_its_digest() {
     assert_eq!(image_set, expected);
 }
 
-/// Every text under a key `image`: containers, whatever kind of object they are in.
+/// Every string under a key `image`: the containers of objects of any kind.
 fn collect_images(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {

@@ -16,7 +16,7 @@ fn replica(identity: &'static str) -> Options {
     Options::mode("replace").identity(identity).arg("--lease-duration=3s").arg("--lease-renew-interval=1s")
 }
 
-/// Waits until the Lease is held by this one; null for nobody.
+/// Waits until the Lease has this holder; null for none.
 async fn held_by(cluster: &Cluster, identity: Value) -> Value {
     eventually(&format!("the lease to be held by {identity}"), async || {
         let lease = cluster.lease().await.unwrap_or_default();
@@ -79,7 +79,7 @@ async fn a_paused_leader_writes_nothing_when_it_resumes_after_another_has_taken_
     cluster.set_overrides(json!([fixtures::policy_override()])).await;
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     cluster.request_blocked("4.22.0", &[]).await;
-    second.pause(); // so that whatever is written now, the first one wrote
+    second.pause(); // so that only the first one writes
     let before = cluster.operator_writes().await.len();
     cluster.set_overrides(json!([])).await; // something to write
     first.resume();

@@ -1,5 +1,5 @@
-//! Whatever state the cluster is in, the right one follows within seconds: nothing that was missed matters. The states
-//! come from a seed, `UPGRADE_GATE_SEED`; `UPGRADE_GATE_STATES` says how many (60, and 1,000 for `make faults`).
+//! The operator is level-triggered: from any state of the cluster it reaches the expected one within seconds. States are
+//! random with the seed `UPGRADE_GATE_SEED`; `UPGRADE_GATE_STATES` is their number (60, and 1,000 for `make faults`).
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn number(name: &str, default: u64) -> u64 {
 /// A ClusterVersion that the CRD admits, and what must come of it.
 struct State {
     object: Value,
-    /// A reason against leaving the minor stands in the object itself.
+    /// The object itself has a risk.
     holds: bool,
     /// The minor or major that is asked for.
     leaves_minor: bool,
@@ -26,7 +26,7 @@ struct State {
     patch: Option<&'static str>,
 }
 
-/// A condition of any status, as anybody may have left it.
+/// A condition of any status, by any writer.
 fn any_condition(steps: &mut Steps, kind: &str) -> Value {
     let status = *steps.one_of(&["True", "False", "Unknown"]);
     let reason =
@@ -92,7 +92,7 @@ fn any_state(steps: &mut Steps) -> State {
 }
 
 impl State {
-    /// What is wrong with what the cluster says now.
+    /// The difference of the cluster from the expected state.
     fn wrong(&self, now: &Value) -> Option<String> {
         let upgradeable = &condition(now, "Upgradeable")["status"];
         if upgradeable != if self.holds { "False" } else { "True" } {
@@ -143,6 +143,6 @@ async fn the_expected_state_is_reached_from_any_state() {
             panic!("state {number} of seed {seed}: {why}\nfrom {:#}", state.object);
         }
     }
-    // The last one stands for all: at rest, nothing is written.
+    // Checked for the last state only: an idle operator writes nothing.
     cluster.assert_not_written_for(Duration::from_secs(2)).await;
 }

@@ -27,7 +27,7 @@ fn a_server_side_apply_is_admitted(#[case] folder: &str) {
 
 #[tokio::test]
 async fn applying_again_writes_nothing() {
-    let cluster = support::cluster(fixtures::cluster()).await; // nobody else's turn, so nobody else writes
+    let cluster = support::cluster(fixtures::cluster()).await; // exclusive, so no other test writes
     let base = support::repository("deploy/base");
     cluster.control_plane.kubectl(&["apply", "--server-side", "-k", &base.to_string_lossy()]);
     cluster.control_plane.kubectl(&["diff", "--server-side", "-k", &base.to_string_lossy()]);

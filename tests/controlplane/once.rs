@@ -1,4 +1,4 @@
-//! One record for one request, whatever happens to the operator meanwhile: killed, started again, not alone, asked twice.
+//! One entry of the history for one request: with a killed or restarted operator, several replicas, repeated requests.
 
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ async fn the_same_request_twice_is_one_request() {
     cluster.upgradeable("False", "ClusterVersionOverrides").await;
     let first = cluster.request_accepted("4.21.2").await;
     ask(&cluster, "4.21.2").await;
-    // The same in other words, which bumps the generation: a version without its image, then the image alone.
+    // The same request in another form, with a new generation: the version without its image, then the image alone.
     cluster.patch(json!({"spec": {"desiredUpdate": {"image": ""}}})).await;
     cluster.patch(json!({"spec": {"desiredUpdate": {"image": fixtures::image("4.21.2"), "version": ""}}})).await;
     cluster.patch(json!({"spec": {"desiredUpdate": {"version": "4.21.2", "architecture": null}}})).await;

@@ -1,4 +1,4 @@
-//! Our ClusterOperator: how the operator is, in the words that `kubectl get clusteroperators` shows.
+//! Our ClusterOperator: the operator's health as `kubectl get clusteroperators` shows it.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn own_cluster_operator_is_not_written_while_idle() {
     cluster.assert_operator_writes_nothing_for(Duration::from_secs(2)).await;
     assert_eq!(cluster.own_operator().await, before);
 
-    // Other words, the same status.
+    // The message changes, the status does not.
     let mut second = fixtures::policy_override();
     second["name"] = json!("second");
     cluster.set_overrides(json!([fixtures::policy_override(), second])).await;
@@ -113,7 +113,7 @@ async fn own_cluster_operator_is_not_a_risk() {
     })
     .await;
     assert_eq!(operator.metric("upgrade_gate_risk{name=\"ClusterOperatorUpgradeable-upgrade-gate\"}"), None);
-    // The CVO hears both; and once the overrides are gone, ours no longer.
+    // The CVO reports both; once the overrides are removed, no longer ours.
     cluster.set_overrides(json!([])).await;
     cluster.own_condition("Upgradeable", "True", "AsExpected").await;
     cluster.delete_cluster_operator("dns").await;
@@ -147,7 +147,7 @@ async fn with_a_cvo_that_allows_patches_own_cluster_operator_reports_nothing_to_
         ),
         "{available}"
     );
-    // The CVO says it in its own words, and once.
+    // The CVO reports the overrides itself, and only once.
     let seen = cluster.cluster_version().await;
     assert!(
         has_condition(&seen, "Upgradeable", "False", "ClusterVersionOverridesSet"),

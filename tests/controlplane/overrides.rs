@@ -48,7 +48,7 @@ async fn an_accepted_update_takes_two_writes_and_its_completion_none() {
     assert_eq!(json!(steps), json!(literal));
     assert_eq!(record[1]["value"], fixtures::completed("4.21.1"), "what was read is what is tested for");
 
-    // The updater moves `desired`, later completes; neither says anything that isn't said already.
+    // The updater sets `desired`, and later completes the update. Neither changes a condition.
     cluster.put_status("updater", |status| status["desired"] = fixtures::release("4.21.2")).await;
     cluster
         .put_status("updater", |status| {

@@ -1,5 +1,5 @@
-//! The admission policy on a real API server: what it denies, what it lets through, and in which words. That it agrees
-//! with the core on any edit is for `generated`.
+//! The admission policy on a real API server: what it denies and allows, and its messages. `generated` tests that it agrees
+//! with the core on any edit.
 
 mod generated;
 mod kubectl;
@@ -153,7 +153,7 @@ async fn a_minor_is_denied_while_upgradeable_is_false(#[case] status: Option<&st
     assert_eq!(verdict(&cluster.dry_run(&asking("4.21.2")).await), "passed");
 }
 
-/// The minor that stands in the spec was asked for before the gate closed.
+/// The minor in the spec was requested before Upgradeable became False.
 #[rstest]
 #[case::a_label(json!({"metadata": {"labels": {"a": "b"}}}))]
 #[case::the_channel(json!({"spec": {"channel": "eus-4.22"}}))]

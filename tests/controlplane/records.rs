@@ -1,5 +1,5 @@
-//! UpdateRecords as the operator writes them where it gates itself: one for each update that goes ahead with an accepted
-//! risk, before the write that it is about; and where they can't be written.
+//! UpdateRecords in mode replace: one for each update with accepted risks, before the conditions that accept it. Also the
+//! behaviour if records cannot be written.
 
 use futures::future::try_join_all;
 use kube::api::{Patch, PatchParams};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
-/// The updater carries out what the front entry of the history says.
+/// The updater carries out the newest entry of the history.
 async fn carry_out(cluster: &Cluster, verified: bool) {
     cluster
         .put_status("updater", |status| {

@@ -87,7 +87,7 @@ async fn the_spec_of_a_record_is_immutable(#[case] change: Value) {
     let replaced = serde_json::from_value(replaced).unwrap();
     refused(api.replace("of-a-test", &PostParams::default(), &replaced).await, "a record does not change");
 
-    // As somebody would try who may write the status only.
+    // As a user who may write only the status.
     let status = json!({"spec": change, "status": {"outcome": "Abandoned"}});
     let followed = api.patch_status("of-a-test", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
     assert_eq!(followed.spec, written.spec);

@@ -1,5 +1,5 @@
-//! Sizes that no real cluster has, against the API server's own limits: what is written is cut and says by how much,
-//! the verdict stays right, and what can't be written at all is said once and doesn't turn into a loop.
+//! Objects larger than on any real cluster, with the API server's own limits: texts are truncated with a count, the verdict
+//! stays correct, and a write that is too large is reported once and not repeated in a loop.
 
 use futures::{StreamExt as _, stream};
 use kube::{Error, api::PostParams};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
-/// ClusterOperators, and the bytes of what each says; one says a megabyte.
+/// The number of ClusterOperators, and the bytes of the message of each; one has a megabyte.
 const OPERATORS: usize = 1000;
 const MESSAGE: usize = 2000;
 /// Bytes that a condition's message, an entry of the history and an event's note may have.

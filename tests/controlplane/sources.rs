@@ -105,7 +105,7 @@ async fn a_malformed_cluster_operator_is_a_risk_and_does_not_hide_the_others() {
     loosened.restore().await;
 }
 
-/// A CVO of 4.21 stopped here: overrides were set when it spoke last.
+/// The conditions of a CVO of 4.21 that stopped while overrides were set.
 fn left_by_a_cvo() -> Value {
     let mut cluster_version = fixtures::cluster();
     cluster_version["status"]["conditions"].as_array_mut().unwrap().extend([

@@ -1,4 +1,4 @@
-//! `upgrade-gate update` beside a stock CVO: one command gets a locked-out cluster its patch, and leaves nothing behind.
+//! `upgrade-gate update` with a stock CVO: one command updates a locked-out cluster to a patch, and changes nothing else.
 
 use std::{
     path::Path,
@@ -14,7 +14,7 @@ use crate::support::{
     fixtures, has_condition,
 };
 
-/// A 4.21 cluster under overrides with its CVO, which completes by itself what it has begun.
+/// A 4.21 cluster under overrides with its CVO, which completes updates by itself.
 pub async fn locked_out(profile: Profile) -> (Cluster, Cvo) {
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let cvo = Cvo::start(&cluster, profile, quick()).await;

@@ -17,7 +17,7 @@ fn cluster_at(current: &str, known: &[&str]) -> Value {
     cluster_version
 }
 
-/// Each of these goes ahead under overrides, and leaves its record with this reason.
+/// Each of these targets is accepted under overrides, with an accepted risk of this reason.
 async fn are_accepted(current: &str, targets: &[&str], reason: &str) {
     let cluster = support::cluster(cluster_at(current, targets)).await;
     let _operator = Operator::start(&cluster, Options::mode("replace")).await;

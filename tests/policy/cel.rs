@@ -46,7 +46,7 @@ impl Policy {
         }
     }
 
-    /// For each validation: the message where it says no. Nothing at all where the policy isn't meant.
+    /// The message of each validation that fails; empty if the policy does not match.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! The policy of `deploy/base/policy` against the core: on every edit the two agree. In process, on many cases; what
-//! only an API server can tell is in tests/controlplane/policy.rs.
+//! Compares the policy of `deploy/base/policy` with the core on many edits, in process. tests/controlplane/policy.rs tests
+//! what needs an API server.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
 mod cel;
@@ -24,7 +24,7 @@ thread_local! {
     static WARN: Policy = Policy::deployed("warn.yaml");
 }
 
-/// What the two policies say, and in which words.
+/// The messages of the two policies.
 fn answer(edit: &Edit) -> (Answer, Vec<String>) {
     let denials = DENY.with(|policy| policy.objections(&edit.before, &edit.after));
     let warnings = WARN.with(|policy| policy.objections(&edit.before, &edit.after));
@@ -46,7 +46,7 @@ fn agree(edit: &Edit) -> Result<Answer, TestCaseError> {
 }
 
 /// Of a longer message, or one of several lines, the API server shows the expression instead; a warning with a control
-/// character it drops, and one of more than 4096 characters it cuts to 256. What hides in a text is for nobody.
+/// character it drops, and one of more than 4096 characters it cuts to 256. Unprintable characters are never shown.
 fn is_fit_to_show(message: &str) -> bool {
     message.len() <= 5 << 10 && message.chars().count() <= 4000 && !message.chars().any(escape::is_unprintable)
 }
@@ -79,7 +79,7 @@ fn policy_and_core_compare_versions_alike() {
     checked.unwrap();
 }
 
-/// Under an override, at a cluster of this status, somebody asks for this.
+/// A request on a cluster with an override and this status.
 fn asking(status: &Value, request: &Value) -> Edit {
     let overrides = json!([{"kind": "ClusterImagePolicy", "group": "config.openshift.io", "namespace": "",
         "name": "openshift", "unmanaged": true}]);

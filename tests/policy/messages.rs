@@ -1,4 +1,4 @@
-//! What the two policies say: each thing once, in few words, on one line, and no more than is so.
+//! The messages of the two policies: short, on one line, without repetition.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const MINOR: &str = "The minor update from 4.21.1 to 4.22.0 is not allowed. Over
                      ClusterImagePolicy.config.openshift.io openshift. Remove them from spec.overrides or set unmanaged: \
                      false, then request the update again; patch updates stay allowed.";
 
-/// As releases up to 4.22 write `Upgradeable` beside our ClusterOperator and, here, one more.
+/// `Upgradeable` as releases up to 4.22 write it for our ClusterOperator and another one.
 fn with_parts(others: &str) -> Value {
     let overrides = "Not everything is managed: cluster version overrides are set.";
     let whole = format!("Several reasons: A,B\n* {overrides}\n* {others}");

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use source::{SourceFile, files};
 
-/// Which rooms each room may use, beside itself.
+/// Which rooms each room may use, other than itself.
 const MAY_USE: [(&str, &[&str]); 7] = [
     ("escape", &[]),
     ("api", &["escape"]),

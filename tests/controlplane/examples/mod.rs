@@ -1,5 +1,5 @@
-//! What a person sees: docs/examples.md, a section for each test. The commands run at a terminal, on a cluster on which
-//! nothing of upgrade-gate is deployed, beside the stand-in for the CVO of 4.21.
+//! docs/examples.md, a section for each test. The commands run at a terminal, on a cluster without upgrade-gate and with the
+//! stand-in for the CVO of 4.21.
 
 mod page;
 mod terminal;
@@ -15,7 +15,7 @@ use crate::support::{
     fixtures,
 };
 
-/// This cluster and its CVO, with the override of the page, and nothing of upgrade-gate.
+/// This cluster and its CVO, with the override of the page, without upgrade-gate.
 async fn undeployed(cluster_version: Value) -> (Cluster, Cvo, Unbound) {
     let (cluster, cvo) = support::cluster_with_cvo_4_21(cluster_version).await;
     let undeployed = cluster.undeploy();
@@ -26,7 +26,7 @@ async fn undeployed(cluster_version: Value) -> (Cluster, Cvo, Unbound) {
     (cluster, cvo, undeployed)
 }
 
-/// The CVO takes the release up, and applies it once more when the force is removed.
+/// The CVO applies the release, and applies it again when force is removed.
 async fn installs(cluster: &Cluster, cvo: &Cvo, version: &str) {
     cvo.complete().await;
     cluster.wait_for("no force", |cv| cv["spec"]["desiredUpdate"]["force"].is_null()).await;

@@ -45,7 +45,7 @@ async fn no_lasting_fault_causes_a_request_loop_and_the_operator_recovers(#[case
     scene.is_sound(&format!("{fault:?}, over")).await;
 }
 
-/// A load balancer says 404 for a moment where the API server would say what stands against a minor update.
+/// A load balancer briefly returns 404 for a resource whose objects block a minor update.
 #[rstest]
 #[case::cluster_operators("clusteroperators")]
 #[case::config_maps("configmaps")]

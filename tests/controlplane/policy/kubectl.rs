@@ -13,7 +13,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The ways in which somebody may ask for a version.
+/// The commands that request a version.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     MergePatch,

@@ -1,9 +1,9 @@
-//! The API server bounds what expressions may cost, 1,000,000 each and 10,000,000 for a binding, and refuses an edit
-//! that would cost more. The largest objects that it stores stay below.
+//! The API server limits the cost of expressions, to 1,000,000 each and 10,000,000 for a binding, and rejects an edit
+//! that costs more. The largest objects that it stores cost less.
 //!
-//! It doesn't tell what it counts. By the same library (k8s.io/apiserver 0.34), a full ClusterVersion as on a cluster,
-//! the first case here, costs 24,000 in its dearest expression and 81,000 for a binding. The dearest that we could think
-//! of and that etcd stores (1.5 MB), `found_after_a_long_search`, stays below 510,000 and 1,150,000.
+//! It does not report the cost. By the same library (k8s.io/apiserver 0.34), a full ClusterVersion as on a cluster,
+//! the first case here, costs 24,000 in its most expensive expression and 81,000 for a binding. The most expensive that we found
+//! and that etcd stores (1.5 MB), `found_after_a_long_search`, costs less than 510,000 and 1,150,000.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A force that stays in `spec` after its update: it forces whatever a merge patch asks for next.
+//! A force that stays in `spec` after its update: it applies to the next target that a merge patch requests.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `force`: what it lets through, what it doesn't, and what it leaves behind.
+//! `force`: which checks it skips, which not, and its effects after the update.
 
 use serde_json::json;
 

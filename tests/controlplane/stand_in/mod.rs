@@ -1,4 +1,4 @@
-//! The stand-in for the stock CVO, held to each fact that is known of the real one. No upgrade-gate runs here.
+//! Tests of the stand-in for the stock CVO against known facts about the real one. No upgrade-gate runs here.
 
 mod carried_force;
 mod force;
@@ -21,7 +21,7 @@ use crate::support::{self, Cluster, condition, fixtures};
 
 const PROFILES: [Profile; 3] = [Profile::V4_21, Profile::V4_22, Profile::Main];
 
-/// A stand-in that does nothing but in answer to something: no retry, no resync, and `Upgradeable` computed once.
+/// A stand-in that acts only on events: no retry, no resync, and `Upgradeable` computed once.
 const EVENTS_ONLY: Params = Params {
     retry: Duration::from_hours(1),
     throttle: Duration::from_hours(1),
@@ -34,7 +34,7 @@ const EVENTS_ONLY: Params = Params {
 /// [`EVENTS_ONLY`], but `Upgradeable` is computed all the time.
 const PROMPT: Params = Params { throttle: Duration::ZERO, resync: Some(Duration::from_millis(10)), ..EVENTS_ONLY };
 
-/// A cluster at 4.21.1 with the override that this project is about, and the stand-in on it.
+/// A cluster at 4.21.1 with an override, and the stand-in.
 async fn under_overrides(profile: Profile) -> (Cluster, Cvo) {
     start(fixtures::cluster_with_override(), profile, EVENTS_ONLY).await
 }
@@ -45,13 +45,13 @@ async fn start(cluster_version: Value, profile: Profile, params: Params) -> (Clu
     (cluster, cvo)
 }
 
-/// Asks for an update as `oc adm upgrade --to` does; the ClusterVersion once the stand-in has dealt with it.
+/// Requests an update as `oc adm upgrade --to` does; returns the ClusterVersion once the stand-in is idle.
 async fn request(cluster: &Cluster, cvo: &Cvo, version: &str) -> Value {
     cluster.request(version, &fixtures::image(version)).await;
     settled(cluster, cvo).await
 }
 
-/// A merge patch of `spec.desiredUpdate`; the ClusterVersion once the stand-in has dealt with it.
+/// A merge patch of `spec.desiredUpdate`; returns the ClusterVersion once the stand-in is idle.
 async fn patch_request(cluster: &Cluster, cvo: &Cvo, patch: Value) -> Value {
     cluster.patch(json!({"spec": {"desiredUpdate": patch}})).await;
     settled(cluster, cvo).await

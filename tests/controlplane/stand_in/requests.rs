@@ -1,4 +1,4 @@
-//! Requests: blocked ones and what is said of them, the order of the checks, requests that leave something out.
+//! Requests: messages of blocked ones, the order of the checks, incomplete requests.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ async fn a_blocked_request_is_retried_periodically_including_its_signature() {
     let params = Params { retry: Duration::from_millis(50), ..EVENTS_ONLY };
     let (cluster, cvo) = start(fixtures::cluster_with_override(), Profile::V4_21, params).await;
     request(&cluster, &cvo, "4.21.2").await;
-    cvo.set_verifiable(IMAGE_4_21_2, false); // which wakes nobody
+    cvo.set_verifiable(IMAGE_4_21_2, false); // which triggers no sync
     let unverifiable = |cv: &_| said(cv, "ReleaseAccepted") == "ReleaseAccepted=False RetrievePayload";
     cluster.wait_for("the signature to be checked again", unverifiable).await;
 }

@@ -1,4 +1,4 @@
-//! What the CVO takes for the update that it has already: the same image and the same `force`, whatever the version.
+//! What counts as the same update for the CVO: the same image and the same `force`, regardless of the version.
 
 use serde_json::json;
 

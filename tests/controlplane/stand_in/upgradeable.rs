@@ -7,7 +7,7 @@ use super::{ACCEPTED, BLOCKED, EVENTS_ONLY, PROMPT, message, request, said, sett
 use crate::support::cvo::{self, Cvo, Profile};
 use crate::support::{self, condition, fixtures};
 
-/// What speaks against a minor update, besides overrides.
+/// Reasons against a minor update, other than overrides.
 #[derive(Default)]
 struct Sources {
     operators: &'static [&'static str],

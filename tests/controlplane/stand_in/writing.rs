@@ -47,7 +47,7 @@ async fn an_idle_cvo_writes_nothing() {
             ..EVENTS_ONLY
         };
         let (cluster, cvo) = start(fixtures::cluster_with_override(), profile, params).await;
-        // A blocked request is at rest too, however often it is tried again.
+        // A blocked request causes no write either, however often it is retried.
         request(&cluster, &cvo, "4.22.0").await;
         let before = cvo.writes(&cluster).await.len();
         cluster.assert_not_written_for(Duration::from_millis(600)).await;
