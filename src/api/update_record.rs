@@ -73,7 +73,7 @@ pub struct UpdateRecordSpec {
     /// Bridge: upgrade-gate, which forced it because a cluster-version operator refused it for overrides alone.
     /// Force: a person who forced it past a refusal.
     pub by: AcceptedBy,
-    /// When it was let through.
+    /// When it was accepted.
     #[schemars(extend("format" = "date-time"))]
     pub accepted_time: String,
 }
@@ -149,7 +149,7 @@ pub enum AcceptedBy {
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRecordStatus {
     /// How it ended.
-    /// Pending: it was let through, and has not ended.
+    /// Pending: it was accepted, and has not ended.
     /// Completed: the cluster runs it, or did.
     /// Abandoned: it never started, or another update replaced it before it was completed.
     #[serde(default)]
@@ -174,7 +174,7 @@ pub struct UpdateRecordStatus {
 /// How an update ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub enum Outcome {
-    /// It was let through, and has not ended.
+    /// It was accepted, and has not ended.
     #[default]
     Pending,
     /// It was completed.

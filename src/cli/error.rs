@@ -47,7 +47,7 @@ pub enum Error {
     Unreadable {
         /// The path.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The bytes are not UTF-8.

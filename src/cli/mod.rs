@@ -1,4 +1,4 @@
-//! The commands that people run, and how each shows its answer. None of them decides: verdicts come from [`crate::gate`],
+//! The commands of the CLI, and their output. None of them decides: verdicts come from [`crate::gate`],
 //! what the operator would write from [`crate::plan`].
 
 pub mod check;

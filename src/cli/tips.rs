@@ -18,7 +18,7 @@ pub fn without_help_of_help(arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// What to type instead of `word`, which this command doesn't take. `command` is the command that was named, `program`
-/// what a person types for this program, and `is_plugin` says that it checks where no command is named.
+/// what a person types for this program, and `is_plugin`: without a command it runs `check`.
 #[must_use]
 pub fn tip(word: &str, command: &str, program: &str, is_plugin: bool) -> Option<String> {
     let reads_files = matches!(command, "check" | "history");

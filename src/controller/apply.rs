@@ -1,4 +1,5 @@
-//! The only code that writes to the cluster, events and the Lease apart. It carries a planned write out, and says in one word what became of it.
+//! The only code that writes to the cluster, except for events and the Lease. It performs a planned write, and returns its
+//! result.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The words of metrics, events, logs and JSON are an interface. They are derived from the names of enum variants, so
+//! The names in metrics, events, logs and JSON are an interface. They are derived from the names of enum variants, so
 //! renaming a variant must not change them.
 
 use strum::VariantNames;

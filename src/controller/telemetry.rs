@@ -27,7 +27,7 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     };
 }
 
-/// Libraries log warnings at most, whatever the level: below, they log requests, which may contain tokens. The client's own
+/// Libraries log warnings at most, at any level: below, they log requests, which may contain tokens. The client's own
 /// warning about an answer that it can't parse quotes the whole answer; the caller reports the error instead.
 fn filter(level: LevelFilter) -> Targets {
     Targets::new()

@@ -1,8 +1,8 @@
 //! The pure core: a [`Snapshot`] in, a [`Verdict`] out. No client, no clock, no async; everything that a rule
 //! reads is in the Snapshot, time included.
 //!
-//! Risks ([`risks`]) say whether the cluster may leave its minor; preconditions ([`preconditions`]) say for one
-//! target whether it may be taken, with the risks as one input among others.
+//! Risks ([`risks`]) decide whether the cluster may leave its minor; preconditions ([`preconditions`]) decide whether one
+//! target is allowed, with the risks as one of their inputs.
 
 pub mod availability;
 pub mod cvo_message;
@@ -64,7 +64,7 @@ pub type ConfigMapData = Option<BTreeMap<String, String>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// upgrade-gate alone decides (mode `replace`): the present `Upgradeable` is our own, or a predecessor's that we take
-    /// over, and nobody can find the image of a release that is in no list.
+    /// over, and the image of a release that is in no list is unknown.
     Sole,
     /// Another program decides as well, or might: an `Upgradeable=False` that is not ours counts.
     Shared,

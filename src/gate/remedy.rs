@@ -1,6 +1,6 @@
-//! What ends a risk, or where a person learns what does.
+//! The remedy of a risk: a write that ends it, or the object that explains it.
 
-/// What ends a risk, or says more about it. Names are as the cluster has them, not escaped.
+/// What ends a risk, or explains it. Names are those of the cluster, not escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Setting the unmanaged overrides to `unmanaged: false`.
@@ -11,20 +11,20 @@ pub enum Remedy {
     CreateAcks,
     /// Making the cluster-version operator compute and publish `Upgradeable` again.
     Publish,
-    /// No write: this ClusterOperator says what it waits for.
+    /// No write: this ClusterOperator explains it.
     ReadClusterOperator(String),
-    /// No write: the ClusterOperators say so.
+    /// No write: the ClusterOperators explain it.
     ReadClusterOperators,
-    /// No write: this ConfigMap, by namespace and name, says so.
+    /// No write: this ConfigMap, by namespace and name, explains it.
     ReadConfigMap(&'static str, &'static str),
     /// No write: the update in progress ends by itself.
     ReadProgress,
-    /// No write: the condition of ClusterVersion says so, and managedFields say whose it is.
+    /// No write: the condition of ClusterVersion explains it, and managedFields show its writer.
     ReadClusterVersion,
 }
 
 impl Remedy {
-    /// Whether this ends the risk, and doesn't only say more about it.
+    /// Whether this ends the risk, rather than only explaining it.
     #[must_use]
     pub fn removes(&self) -> bool {
         match self {

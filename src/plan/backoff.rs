@@ -9,7 +9,7 @@ use crate::plan::{moment::Moment, recovery::WriteError, write::Kind};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// After a conflict: another writer was faster, which says nothing about the next try.
+/// After a conflict: another writer was faster, so the next try may well succeed.
 const LONGEST_WAIT_STALE: Duration = Duration::from_secs(1);
 
 /// When the next write of each kind may be made.

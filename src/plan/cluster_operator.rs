@@ -113,7 +113,7 @@ fn unrecorded(input: &PlanInput<'_>) -> &'static str {
     }
 }
 
-/// The CVO passes on the message of every ClusterOperator with `Upgradeable=False`. Up to 4.21 its own text says that
+/// The CVO passes on the message of every ClusterOperator with `Upgradeable=False`. Up to 4.21 its own message is that
 /// overrides prevent all updates, so the message of this one states what they prevent. Later releases state it
 /// themselves, and in every other role ClusterVersion does; a second message would only repeat it.
 fn upgradeable(input: &PlanInput<'_>) -> Condition {

@@ -51,8 +51,8 @@ pub enum Subject {
     },
 }
 
-/// What was reported of the newest entry and of the present request, each once. A process that starts knows nothing of
-/// what others have reported, so it may report the present state once more.
+/// What was reported of the newest entry and of the present request, each once. A process that starts does not know
+/// what others have reported, so it may report the current state again.
 #[derive(Clone, Debug, Default)]
 pub struct Reported {
     entry: Option<[String; 3]>,
@@ -121,7 +121,7 @@ pub fn of_cvo(
 }
 
 /// An update that has begun, or was completed since this process watches. The first entry is the installation, which
-/// nobody asked for.
+/// was not requested.
 fn accepted(
     cluster_version: &ClusterVersion,
     records: &Source<Vec<UpdateRecord>>,

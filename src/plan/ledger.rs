@@ -161,7 +161,7 @@ impl Ledger {
         match write {
             Write::Conditions(write) => self.published().is_some_and(|(of, published)| {
                 let planned: Texts = write.conditions.iter().map(texts).collect();
-                // `Upgradeable` comes first. Where nobody has touched it, it is our own verdict that has changed.
+                // `Upgradeable` comes first. If no other writer has changed it, our own verdict has changed.
                 let is_our_change = planned.first() != published.first()
                     && shows(cluster_version, published.get(..1).unwrap_or_default());
                 let wrote_before =
@@ -210,7 +210,7 @@ impl Ledger {
         }
     }
 
-    /// A reverted write was made once more: the next one waits for a minute.
+    /// A reverted write was repeated: the next one waits for a minute.
     pub fn wrote_against_another(&mut self, kind: Kind, now: Moment) {
         self.contended.retain(|(known, _)| *known != kind);
         self.contended.push((kind, now + CONTENDED));
@@ -239,7 +239,7 @@ impl Ledger {
         self.entries.iter().any(|entry| entry.uid == metadata.uid && entry.written == recorded)
     }
 
-    /// Whether this very generation is one that a force made, should somebody have stripped the force from it.
+    /// Whether a force made this generation, even if another writer has removed the force since.
     #[must_use]
     pub fn has_forced(&self, cluster_version: &ClusterVersion) -> bool {
         let metadata = &cluster_version.metadata;

@@ -96,7 +96,7 @@ fn writes(input: &PlanInput<'_>, desired: &Conditions) -> Vec<Write> {
 }
 
 /// The records that have to be there before the writes of the gate and the force: that of an update which has begun
-/// without one, then that of the update which these writes let through.
+/// without one, then that of the update which these writes accept.
 fn missing_records(input: &PlanInput<'_>, records: &[UpdateRecord], gate: &[Write], now: &str) -> Vec<UpdateRecord> {
     let cluster_version = &input.snapshot.cluster_version;
     let gate_accepts = gate.iter().any(|write| matches!(write, Write::History(_)));

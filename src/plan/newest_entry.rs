@@ -1,5 +1,5 @@
-//! What this process has seen of the newest entry of the history. The history itself doesn't say whether overrides were
-//! set when an update start, and an update may be completed before anybody has looked.
+//! What this process has seen of the newest entry of the history. The history does not show whether overrides were
+//! set when an update started, and an update may complete before it is seen in progress.
 
 use crate::{
     api::{ClusterVersion, Uid, UpdateRecord},

@@ -63,8 +63,8 @@ fn is_later(entry: &HistoryEntry, record: &UpdateRecord) -> bool {
     times.is_some_and(|(started, accepted)| accepted.duration_since(started) < CLOCKS)
 }
 
-/// Whether an update that has begun may be the one of that record. Where the bridge was about to force it, and the CVO
-/// let it through by itself or somebody else was quicker, it isn't.
+/// Whether an update that has begun may be the one of that record. It is not if the bridge was about to force it, and the
+/// CVO accepted it without a force or another user forced it first.
 #[must_use]
 pub fn may_be_of(record: &UpdateRecord, front: &HistoryEntry, cluster_version: &ClusterVersion) -> bool {
     let forced_by_others = || {

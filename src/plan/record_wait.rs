@@ -55,7 +55,7 @@ impl RecordWait {
         self != Self::Settled
     }
 
-    /// Whether the update waits for its record, which has been missing for so long.
+    /// Whether the update waits for its record, which has been missing for this time.
     #[must_use]
     pub fn holds_back(self, missing_for: Duration) -> bool {
         match self {

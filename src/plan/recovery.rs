@@ -25,7 +25,7 @@ pub enum WriteError {
     /// The server refuses, and will again.
     #[error("the API server refuses the write: {0}; compare the permissions with deploy/base")]
     Refused(String),
-    /// The object would be larger than the server can keep, whatever is written.
+    /// Any write would make the object larger than the server can store.
     #[error("the object is too large for the API server: {0}; remove from it what is not needed")]
     TooLarge(String),
     /// The server has a problem or cannot be reached; the write may have been made.
@@ -46,7 +46,7 @@ impl WriteError {
 pub enum Recovery {
     /// That kind of write waits, the others go on.
     Skip,
-    /// The ClusterVersion is read again, and everything is planned once more.
+    /// The ClusterVersion is read again, and everything is planned again.
     Read,
     /// The watch reports what has happened to the object.
     Await,

@@ -91,7 +91,7 @@ pub struct RoleInput {
 /// The CVO's field manager.
 const CVO: &str = "cluster-version-operator";
 
-/// The role, and why, in words for log, event and ClusterOperator.
+/// The role and its reason, a sentence for log, event and ClusterOperator.
 #[must_use]
 pub fn role(mode: Mode, cluster_version: &ClusterVersion, input: &RoleInput) -> (Role, &'static str) {
     match mode {

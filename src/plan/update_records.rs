@@ -73,7 +73,7 @@ pub fn is_recorded(
         .any(|record| is_open(record) && (has_begun || record.spec.by == by) && is_about(record, release.id()))
 }
 
-/// The record of an update that upgrade-gate did not let through: the front entry of the history carries accepted
+/// The record of an update that upgrade-gate did not accept: the front entry of the history carries accepted
 /// risks, or overrides were set when it was first seen, which a CVO that hasn't published `Upgradeable=False` yet
 /// accepts without a text; it has not completed, or came in front while this process watched; and no record is about
 /// it.
@@ -227,7 +227,7 @@ pub fn lost<'a>(
     Some((front, &record.spec.accepted_risks))
 }
 
-/// The newest update that the bridge let through and that was completed without a verified signature, unless a person
+/// The newest update that the bridge forced and that was completed without a verified signature, unless a person
 /// has acknowledged it, or a later update was completed with one: what the cluster runs then was verified.
 #[must_use]
 pub fn unverified<'a>(records: &'a [UpdateRecord], cluster_version: &ClusterVersion) -> Option<&'a UpdateRecord> {
@@ -258,7 +258,7 @@ fn status(record: &UpdateRecord, position: Option<usize>, cluster_version: &Clus
         let entry = &history[position];
         status.started_time = Some(entry.started_time.clone());
         status.in_history = match (record.spec.by, status.in_history) {
-            // What the CVO let through without a text, the history never held.
+            // The history never had a text for an update that the CVO accepted without one.
             (AcceptedBy::Gate, None) if entry.accepted_risks.is_empty() => None,
             (AcceptedBy::Gate | AcceptedBy::Bridge | AcceptedBy::Force, _) => Some(!entry.accepted_risks.is_empty()),
         };

@@ -1,4 +1,4 @@
-//! UpdateRecords: which one an update has, whose doing it says the update was, and what becomes of it.
+//! UpdateRecords: the record of an update, its `by`, and its outcome.
 
 use rstest::rstest;
 use serde_json::{Value, json};

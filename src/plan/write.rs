@@ -132,7 +132,7 @@ pub struct ConditionsWrite {
 /// A step of the withdrawal of our conditions. Each item is known by its position.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Withdrawal {
-    /// On the status: the conditions that nobody but us has written are removed.
+    /// On the status: removes the conditions that only we have written.
     Conditions {
         /// The `resourceVersion` of the ClusterVersion that was read.
         resource_version: ResourceVersion,

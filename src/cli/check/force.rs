@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForceReport {
-    /// The field managers that set it; empty where managedFields don't say.
+    /// The field managers that set it; empty if managedFields do not show them.
     pub set_by: Vec<String>,
     /// What follows, and when it goes.
     pub message: String,

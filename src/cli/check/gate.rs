@@ -1,6 +1,6 @@
 //! Who gates a live cluster, and what the bridge would do with the update that is asked for: pure, from what was read.
 //!
-//! The decisions are the operator's own ([`role`], [`candidate`] and [`confirm`]); what is made here are their words for a person.
+//! The decisions are the operator's own ([`role`], [`candidate`] and [`confirm`]); this module writes their texts.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 //! evaluate       the same as in the operator
 //! gate           who gates a live cluster, and what the bridge would do
 //! report         the shape of the answer
-//! render         its words
+//! render         its text
 //! ```
 
 mod args;
@@ -41,11 +41,11 @@ use crate::{
 pub struct Answer {
     /// To be printed; may be coloured where the format is [`Output::Table`].
     pub text: String,
-    /// What the exit code is to say.
+    /// The outcome for the exit code.
     pub outcome: Outcome,
 }
 
-/// What the exit code says, the worst last.
+/// The outcome for the exit code, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Nothing that was asked for is blocked.
@@ -99,7 +99,7 @@ fn judge_cluster(cluster: &ClusterArgs, program: &str, to: &[String]) -> Result<
     Ok(judge(inputs, Some(&surroundings), &caller, to, now))
 }
 
-/// The report on what was read, and what it says of the updates that are asked for.
+/// The report on the inputs, and the outcome for the requested updates.
 fn judge(
     inputs: Inputs,
     surroundings: Option<&Surroundings>,

@@ -58,7 +58,7 @@ const OLD: &str = "a CVO up to 4.21 refuses patch updates while overrides are se
      4.22. With upgrade-gate: allowed.";
 
 /// Whether this is a patch that hasn't been asked for, or not been answered, that a CVO up to 4.21 refuses and that the
-/// bridge lets through.
+/// bridge forces.
 fn would_be_refused(snapshot: &Snapshot, target_verdict: &TargetVerdict) -> bool {
     let target = &target_verdict.target;
     let is_asked_for = match target.origin {

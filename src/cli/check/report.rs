@@ -135,7 +135,7 @@ pub struct RiskReport {
     pub message: String,
     /// A link to documentation.
     pub url: Option<String>,
-    /// What ends it, or says more about it.
+    /// Commands that end or explain it.
     pub commands: Vec<RiskCommand>,
 }
 
@@ -169,7 +169,7 @@ pub struct TargetReport {
     /// A list of the cluster has it.
     #[serde(skip)]
     pub offered: bool,
-    /// It is among those that people see.
+    /// Whether table and markdown show it.
     #[serde(skip)]
     pub shown: bool,
 }
@@ -276,7 +276,7 @@ impl Report {
 }
 
 impl Report {
-    /// Leaves out of what people read all but the updates that count: a cluster may offer a hundred.
+    /// Hides all but the most relevant updates in table and markdown: a cluster may offer a hundred.
     #[must_use]
     pub fn shortened(mut self) -> Self {
         let is_recommended =
@@ -315,7 +315,7 @@ impl RiskReport {
         Self { name: risk.name.clone(), message: risk.message.clone(), url: risk.url.clone(), commands }
     }
 
-    /// A link that says more about this risk, unless the message has it or all documentation starts there.
+    /// A link to documentation of this risk, unless the message has it or it is the general one.
     #[must_use]
     pub fn own_url(&self) -> Option<&str> {
         let url = self.url.as_deref()?;
@@ -350,7 +350,7 @@ impl TargetReport {
             image: given(target_verdict.release.image.trim_start_matches('@')),
             origin: target_verdict.target.origin,
             current,
-            // What runs already is the same, whatever its version looks like.
+            // The current release has type Same, even if its version is not SemVer.
             update_type: if target_verdict.is_current { UpdateType::Same } else { target_verdict.update_type }.as_str(),
             decision: target_verdict.decision().as_str(),
             failures: target_verdict.failures.iter().map(FindingReport::new).collect(),

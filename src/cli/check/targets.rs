@@ -17,7 +17,7 @@ pub fn targets(cluster_version: &ClusterVersion) -> Vec<Target> {
     let mut is_new = |target: &Target| {
         let known = request::with_loaded_version(cluster_version, target);
         let resolved = release::resolve(cluster_version, &known);
-        // A request that contradicts itself stands for no release that a list could repeat.
+        // A request that contradicts itself is not a release of a list.
         if resolved.contradicts.is_some() {
             return true;
         }

@@ -14,12 +14,12 @@ use crate::{
 pub struct History {
     /// Newest first.
     pub updates: Vec<Update>,
-    /// The files that were read hold no UpdateRecord, so that only `status.history` tells of anything.
+    /// The files that were read hold no UpdateRecord, so that `status.history` is the only source.
     #[serde(skip)]
     pub lacks_records: bool,
 }
 
-/// An update that went ahead with an accepted risk. A null is something that nothing tells.
+/// An update with accepted risks. A null is an unknown value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Update {
@@ -82,7 +82,7 @@ pub fn merge(past: &Past) -> History {
 }
 
 impl Update {
-    /// When it was let through, if known.
+    /// When it was accepted, if known.
     #[must_use]
     pub fn when(&self) -> Option<&str> {
         self.accepted_time.as_deref().or(self.started_time.as_deref())
@@ -108,7 +108,7 @@ impl Update {
         }
     }
 
-    /// The entry tells how the update went on: a record may have been dumped earlier, or its operator be gone.
+    /// The outcome is taken from the entry: a record may have been dumped earlier, or its operator may be gone.
     fn of_entry(history: &[HistoryEntry], position: usize, record: Option<&UpdateRecord>) -> Self {
         let entry = &history[position];
         let mut update = record.map_or_else(|| Self::without_record(history, position), Self::of_record);

@@ -111,7 +111,7 @@ fn read_tar(
     let mut tar = tar::Archive::new(Bounded { reader, left: limits.total, limit: limits.total, zeros: 0 });
     let mut any = false;
     let mut long_name: Option<Vec<u8>> = None;
-    // Raw, since the library would read a long name into memory whatever its length.
+    // Raw, since the library would read a name of any length into memory.
     for entry in tar.entries().map_err(io)?.raw(true) {
         let mut entry = entry.map_err(io)?;
         let kind = entry.header().entry_type();
@@ -177,7 +177,7 @@ fn pax_path(bytes: &[u8], origin: &Origin) -> Result<Option<Vec<u8>>, Error> {
     Ok(path)
 }
 
-/// All bytes of an entry, which has as many as its header says.
+/// All bytes of an entry, as many as in its header.
 fn read_whole(entry: &mut tar::Entry<'_, impl Read>, origin: &Origin) -> Result<Vec<u8>, Error> {
     let size = entry.size();
     let bytes = read_at_most(entry, size, origin)?;

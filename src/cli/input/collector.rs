@@ -36,7 +36,7 @@ pub enum InputKind {
     /// The input of the gate.
     #[default]
     Verdict,
-    /// UpdateRecords and history: what was let through.
+    /// UpdateRecords and history: the accepted updates.
     History,
 }
 

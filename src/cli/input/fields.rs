@@ -1,4 +1,4 @@
-//! Reads a type from a [`Node`]. An error names the line and the field, and uses the words of YAML rather than those of
+//! Reads a type from a [`Node`]. An error names the line and the field, and uses the terms of YAML rather than those of
 //! serde.
 
 use serde::{

@@ -87,7 +87,7 @@ impl Node {
         Ok(node)
     }
 
-    /// The same JSON once more, with the line of every value; JSON is YAML too, almost always.
+    /// The same JSON with the line of every value, by parsing it as YAML, which almost all JSON is.
     pub fn with_lines_of(self, text: &str, first: usize) -> Self {
         Self::from_yaml(text, first).unwrap_or(self)
     }

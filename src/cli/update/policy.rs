@@ -70,7 +70,7 @@ async fn found(client: &Client) -> kube::Result<(Option<DynamicObject>, Option<D
     Ok((get(&policies).await?, get(&bindings).await?))
 }
 
-/// `None` where the API server says that there is none; an API that isn't served is an error.
+/// `None` if the policy does not exist; an unserved API is an error.
 async fn get(api: &Api<DynamicObject>) -> kube::Result<Option<DynamicObject>> {
     match api.get(names::POLICY).await {
         Ok(object) => Ok(Some(object)),

@@ -68,7 +68,7 @@ pub struct Memory {
     pub waited: Duration,
     /// How long `Failing` has been `True`.
     pub failing_for: Duration,
-    /// How long nobody has written the ClusterVersion.
+    /// How long the ClusterVersion has not changed.
     pub unchanged_for: Duration,
     /// How long the record has been missing.
     pub record_missing_for: Duration,

@@ -34,7 +34,7 @@ pub struct Timing {
     record_failed: bool,
     /// Since when a read or a write that is needed has failed.
     lost_since: Option<Instant>,
-    /// What the CVO said about the request. Another answer starts the wait again.
+    /// The CVO's condition about the request. A change of it restarts the wait.
     word: Option<Condition>,
     /// The last change of the ClusterVersion that was seen, and when.
     changed: (ResourceVersion, Instant),
@@ -119,8 +119,8 @@ impl Timing {
         }
     }
 
-    /// How long there has been no answer, or none that the next step could go on with: that one read succeeds says nothing
-    /// about the one that fails.
+    /// How long requests have failed without which the next step cannot continue. A read of another object that succeeds
+    /// does not end this.
     pub fn lost_for(&mut self) -> Duration {
         self.lost_since.get_or_insert_with(Instant::now).elapsed()
     }

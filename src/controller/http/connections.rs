@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore, sync::watch, time::timeout};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-/// Connections at once: a kubelet, a few scrapers, and somebody who looks. Others wait for a place.
+/// Concurrent connections: a kubelet, a few scrapers and a user. Others wait for a place.
 const CONNECTIONS: usize = 32;
 /// For a TLS handshake, and for the head of the one request that a connection is for.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ pub(super) async fn serve(listener: TcpListener, routes: impl Routes, tls: Optio
                     }
                 }
             });
-            // Whoever is cut off knows it; nobody here has to.
+            // The client sees the error; it needs no handling here.
             let _ = served.await;
             drop(place);
         });

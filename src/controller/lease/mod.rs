@@ -140,7 +140,7 @@ struct Election {
 }
 
 impl Election {
-    /// Acquires and renews until nobody listens any more; then releases the Lease.
+    /// Acquires and renews until the receiver is dropped; then releases the Lease.
     async fn run(mut self) -> Result<(), LeaderError> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", names::SELF));
         let mut events = watcher(self.watched.clone(), config.timeout(WATCH_SECONDS)).default_backoff().boxed();

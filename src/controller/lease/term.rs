@@ -1,7 +1,7 @@
 //! What to do about the Lease, and until when this replica may write: pure. All times are of this machine's monotonic
 //! clock. A deadline counts from the moment before the request that renewed the Lease was sent; the term of another
-//! replica counts from the moment at which its last renewal was seen here. So clocks that differ between nodes, or that
-//! somebody sets, change nothing.
+//! replica counts from the moment at which its last renewal was seen here. So clocks that differ between nodes, or
+//! that are set, have no effect.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl Term {
         }
     }
 
-    /// For how long the holder may be silent: as the Lease says, else as this replica has it.
+    /// How long the holder may go without a renewal: the Lease's duration, or this replica's default.
     fn duration(&self, spec: &LeaseSpec) -> Duration {
         let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         seconds.filter(|&seconds| seconds > 0).map_or(self.config.duration, Duration::from_secs)
@@ -248,7 +248,7 @@ mod tests {
         let end = now + Duration::from_secs(seconds);
         if seconds > 0 {
             assert_eq!(term.next(end - Duration::from_millis(1)), Next::Wait(end));
-            // Whatever else of the object changes, the holder is as silent as before; a renewal is news.
+            // Only a renewal extends the term, no other change of the object.
             term.watched(lease("8", &spec), false, now + SECOND);
             assert_eq!(term.next(end), take("8"));
             let mut renewed = spec.clone();

@@ -38,7 +38,7 @@ impl WatchFailures {
         self.unlisted = None;
     }
 
-    /// A list has failed. Whether lists have failed for so long that cached data can't be used any more.
+    /// Notes a failed list. Returns whether lists have failed for longer than cached data may be used.
     pub fn are_lasting(&mut self) -> bool {
         self.unlisted.get_or_insert_with(Instant::now).elapsed() > TRUST
     }

@@ -91,7 +91,7 @@ pub fn candidate(snapshot: &Snapshot) -> Result<Candidate, SkipReason> {
 }
 
 /// Why an update of that type isn't forced; `None` for those that stay within the minor and that a gate without this
-/// special case for overrides would let through.
+/// special case for overrides would accept.
 fn is_no_patch(update_type: UpdateType) -> Option<&'static str> {
     match update_type {
         UpdateType::Patch | UpdateType::Rollback => None,

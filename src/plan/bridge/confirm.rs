@@ -24,7 +24,7 @@ pub struct ClusterChecks {
 }
 
 /// Confirms a candidate: the policy is installed, a CVO is running, and the UpdateRecord exists, is written next, or
-/// has failed for so long that the update no longer waits for it.
+/// has failed for longer than an update waits for it.
 ///
 /// # Errors
 /// The first condition that doesn't hold.

@@ -22,10 +22,10 @@ pub enum SkipReason {
     MessageOfAnother,
     /// Something else than overrides blocks as well.
     OtherPrecondition,
-    /// No unmanaged override is left, so the CVO will let it through by itself.
+    /// No unmanaged override is left, so the CVO will accept it without a force.
     NoOverrides,
-    /// By our own comparison it is neither a patch update nor a rollback to the previous version; the sentence says
-    /// what it is.
+    /// By our own comparison it is neither a patch update nor a rollback to the previous version; the sentence
+    /// names its type.
     NotPatch(&'static str),
     /// By our own verdict it is blocked.
     Blocked,

@@ -1,4 +1,4 @@
-//! Commands that a person copies into a shell: complete, for this cluster, and safe whatever the cluster's objects hold.
+//! Commands to copy into a shell: complete, for this cluster, and safe with any content of the cluster's objects.
 
 pub mod risk;
 pub mod update;
@@ -28,13 +28,13 @@ impl Caller {
         Self { program: program.to_owned(), cluster }
     }
 
-    /// A command of `oc`, whose words are quoted already.
+    /// A command of `oc`; its words are already quoted.
     #[must_use]
     pub fn oc(&self, words: &str) -> String {
         format!("oc {words}{}", self.cluster)
     }
 
-    /// A command of this program, whose words are quoted already.
+    /// A command of this program; its words are already quoted.
     #[must_use]
     pub fn upgrade_gate(&self, words: &str) -> String {
         format!("{} {words}{}", self.program, self.cluster)

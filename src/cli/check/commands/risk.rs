@@ -1,4 +1,4 @@
-//! The commands that end a risk, or that say more about one which no write ends.
+//! The commands that end a risk, or that explain one which no write ends.
 
 use serde::Serialize;
 use serde_json::json;
@@ -19,12 +19,12 @@ pub const INSTALLER: &str = "cluster-bootstrap";
 pub struct RiskCommand {
     /// What to type.
     pub command: String,
-    /// Whether it ends the risk, or this override's part in it; else it only says more.
+    /// Whether it ends the risk, or this override's part in it; otherwise it only explains it.
     pub removes: bool,
     /// The override that it is about, as `Kind.group namespace/name`.
     #[serde(rename = "override")]
     pub of_override: Option<String>,
-    /// The field managers that set this override; empty where managedFields don't say.
+    /// The field managers that set this override; empty if managedFields do not show them.
     pub set_by: Vec<String>,
     /// What a person reads above it, if it isn't about an override.
     #[serde(skip)]
@@ -60,7 +60,7 @@ pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) 
             format!("-n {namespace} create configmap {name}")
         }
         Remedy::ReadClusterOperator(name) if is_object_name(name) => format!("describe clusteroperator {name}"),
-        // Such a name is none that an API server admits, and none that anybody should paste.
+        // No API server admits such a name, and it is not safe to paste.
         Remedy::Acknowledge(_) | Remedy::ReadClusterOperator(_) => return Vec::new(),
         Remedy::ReadClusterOperators => "get clusteroperators -o yaml".to_owned(),
         Remedy::ReadConfigMap(namespace, name) => format!("-n {namespace} get configmap {name} -o yaml"),
@@ -70,8 +70,8 @@ pub fn commands(caller: &Caller, cluster_version: &ClusterVersion, risk: &Risk) 
     vec![of_risk(caller.oc(&words))]
 }
 
-/// One patch for each unmanaged override. Entries are found by their place in the list, and tested whole: where somebody
-/// else has changed the list since, the patch fails.
+/// One patch for each unmanaged override. Entries are found by their place in the list, and tested whole: if the list
+/// has changed since, the patch fails.
 fn manage_overrides(caller: &Caller, cluster_version: &ClusterVersion) -> Vec<RiskCommand> {
     let overrides = cluster_version.spec.overrides.iter().enumerate().filter(|(_, entry)| entry.unmanaged);
     overrides
@@ -94,7 +94,7 @@ fn manage_overrides(caller: &Caller, cluster_version: &ClusterVersion) -> Vec<Ri
         .collect()
 }
 
-/// JSON as one word of a shell, whatever its texts hold: nothing in it ends the quotes, and nothing hides.
+/// JSON as one word of a shell, with any content: quotes and unprintable characters are escaped.
 pub(in crate::cli::check) fn one_word(value: &serde_json::Value) -> String {
     format!("'{}'", escape_json(&value.to_string()).replace('\'', "\\u0027"))
 }

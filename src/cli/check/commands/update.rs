@@ -29,9 +29,9 @@ use crate::{
 pub enum UnderOverrides {
     /// The gate of the cluster lets it through.
     Accepted,
-    /// The cluster-version operator refuses it, or may; the operator of upgrade-gate runs, and lets it through.
+    /// The cluster-version operator refuses it, or may; the operator of upgrade-gate runs, and forces it.
     Bridged,
-    /// The cluster-version operator refuses it, or may; `upgrade-gate update` gets it through, whatever is deployed.
+    /// The cluster-version operator refuses it, or may; `upgrade-gate update` forces it, deployed or not.
     Locked,
     /// The cluster-version operator refuses it, and upgrade-gate leaves it so.
     Refused,
@@ -122,7 +122,7 @@ pub fn command(
     let what = match (named, needs_update) {
         (Some(version), _) => version,
         (None, false) => by_image(cluster_version, target_verdict)?,
-        // The version says what kind of update that is, even if no list of the cluster has the image.
+        // The type of the update follows from the version, even if no list of the cluster has the image.
         (None, true) => {
             let version = target_verdict.release.version.as_str();
             let image = by_image(cluster_version, target_verdict)?;

@@ -1,4 +1,4 @@
-//! Which mode is named, and what the bridge is said to do.
+//! The reported mode, and the reported action of the bridge.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -108,7 +108,7 @@ pub fn markdown(answers: &[ClusterAnswer], one: &str) -> String {
     text
 }
 
-/// Whether a report of one cluster alone would say more than its row.
+/// Whether the report of a single cluster has more than its row.
 fn has_reasons(answers: &[ClusterAnswer]) -> bool {
     answers.iter().any(|answer| {
         let result = answer.result.as_ref();

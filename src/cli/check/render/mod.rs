@@ -51,9 +51,9 @@ const NOT_EVALUATED: &str =
     "The input does not contain them; the conditions of the ClusterVersion are used in their place.";
 /// In place of updates.
 const NO_TARGETS: &str = "No update is requested, and none is available.";
-/// Above what `check` says of who gates a live cluster.
+/// Title of the section about who gates a live cluster.
 const ON_THIS_CLUSTER: &str = "On this cluster";
-/// In place of a message that says the same as the risks do.
+/// In place of a message that repeats the risks.
 const AS_ABOVE: &str = "See the risks above.";
 
 /// In place of the message of a condition that is shown above.
@@ -63,12 +63,12 @@ const TO_UPDATE: &str = "To update";
 /// Above commands of `upgrade-gate update`.
 const WHY_UPDATE: &str = "A cluster-version operator up to 4.21 refuses updates within the minor while overrides are set. \
      `upgrade-gate update` gets them past that rule, and past no other.";
-/// Above what is said of a force.
+/// Title of the section about a force.
 const FORCE: &str = "A force is set";
 /// Above what makes the CVO publish `Upgradeable`.
 const BEHIND: &str = "Upgradeable is behind";
 
-/// Rows above the risks, for the formats that people read: titles, and what is beside them.
+/// Rows above the risks, for table and markdown: titles and values.
 fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if let Some(target) = report.targets.iter().find(|target| target.origin == Origin::Requested) {
@@ -117,7 +117,7 @@ fn behind(report: &Report) -> Option<&BehindReport> {
     upgradeable.behind.as_ref().filter(|behind| !shown.any(|shown| shown.command.contains(&behind.commands[0])))
 }
 
-/// Why the commands aren't all of `oc`, where nothing above them says so.
+/// Why some commands are not of `oc`, unless that is explained above.
 fn why_update(report: &Report) -> Option<&'static str> {
     let is_ours = |(_, command): &(Option<&str>, &str)| !command.starts_with("oc adm upgrade ");
     (report.now.is_none() && commands(report).iter().any(is_ours)).then_some(WHY_UPDATE)
@@ -141,7 +141,7 @@ fn why_warnings(report: &Report) -> Option<String> {
     Some(why)
 }
 
-/// What is said of the updates that aren't shown.
+/// The note about updates that are not shown.
 fn left_out(report: &Report) -> Option<String> {
     let hidden: Vec<&TargetReport> = report.targets.iter().filter(|target| !target.shown).collect();
     let allowed = hidden.iter().filter(|target| target.failures.is_empty()).count();
@@ -168,7 +168,7 @@ const SIGNATURE_POLICY: &str = "ClusterImagePolicy.config.openshift.io openshift
 /// More commands for one risk than these are no reading; JSON has all of them.
 const MOST_COMMANDS: usize = 10;
 
-/// The commands of a risk, each with what is said above it, and how many are left out.
+/// The commands of a risk, each with the text above it, and how many are left out.
 fn remedies(risk: &RiskReport) -> (Vec<(String, &str)>, usize) {
     let shown = risk.commands.iter().take(MOST_COMMANDS).map(|command| (above(command), command.command.as_str()));
     (shown.collect(), risk.commands.len().saturating_sub(MOST_COMMANDS))
@@ -187,7 +187,7 @@ fn above(command: &RiskCommand) -> String {
     format!("To end the override of {name}{by}{then}:")
 }
 
-/// The findings of a target in few words: the reasons for which it is blocked, else what was accepted.
+/// The findings of a target in short: the reasons for which it is blocked, or the accepted risks.
 fn why(target: &TargetReport) -> String {
     let reasons = |findings: &[FindingReport]| {
         let mut reasons: Vec<&str> = Vec::new();
@@ -206,7 +206,7 @@ fn why(target: &TargetReport) -> String {
     }
 }
 
-/// What one or several preconditions say in the same words: a title, and the message.
+/// The findings of a target; preconditions with the same message are merged: a title, and the message.
 fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a str)> {
     let mut merged: Vec<(Vec<&str>, &str, &FindingReport)> = Vec::new();
     let warn = if target.failures.is_empty() { "accepted" } else { "warn" };
@@ -236,7 +236,7 @@ fn findings<'a>(report: &Report, target: &'a TargetReport) -> Vec<(String, &'a s
     merged.into_iter().map(described).collect()
 }
 
-/// What becomes of a target that was asked for, in a few words.
+/// The decision on a requested target, in short.
 fn outcome(target: &TargetReport) -> &'static str {
     match target.current {
         Some(current) if target.failures.is_empty() => current.as_str(),

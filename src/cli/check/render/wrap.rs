@@ -4,14 +4,14 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::escape::escape;
 
-/// Columns from which on a word of nothing but letters is no name that anybody copies.
+/// Columns from which on a word of letters only is not treated as a name to copy.
 const LONGEST_NAME: usize = 64;
 /// Columns up to which a command in backticks stays on one line.
 const LONGEST_COMMAND: usize = 400;
 
 /// A text as lines of at most `width` columns. Its own line breaks stay, and the lines of a bullet hang under it.
 ///
-/// What people copy is never broken: a word (a URL, a digest, a name) or a command in backticks that is wider than the
+/// Text to copy is never broken: a word (a URL, a digest, a name) or a command in backticks that is wider than the
 /// line gets a line of its own, which is then wider than `width`.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
@@ -75,7 +75,7 @@ fn words(line: &str) -> Vec<&str> {
     words
 }
 
-/// Whether somebody may copy a word, which then stays whole. Texts without blanks between their words are no such word.
+/// Whether a word may be copied, and so is never broken. Text in a script without spaces between words is not.
 fn is_copied(word: &str) -> bool {
     let is_wide = word.chars().any(|character| character.width() == Some(2));
     let is_letters = word.width() > LONGEST_NAME && word.chars().all(char::is_alphabetic);

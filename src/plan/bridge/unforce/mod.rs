@@ -147,7 +147,7 @@ fn is_over(cluster_version: &ClusterVersion, request: &DesiredUpdate) -> Result<
     when(status(condition::FAILING) != Some(ConditionStatus::True), KeepReason::Failing)
 }
 
-/// Without the force the CVO applies the release once more, and would then wait for an operator that is unhealthy.
+/// When force is removed, the CVO applies the release again, and waits for each unhealthy operator.
 fn is_healthy(operators: &Source<Vec<ClusterOperator>>) -> Result<(), KeepReason> {
     let Source::Read(operators) = operators else { return Err(KeepReason::OperatorsUnreadable) };
     let unhealthy = operators.iter().find(|operator| operator.health != Health::Healthy);
