@@ -65,7 +65,7 @@ impl Record {
 
     fn add(&mut self, event: &Value) {
         let right = asked(event);
-        // Whoever is logged in may read which APIs are served (system:discovery).
+        // Any authenticated user may read which APIs are served (system:discovery).
         if right.verb == "get" && right.resource.starts_with("/apis") {
             return;
         }
@@ -98,7 +98,7 @@ impl Record {
     }
 
     /// Those without which everything would have been allowed all the same.
-    fn granted_in_vain(&self, granted: &[Right]) -> Vec<String> {
+    fn granted_but_unused(&self, granted: &[Right]) -> Vec<String> {
         let needed = |right: &Right| {
             let alone = |asked: &Right| granted.iter().filter(|other| other.covers(asked)).count() == 1;
             self.allowed.iter().any(|asked| right.covers(asked) && alone(asked))
@@ -165,7 +165,11 @@ fn the_granted_permissions_are_exactly_those_used() {
         "the operator asks for this, and rbac.yaml grants it to nobody"
     );
     assert_eq!(record.allowed_by_others(&granted), none, "the operator does this, and has the right from elsewhere");
-    assert_eq!(record.granted_in_vain(&granted), none, "rbac.yaml grants this, and the operator did without it");
+    assert_eq!(
+        record.granted_but_unused(&granted),
+        none,
+        "rbac.yaml grants this, but no request of the operator used it"
+    );
 }
 
 const RBAC: &str = "
@@ -257,13 +261,13 @@ const PATCH: &str = "patch g/things 'mine' in ''";
 #[case::what_was_refused_was_not_needed(&[("list things mine -", FORBIDDEN)], &[LIST, CREATE, PATCH, CREATE_MAPS])]
 #[case::a_patch_of_what_is_there(&[("patch things mine -", DONE)], &[LIST, CREATE, CREATE_MAPS])]
 #[case::what_admission_denies_needs_the_right(&[("patch things mine -", BY_TEST)], &[LIST, CREATE, CREATE_MAPS])]
-fn a_right_that_nobody_needed_is_granted_in_vain(
+fn a_permission_that_no_request_used_is_reported_as_unused(
     #[case] requests: &[(&str, (&str, u16, &str))],
-    #[case] in_vain: &[&str],
+    #[case] unused: &[&str],
 ) {
     let lines: Vec<String> = requests.iter().map(|(request, answer)| line(request, *answer)).collect();
     let record = Record::of(lines.iter().map(String::as_str));
-    assert_eq!(record.granted_in_vain(&granted(RBAC)), in_vain);
+    assert_eq!(record.granted_but_unused(&granted(RBAC)), unused);
 }
 
 #[test]
@@ -275,7 +279,7 @@ rules:
 - {apiGroups: [g], resources: [things], verbs: [list]}
 - {apiGroups: [g], resources: [things], resourceNames: [mine], verbs: [list]}
 ";
-    assert_eq!(record.granted_in_vain(&granted(wider)), ["list g/things '' in ''", LIST]);
+    assert_eq!(record.granted_but_unused(&granted(wider)), ["list g/things '' in ''", LIST]);
 }
 
 #[rstest]

@@ -341,7 +341,7 @@ impl<'a> Stage<'a> {
         let (resident, peak) = (process::resident(process.id()), process::peak(process.id()));
         let anonymous = process::anonymous(process.id());
         figures.push(number(
-            &format!("resident at rest, {operators} ClusterOperators of 4 kB"),
+            &format!("resident when idle, {operators} ClusterOperators of 4 kB"),
             megabytes(resident),
             "MB",
         ));

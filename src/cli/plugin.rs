@@ -66,7 +66,7 @@ mod tests {
     #[case("oc-upgrade_gate -f cluster.yaml", "oc-upgrade_gate check -f cluster.yaml")]
     #[case("upgrade-gate", "upgrade-gate")]
     #[case("upgrade-gate --to 4.21.2", "upgrade-gate --to 4.21.2")]
-    fn a_plugin_checks_unless_it_is_told_otherwise(#[case] said: &str, #[case] meant: &str) {
+    fn a_plugin_runs_check_unless_another_command_is_given(#[case] said: &str, #[case] meant: &str) {
         let meant: Vec<OsString> = meant.split(' ').map(OsString::from).collect();
         assert_eq!(arguments(said.split(' ').map(OsString::from)), meant);
     }

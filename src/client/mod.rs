@@ -291,7 +291,7 @@ mod tests {
     #[rstest]
     #[case::plain("https://api.example.com:6443", "https://api.example.com:6443/")]
     #[case::user("https://me:secret@api.example.com:6443/path", "https://api.example.com:6443/path")]
-    fn an_address_tells_no_password(#[case] server: &str, #[case] expected: &str) {
+    fn an_address_is_shown_without_its_password(#[case] server: &str, #[case] expected: &str) {
         assert_eq!(address(&server.parse().unwrap()), expected);
     }
 }

@@ -308,7 +308,7 @@ mod tests {
     #[case::for_another_group(rule(&json!({"apiGroups": ["apps"]})), json!({}), false)]
     #[case::for_another_version(rule(&json!({"apiVersions": ["v2"]})), json!({}), false)]
     #[case::in_namespaces_only(rule(&json!({"scope": "Namespaced"})), json!({}), false)]
-    fn only_a_policy_that_denies_whoever_asks_is_in_force(
+    fn only_a_policy_that_denies_any_user_is_in_force(
         #[case] policy: Value,
         #[case] binding: Value,
         #[case] expected: bool,

@@ -120,7 +120,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// The word in the JSON of `check` and in labels of metrics.
+    /// The value in the JSON of `check` and in labels of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

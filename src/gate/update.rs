@@ -26,7 +26,7 @@ pub enum UpdateType {
 }
 
 impl UpdateType {
-    /// The word in the JSON of `check` and in labels of metrics.
+    /// The value in the JSON of `check` and in labels of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

@@ -93,7 +93,7 @@ fn what_a_cvo_refuses_is_blocked(
 #[case::what_runs(json!({"version": "4.21.1"}), json!({"type": "ReleaseAccepted", "status": "True", "reason": "PayloadLoaded"}))]
 #[case::the_bridge_lets_it_through(json!({"version": "4.21.2", "image": TWO}), preconditions("4.21.2", TWO, OVERRIDES))]
 #[case::somebody_has_forced_it(json!({"version": "4.21.2", "image": TWO, "force": true}), preconditions("4.21.2", TWO, OVERRIDES))]
-#[case::the_word_is_on_an_earlier_request(json!({"version": "4.21.2", "image": TWO}), preconditions("4.22.0", MINOR, OVERRIDES))]
+#[case::the_condition_is_about_an_earlier_request(json!({"version": "4.21.2", "image": TWO}), preconditions("4.22.0", MINOR, OVERRIDES))]
 #[case::a_minor_by_image_before_the_cvo_has_looked(json!({"image": MINOR}), preconditions("4.21.2", TWO, OVERRIDES))]
 #[case::not_decided_yet(json!({"version": "4.22.0", "image": MINOR}),
     json!({"type": "ReleaseAccepted", "status": "Unknown", "reason": "RetrievePayload", "message": format!("Retrieving version=\"4.22.0\" image=\"{MINOR}\"")}))]

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_that_is_gone_for_a_moment_begins_anew() {
+    fn a_problem_that_is_gone_for_a_moment_starts_again() {
         let start = Moment::default();
         let mut lasting = Lasting::default();
         let mut ages = |seconds: u64, reasons: &[&'static str]| -> Vec<u64> {

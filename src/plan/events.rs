@@ -77,10 +77,10 @@ pub fn of_change(
         events.push(EventContent { reason: Reason::UpgradeableChanged, note });
     }
     let accepted_before = before.1;
-    let decided_anew = !same(accepted_before, &after.release_accepted)
+    let is_new_decision = !same(accepted_before, &after.release_accepted)
         || accepted_before.is_some_and(|before| before.message != after.release_accepted.message);
     let waits = after.release_accepted.status == ConditionStatus::Unknown;
-    if let Some(request) = decided(snapshot, verdict).filter(|_| decided_anew && !waits) {
+    if let Some(request) = decided(snapshot, verdict).filter(|_| is_new_decision && !waits) {
         events.extend(decision(&snapshot.cluster_version, request));
     }
     events
@@ -177,7 +177,7 @@ mod tests {
     };
 
     #[rstest]
-    #[case::the_word_of_a_cvo(
+    #[case::a_condition_of_a_cvo(
         "Upgradeable",
         "ResourceDeletesInProgress",
         "Objects are deleted.",

@@ -82,8 +82,8 @@ pub fn restore(cluster_version: &ClusterVersion, records: &[UpdateRecord], is_re
     let (entry, text) = lost(records, cluster_version)?;
     let accepted = cluster_version.condition(condition::RELEASE_ACCEPTED)?.status == ConditionStatus::True;
     let request = cluster_version.spec.desired_update.as_ref();
-    let at_rest = request.is_none_or(|request| same_release(entry.id(), request.id()));
-    (accepted && at_rest && !is_restored).then(|| TextWrite {
+    let is_current = request.is_none_or(|request| same_release(entry.id(), request.id()));
+    (accepted && is_current && !is_restored).then(|| TextWrite {
         resource_version: cluster_version.metadata.resource_version.clone(),
         entry: Box::new(entry.clone()),
         text: text.to_owned(),

@@ -226,10 +226,10 @@ mod tests {
     #[case::ours_already(cluster(&[ours()]), CvoLease::Unknown, Role::Replace)]
     #[case::ours_over_a_cvos_history(
         cluster(&[ours(), owner("cluster-version-operator", &json!({"f:history": {}}))]), CvoLease::Stale, Role::Guard)]
-    #[case::ours_over_a_history_that_we_mended(
+    #[case::ours_over_a_history_that_we_restored(
         cluster(&[ours(), owner("cluster-version-operator", &json!({"f:desired": {}})),
                   owner("upgrade-gate", &json!({"f:history": {}}))]), CvoLease::Stale, Role::Guard)]
-    #[case::partly_taken_back(
+    #[case::partly_reverted(
         cluster(&[owner("upgrade-gate", &json!({"f:conditions": {"k:{\"type\":\"Upgradeable\"}": {"f:type": {}}}})),
                   owner("cluster-version-operator", &whole("Upgradeable"))]), CvoLease::Fresh, Role::Bridge)]
     fn auto_looks_before_it_writes(#[case] cluster: ClusterVersion, #[case] lease: CvoLease, #[case] expected: Role) {

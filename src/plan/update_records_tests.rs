@@ -168,7 +168,7 @@ fn an_update_that_has_begun_is_recorded_from_where_it_came() {
 #[case::of_its_own(json!({"outcome": "Pending", "startedTime": "s1"}), false)]
 #[case::written_before_it_began(json!(null), false)]
 #[case::of_an_earlier_update(json!({"outcome": "Completed", "startedTime": "s0"}), true)]
-fn an_update_that_has_begun_has_one_record_whoever_let_it_through(#[case] status: Value, #[case] created: bool) {
+fn an_update_that_has_begun_has_one_record_regardless_of_who_accepted_it(#[case] status: Value, #[case] created: bool) {
     assert_eq!(begun(&[record("a", &status)]).is_some(), created);
 }
 
@@ -272,7 +272,7 @@ fn the_way_back_to_the_previous_version_is_a_rollback() {
 }
 
 #[test]
-fn of_two_updates_that_went_unverified_the_newer_is_told() {
+fn of_two_unverified_updates_the_newer_is_reported() {
     let unverified_at = |name: &str, time: &str| {
         let mut record = record(name, &json!({"outcome": "Completed", "verified": false, "startedTime": time}));
         record.spec.accepted_time = time.into();
@@ -300,13 +300,17 @@ fn later(state: &str, started: &str, verified: bool) -> Value {
 #[case::acknowledged(json!([]), json!({"upgrade-gate.openshift.io/acknowledged": "true"}), false)]
 #[case::not_exactly(json!([]), json!({"upgrade-gate.openshift.io/acknowledged": "True"}), true)]
 #[case::another_annotation(json!([]), json!({"acknowledged": "true"}), true)]
-fn that_an_update_went_unverified_ends(#[case] history: Value, #[case] annotations: Value, #[case] told: bool) {
+fn the_report_of_an_unverified_update_ends(
+    #[case] history: Value,
+    #[case] annotations: Value,
+    #[case] is_reported: bool,
+) {
     let status = json!({"outcome": "Completed", "verified": false, "startedTime": "2026-01-02T03:04:06Z"});
     let mut ours = record("a", &status);
     ours.metadata.annotations = serde_json::from_value(annotations).unwrap();
     let cluster = cluster(&json!(null), &history);
-    assert_eq!(unverified(std::slice::from_ref(&ours), &cluster).is_some(), told);
-    // The history may have lost it, and a record tells.
+    assert_eq!(unverified(std::slice::from_ref(&ours), &cluster).is_some(), is_reported);
+    // The history may have lost it, so the record is read.
     let status = json!({"outcome": "Completed", "verified": true, "startedTime": "2026-01-03T00:00:00Z"});
     assert_eq!(unverified(&[ours, record("b", &status)], &cluster), None);
 }

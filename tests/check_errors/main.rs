@@ -229,7 +229,7 @@ fn a_cluster_version_that_cannot_be_read(#[case] from: &str, #[case] to: &str, #
 #[case::pod("{\n\"apiVersion\": \"v1\", \"kind\": \"Pod\"}", "a.json:1: found a Pod, expected a ClusterVersion")]
 #[case::no_kind("\n\n{}", "a.json:3: found a mapping without a kind, expected")]
 #[case::json_list("[{\"kind\": \"ClusterVersion\"}]", "a.json:1: found a list, expected")]
-fn json_tells_lines_as_well(#[case] content: &str, #[case] expected: &str) {
+fn json_errors_have_line_numbers_too(#[case] content: &str, #[case] expected: &str) {
     let message = error_on("a.json", content);
     assert!(message.starts_with(expected), "{message}");
 }

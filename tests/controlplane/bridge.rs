@@ -366,7 +366,7 @@ async fn own_cluster_operator_reports_which_updates_overrides_block() {
     let (cluster, _cvo) = support::cluster_with_cvo_4_21(fixtures::cluster_with_override()).await;
     let _operator = Operator::start(&cluster, Options::default()).await;
     let seen = cluster
-        .wait_for("the CVO hears our ClusterOperator", |cv| {
+        .wait_for("the CVO to report our ClusterOperator", |cv| {
             condition(cv, "Upgradeable")["message"].as_str().unwrap_or_default().contains("minor and major updates")
         })
         .await;

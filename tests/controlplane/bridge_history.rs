@@ -77,7 +77,7 @@ async fn accepted_risks_erased_by_a_blocked_minor_are_restored_once_after_it_is_
 #[tokio::test]
 async fn restoring_accepted_risks_does_not_take_ownership_of_the_history() {
     let (cluster, cvo, operator) = updated().await;
-    // Whoever erased it.
+    // The writer that erased it does not matter.
     cvo.restart().await;
     cluster
         .put_status("somebody", |status| {

@@ -9,12 +9,12 @@ use tokio::time::interval;
 use crate::support::{self, Cluster, Operator, Options, condition, entries, eventually, fixtures, has_condition};
 
 /// Looks all the time, and puts the status right as it sees it. Never ends.
-async fn rival(cluster: &Cluster, is_wrong: impl Fn(&Value) -> bool, mend: impl Fn(&mut Value)) {
+async fn rival(cluster: &Cluster, is_wrong: impl Fn(&Value) -> bool, revert: impl Fn(&mut Value)) {
     let mut looks = interval(Duration::from_millis(20));
     loop {
         looks.tick().await;
         if is_wrong(&cluster.cluster_version().await) {
-            cluster.put_status("rival", &mend).await;
+            cluster.put_status("rival", &revert).await;
         }
     }
 }
@@ -52,14 +52,14 @@ async fn conditions_reverted_each_time_are_written_twice_and_a_new_override_at_o
         cluster.wait_for("the rival to win", |cv| has_condition(cv, "Upgradeable", "True", "Rival")).await;
         // Longer than any back-off would take to try again, with a resync in it.
         tokio::time::sleep(Duration::from_secs(11)).await;
-        assert_eq!(made(&cluster).await, 2, "once, and once more");
+        assert_eq!(made(&cluster).await, 2, "the first write and one repetition");
         assert_eq!(operator.metric("upgrade_gate_contention_total"), Some(1.0));
 
         let mut second = fixtures::policy_override();
         second["name"] = json!("second");
         cluster.set_overrides(json!([fixtures::policy_override(), second])).await;
         versions
-            .until("the new override to be heard", |cv| {
+            .until("the new override in the condition", |cv| {
                 has_condition(cv, "Upgradeable", "False", "ClusterVersionOverrides")
                     && condition(cv, "Upgradeable")["message"].as_str().unwrap().contains("second")
             })

@@ -117,5 +117,5 @@ async fn only_an_override_with_unmanaged_true_counts() {
     cluster.set_overrides(json!([managed])).await;
     cluster.request_accepted("4.22.0").await;
     assert!(has_condition(&cluster.cluster_version().await, "Upgradeable", "True", "AsExpected"));
-    assert_eq!(cluster.operator_writes().await.len(), 2, "the first, and the word on the request");
+    assert_eq!(cluster.operator_writes().await.len(), 2, "Upgradeable, and the condition about the request");
 }

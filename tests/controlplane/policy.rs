@@ -187,7 +187,7 @@ async fn removing_the_overrides_takes_effect_once_upgradeable_follows() {
     assert_eq!(verdict(&cluster.dry_run(&asking("4.22.0")).await), "passed");
 }
 
-/// Whoever writes status, as a PUT of all of it, and back to what the spec asks for.
+/// Writers of the status, by a PUT of all of it.
 #[tokio::test]
 async fn a_write_to_the_status_is_not_matched() {
     let mut spec = overrides();

@@ -93,7 +93,7 @@ async fn a_policy_that_denies_nothing_is_noticed_before_anything_is_written() {
 
 /// The operator's account may ask, force and record, and may not delete policies.
 #[tokio::test]
-async fn who_may_not_remove_the_policy_of_an_earlier_run_is_told_before_anything_is_written() {
+async fn without_permission_to_remove_the_policy_of_an_earlier_run_nothing_is_written() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let (code, stdout, stderr) = update(&cluster, &["--to", "4.21.2", "--yes"]);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");

@@ -16,7 +16,7 @@ const NO_VERSION: Safeguards = Safeguards { resource_version: false, ..ALL };
 const NEITHER: Safeguards = Safeguards { resource_version: false, tests: false, ..ALL };
 const NO_LEASE: Safeguards = Safeguards { lease: false, ..ALL };
 
-/// Wishes of the administrator, crashes, lost answers, and leases that run out.
+/// Actions of the administrator, crashes, lost answers, and Leases that expire.
 fn bounds([admin_actions, crashes, lost_answers, expiries]: [u8; 4]) -> Bounds {
     Bounds { admin_actions, crashes, lost_answers, expiries }
 }

@@ -171,7 +171,7 @@ fn a_current_version_that_is_not_semver_makes_every_update_unknown(
 #[case::a_mode_more(json!({"version": "4.21.2", "image": "r@sha256:dd", "mode": "Preflight", "force": true}), PASSES)]
 #[case::risks_more(json!({"version": "4.21.2", "image": "r@sha256:dd", "acceptRisks": [{"name": "A"}], "force": true}), PASSES)]
 #[case::no_longer_forced(json!({"version": "4.21.2", "image": "r@sha256:dd", "force": false}), PASSES)]
-#[case::taken_back(json!({"version": "4.21.2"}), PATCH)]
+#[case::reverted(json!({"version": "4.21.2"}), PATCH)]
 #[case::another_that_is_not_forced(json!({"version": "4.21.3"}), PATCH)]
 #[case::a_minor_that_is_not_forced(json!({"version": "4.22.0", "force": false}), DENIED)]
 #[case::emptied(json!({"version": "", "force": true}), PASSES)]
@@ -183,7 +183,7 @@ fn a_force_is_for_one_target(#[case] request: Value, #[case] expected: Answer) {
 }
 
 #[rstest]
-fn whoever_sets_the_force_may_ask_for_anything(
+fn a_new_force_may_request_any_target(
     #[values(json!(null), json!({}), json!({"version": "4.21.2"}), json!({"image": "r@sha256:dd", "force": false}))]
     before: Value,
     #[values("4.22.0", "5.0.0", "latest", "4.20.0", "4.21.3")] version: &str,

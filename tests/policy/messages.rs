@@ -189,7 +189,7 @@ fn the_command_to_clear_a_leftover_force_is_shown(#[case] version: &str, #[case]
 #[rstest]
 #[case::new(json!(null), "")]
 #[case::pinned(json!({"version": "4.21.2", "image": "r@sha256:dd"}), "The image is that of an earlier request. ")]
-fn a_version_under_another_ones_image_is_told_apart(#[case] before: Value, #[case] left_over: &str) {
+fn a_version_with_the_image_of_another_is_distinguished(#[case] before: Value, #[case] left_over: &str) {
     let mut edit = asking(&status(), &json!({"version": "4.21.3", "image": "r@sha256:dd"}));
     edit.before["spec"]["desiredUpdate"] = before;
     let expected = format!(

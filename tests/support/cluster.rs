@@ -262,10 +262,10 @@ impl Cluster {
         while since.elapsed() < duration {
             ticks.tick().await;
             let now = self.cluster_version().await;
-            assert_eq!(pretty(&before), pretty(&now), "the ClusterVersion changed at rest");
+            assert_eq!(pretty(&before), pretty(&now), "the ClusterVersion changed while idle");
         }
         let writes = self.operator_writes().await;
-        assert_eq!(writes.len(), attempts, "the operator wrote at rest: {:#?}", writes.last());
+        assert_eq!(writes.len(), attempts, "the operator wrote while idle: {:#?}", writes.last());
     }
 
     async fn set_config_map(&self, (namespace, name): (&str, &str), data: Value) {

@@ -184,7 +184,7 @@ mod tests {
         merge(&Past { cluster_version: Some(cluster_version), records, from_files: true }).updates
     }
 
-    fn told(updates: &[Update]) -> Vec<(&str, Option<&str>, Outcome, bool)> {
+    fn rows(updates: &[Update]) -> Vec<(&str, Option<&str>, Outcome, bool)> {
         updates
             .iter()
             .map(|update| {
@@ -224,11 +224,11 @@ mod tests {
         #[case] history: Value,
         #[case] expected: &[(&str, Option<&str>, Outcome, bool)],
     ) {
-        assert_eq!(told(&merged(&records, &history)), expected);
+        assert_eq!(rows(&merged(&records, &history)), expected);
     }
 
     #[test]
-    fn what_no_record_tells_is_taken_from_the_history() {
+    fn fields_without_a_record_are_taken_from_the_history() {
         let history = json!([
             entry("4.21.1", "Completed", &at(4), "text"),
             entry("4.21.2", "Completed", &at(3), ""),

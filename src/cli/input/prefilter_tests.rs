@@ -80,7 +80,7 @@ metadata:
 ";
 
 #[test]
-fn entries_are_told_by_the_keys_at_their_own_indentation() {
+fn entries_are_recognised_by_the_keys_at_their_own_indentation() {
     let outline = outline(whole(LIST)).unwrap();
     assert_eq!((outline.head.kind, outline.head.api_version), (Some("ConfigMapList"), Some("v1")));
     assert_eq!(heads(&outline), [Some(config_map("one")), Some(config_map("two"))]);
@@ -142,7 +142,7 @@ fn a_document_that_is_not_plain_is_left_to_the_parser(#[case] text: &str) {
 }
 
 #[test]
-fn metadata_that_is_not_plain_tells_no_name() {
+fn metadata_that_is_not_plain_has_no_name() {
     for metadata in
         ["{name: a, namespace: b}", "\n  name: a\n  name: b", "\n  <<: *x\n  name: a", "\n    name: a\n  namespace: b"]
     {
@@ -152,7 +152,7 @@ fn metadata_that_is_not_plain_tells_no_name() {
     }
 }
 
-/// Lines that would mislead whoever looked at them alone.
+/// Lines that would be misread out of their context.
 fn hostile_line() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("kind: ClusterVersion".to_owned()),

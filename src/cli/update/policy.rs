@@ -103,7 +103,7 @@ pub async fn state(client: &Client, cluster_version: &ClusterVersion) -> PolicyS
     if policy.is_none() || binding.is_none() {
         return PolicyState::Missing { leftover: created_here };
     }
-    // Whoever has set the force has looked before.
+    // If force is set, its writer has checked before.
     let is_forced = cluster_version.spec.desired_update.as_ref().is_some_and(|request| request.force);
     if is_forced || denies(client, cluster_version).await {
         PolicyState::InForce { created_here }

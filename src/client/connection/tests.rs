@@ -57,11 +57,11 @@ impl rt::Write for Stream {
 enum First {
     /// Serves it.
     Serves,
-    /// Reads and writes nothing any more, and closes nothing, once told to.
+    /// Reads and writes nothing any more, and closes nothing when triggered.
     Freezes,
-    /// Closes it, once told to.
+    /// Closes it when triggered.
     Closes,
-    /// Serves what was asked, and takes no more (GOAWAY), once told to.
+    /// Serves what was asked, and takes no more (GOAWAY) when triggered.
     GoesAway,
     /// Answers pings, and no request.
     Hangs,
@@ -71,15 +71,15 @@ struct Server {
     http2: bool,
     first: First,
     connections: AtomicUsize,
-    told: Notify,
+    trigger: Notify,
 }
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 impl Server {
     fn new(http2: bool, first: First) -> Arc<Self> {
-        let (connections, told) = (AtomicUsize::new(0), Notify::new());
-        Arc::new(Self { http2, first, connections, told })
+        let (connections, trigger) = (AtomicUsize::new(0), Notify::new());
+        Arc::new(Self { http2, first, connections, trigger })
     }
 
     fn client(
@@ -121,15 +121,15 @@ impl Server {
         }
         let mut served =
             std::pin::pin!(conn::http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service));
-        let told = async {
+        let triggered = async {
             match first {
                 First::Serves | First::Hangs => std::future::pending().await,
-                First::Freezes | First::Closes | First::GoesAway => self.told.notified().await,
+                First::Freezes | First::Closes | First::GoesAway => self.trigger.notified().await,
             }
         };
         tokio::select! {
             _ = served.as_mut() => return,
-            () = told => {}
+            () = triggered => {}
         }
         match first {
             First::Freezes => std::future::pending().await,
@@ -207,7 +207,7 @@ async fn a_connection_that_ends_is_noticed_and_replaced(
     let mut watch = ask(&client, WATCH).await.unwrap().into_body();
     assert_eq!(watch.frame().await.unwrap().unwrap().into_data().unwrap(), "first\n");
     let since = Instant::now();
-    server.told.notify_one();
+    server.trigger.notify_one();
     let rest = watch.collect().await;
     let noticed = if watch_goes_on { Duration::from_secs(30) } else { Duration::from_secs(seconds) };
     assert!(since.elapsed() <= noticed + Duration::from_secs(1), "{:?}", since.elapsed());

@@ -213,7 +213,7 @@ fn an_image_has_the_version_that_the_cvo_has_read(
 }
 
 #[test]
-fn only_a_verified_digest_tells_a_version() {
+fn only_a_verified_digest_gives_a_version() {
     let tag = "r.example/ocp:latest";
     let unverified = named("Retrieving payload failed", "4.21.2", THREE, " failure=x");
     let rows = [

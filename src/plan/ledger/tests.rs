@@ -117,7 +117,7 @@ fn ten_minutes_of_contention_take_eleven_writes() {
 }
 
 #[test]
-fn whoever_makes_us_write_two_texts_in_turn_gets_no_more() {
+fn two_texts_reverted_in_turn_are_not_written_again() {
     assert_eq!(contention(|writes| conditions(if writes % 2 == 0 { "ours" } else { "ours too" })), 12);
 }
 

@@ -102,7 +102,7 @@ fn without_the_policy_the_lease_is_not_read_for_a_force() {
 }
 
 #[test]
-fn whoever_does_not_lead_rests() {
+fn a_replica_that_does_not_lead_rests() {
     let mut memory = memory(Mode::Replace);
     assert_eq!(observed(&mut memory, &asked(&json!([])), false, START), Next::Rest);
     assert_eq!(memory.role(), Role::Undecided);

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Plans and stores until nothing is left: the objects on the way, the last one at rest.
+/// Plans and stores until nothing is left: the objects on the way, the last one after no write is left.
 fn settle(cluster: &Cluster, object: &Value, mut now: i64) -> Vec<(Write, Value)> {
     let mut steps: Vec<(Write, Value)> = Vec::new();
     loop {
@@ -96,7 +96,7 @@ fn requested_version(cluster: &Cluster) -> Option<String> {
     Some(by_digest.unwrap_or(version).to_owned())
 }
 
-fn at_rest(cluster: &Cluster) -> Value {
+fn settled(cluster: &Cluster) -> Value {
     settle(cluster, &cluster.object, 0).pop().map_or_else(|| cluster.object.clone(), |(_, object)| object)
 }
 
@@ -116,13 +116,13 @@ proptest! {
         let steps = settle(&cluster, &cluster.object, 0); // asserts the number
         let kinds: Vec<&str> = steps.iter().map(|(write, _)| write.kind().as_str()).collect();
         prop_assert!(["", "history", "conditions", "history conditions"].contains(&kinds.join(" ").as_str()), "{:?}", kinds);
-        let at_rest = steps.last().map_or(&cluster.object, |(_, object)| object);
-        prop_assert!(settle(&cluster, at_rest, 1_000_000).is_empty());
+        let settled = steps.last().map_or(&cluster.object, |(_, object)| object);
+        prop_assert!(settle(&cluster, settled, 1_000_000).is_empty());
     }
 
     #[test]
     fn upgradeable_is_true_only_without_a_risk_and_false_only_with_one(cluster in cluster()) {
-        let object = at_rest(&cluster);
+        let object = settled(&cluster);
         if cluster.object["status"].is_object() {
             let expected = if a_risk_holds(&cluster) { "False" } else { "True" };
             prop_assert_eq!(&condition(&object, "Upgradeable").unwrap()["status"], expected);
@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn what_leaves_the_minor_is_accepted_only_without_risks_or_forced_or_from_an_unknown_version(cluster in cluster()) {
-        let object = at_rest(&cluster);
+        let object = settled(&cluster);
         let Some(version) = requested_version(&cluster) else { return Ok(()) };
         if !object["status"].is_object() || condition(&object, "ReleaseAccepted").unwrap()["status"] != "True" {
             return Ok(());
@@ -152,7 +152,7 @@ proptest! {
         let before = list(&cluster.object["status"]["history"]).len();
         let steps = settle(&cluster, &cluster.object, 0);
         let records = steps.iter().filter(|(write, _)| write.kind().as_str() == "history").count();
-        let mut object = at_rest(&cluster);
+        let mut object = settled(&cluster);
         let after = list(&object["status"]["history"]).len();
         prop_assert!(records <= 1 && after <= before + records, "{} {}", before, after);
         if records == 0 {

@@ -104,8 +104,8 @@ fn cluster(overrides: bool, request: &Value) -> Value {
 }
 
 #[rstest]
-#[case::at_rest(cluster(false, &json!(null)), &[])]
-#[case::at_rest_under_overrides(cluster(true, &json!(null)), &[])]
+#[case::idle(cluster(false, &json!(null)), &[])]
+#[case::idle_under_overrides(cluster(true, &json!(null)), &[])]
 #[case::a_request_for_what_runs(cluster(true, &json!({"version": "4.21.1"})), &[])]
 #[case::a_patch_without_risk(cluster(false, &json!({"version": "4.21.2"})), &["conditions"])]
 #[case::a_patch_under_overrides(cluster(true, &json!({"version": "4.21.2"})), &["history", "conditions"])]

@@ -12,7 +12,7 @@ use crate::support::{
     fixtures, invariants,
 };
 
-async fn lets_through_the_patch_alone(trouble: Trouble) {
+async fn forces_only_the_patch(trouble: Trouble) {
     let context = format!("beside a CVO, {trouble:?}");
     let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
     let params = Params { retry: Duration::from_secs(1), ..Params::default() };
@@ -57,7 +57,7 @@ async fn the_bridge_forces_exactly_once_under_every_fault() {
     for (number, trouble) in TROUBLES.into_iter().enumerate() {
         // A third of them with each seed.
         if all() || number as u64 % 3 == seed() % 3 {
-            lets_through_the_patch_alone(trouble).await;
+            forces_only_the_patch(trouble).await;
         }
     }
 }

@@ -44,7 +44,7 @@ fn image(n: usize) -> String {
     json!({"image": image(100_499)}),
     "denied"
 )]
-#[case::a_long_search_in_vain(
+#[case::a_long_search_without_a_match(
     status([2000, 2000, 2000], "m", |_| "x".repeat(90)),
     json!({"image": format!("@sha512:{}", "b".repeat(590))}),
     "warned"

@@ -158,7 +158,11 @@ fn without_a_cvo_that_runs_nothing_is_let_through(
 #[case(None, Some(true), "installed; whether it runs cannot be read")]
 #[case(None, None, "cannot be read")]
 #[case(Some(false), None, "not running; whether")]
-fn what_is_installed_is_told(#[case] running: Option<bool>, #[case] installed: Option<bool>, #[case] expected: &str) {
+fn what_is_installed_is_reported(
+    #[case] running: Option<bool>,
+    #[case] installed: Option<bool>,
+    #[case] expected: &str,
+) {
     let seen = Surroundings { cvo: CvoLease::Absent, running, installed, policy: None };
     let lines = GateReport::new(&snapshot(&json!(null), &fine(), &json!([])), &seen).lines();
     assert!(lines[2].1.starts_with(expected), "{lines:?}");

@@ -21,7 +21,7 @@ fn owner(manager: &str) -> Value {
            "fieldsV1": {"f:spec": {"f:desiredUpdate": {"f:force": {}}}}})
 }
 
-/// A cluster at rest at 4.21.1 under an override, which offers 4.21.2.
+/// A cluster at 4.21.1 with an override and without an update in progress, which offers 4.21.2.
 fn rest() -> Value {
     json!({
         "metadata": {"resourceVersion": "7", "uid": "u", "generation": 3},
@@ -198,7 +198,7 @@ fn a_cvo_that_has_stopped_never_answers(
 #[rstest]
 #[case::a_slow_cvo(CvoLease::Fresh, "Wait(Complete)")]
 #[case::one_that_has_stopped(CvoLease::Stale, "End(NoCvo(Stale))")]
-fn an_update_of_which_nothing_was_heard_for_ten_minutes_needs_a_cvo(#[case] cvo: CvoLease, #[case] expected: &str) {
+fn an_update_without_an_answer_for_ten_minutes_needs_a_cvo(#[case] cvo: CvoLease, #[case] expected: &str) {
     let object = begun(asked(true, "upgrade-gate"), "Partial");
     let evidence = Evidence { cvo, ..evidence(&object, CREATED, pending()) };
     let memory = |seconds| Memory { unchanged_for: Duration::from_secs(seconds), ..asked_before(3600) };

@@ -175,7 +175,7 @@ fn under_overrides_the_command_is_the_one_that_works(#[case] gate: Option<GateRe
     let of = |argument: &str| command_of(&snapshot(object(&[overridden()]), Some(argument)), gate.as_ref());
     assert_eq!(of("4.21.2"), Some(format!("{expected} --to 4.21.2")));
     assert_eq!(of("4.21.5"), Some(format!("{expected} --to 4.21.5 --allow-not-recommended")));
-    // `oc` takes an image alone; `update` is told the version as well.
+    // `oc` accepts an image alone; `update` needs the version too.
     let version = if expected == "upgrade-gate update" { " --to 4.21.0" } else { "" };
     assert_eq!(of("4.21.0"), Some(format!("{expected}{version} --to-image {ZERO} --allow-explicit-upgrade")));
     assert_eq!(of("4.22.0"), None, "it is blocked");

@@ -58,7 +58,7 @@ fn a_printed_record_is_printed_once() {
 }
 
 #[test]
-fn a_force_that_has_to_stay_is_waited_for_or_told() {
+fn a_force_that_has_to_stay_is_waited_for_or_reported() {
     let object = begun(asked(true, "upgrade-gate"), "Completed");
     let mut seen = evidence(&object, GUARDED, completed());
     let unhealthy =
@@ -86,7 +86,7 @@ fn a_force_of_a_person_is_watched_and_stays() {
 }
 
 #[test]
-fn a_force_that_stays_under_a_changed_request_is_told() {
+fn a_force_that_stays_under_a_changed_request_is_reported() {
     let mut object = begun(asked(true, "upgrade-gate"), "Completed");
     object["spec"]["desiredUpdate"]["version"] = json!("4.21.3");
     let seen = evidence(&object, GUARDED, completed());
