@@ -233,3 +233,24 @@ fn every_test_that_the_manual_names_exists() {
     assert!(found > 60, "{found}");
     assert_eq!(missing, Vec::<String>::new());
 }
+
+/// The lines of the first block of this page that begins with this command.
+fn block<'a>(page: &'a str, command: &str) -> &'a str {
+    let begin = format!("```console\n$ {command}\n");
+    let start = page.find(&begin).unwrap_or_else(|| panic!("no block of `{command}`")) + begin.len();
+    page[start..].split("```").next().unwrap()
+}
+
+/// docs/examples.md is compared with what the commands print. A line `…` stands for lines that are left out.
+#[test]
+fn the_output_on_the_page_of_update_is_cut_from_the_examples() {
+    let page = |name: &str| fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let (update, examples) = (page("update.md"), page("examples.md"));
+    let command = "upgrade-gate update --to 4.21.2";
+    let mut rest = block(&examples, command);
+    for part in block(&update, command).split("…\n") {
+        let found = rest.find(part).unwrap_or_else(|| panic!("docs/examples.md does not have, in this order:\n{part}"));
+        rest = &rest[found + part.len()..];
+    }
+    assert_eq!(rest, "", "docs/update.md leaves out the end");
+}

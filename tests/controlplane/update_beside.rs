@@ -129,7 +129,10 @@ async fn a_force_that_is_reverted_each_time_is_set_three_times_and_given_up() {
     };
     let (code, stdout, stderr) = outcome(&output);
     assert_eq!(code, 2, "{stdout}{stderr}");
-    assert!(stderr.contains("setting the force: was done three times"), "{stderr}");
+    assert!(
+        stderr.contains("setting the force was done three times, and another writer reverted it each time"),
+        "{stderr}"
+    );
     assert!(stderr.contains("`upgrade-gate update --to 4.21.2"), "{stderr}");
     let forced =
         |write: &&support::Write| write.response["spec"]["desiredUpdate"]["force"] == true && write.code == 200;

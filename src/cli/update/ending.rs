@@ -8,6 +8,7 @@ use crate::{
         Ended,
         cluster::Failure,
         left::Reached,
+        operator::Operator,
         steps::{self, Ending, Step},
         text::{self, Commands},
     },
@@ -21,6 +22,8 @@ pub struct Run<'a> {
     pub name: &'a str,
     /// The cluster's address.
     pub server: &'a str,
+    /// The operator of upgrade-gate.
+    pub operator: Operator,
     /// The last step that was done.
     pub reached: Reached,
     /// The commands to run next.
@@ -56,7 +59,7 @@ impl Run<'_> {
                 "the update to {name} has completed, but spec.desiredUpdate.force stays. {}",
                 reason.message()
             )),
-            Ending::Left { forced } => (text::left_running(name, forced, self.commands), Ended::done()),
+            Ending::Left { forced } => (text::left_running(name, forced, self.operator, self.commands), Ended::done()),
             Ending::Refused(found) => (
                 format!("\n{}", text::condition(&found, width).trim_end()),
                 Ended::no(format!("the cluster-version operator refuses {name}, for the reason above. {stays}")),
@@ -84,8 +87,9 @@ impl Run<'_> {
                 (String::new(), Ended::unknown(why))
             }
             Ending::Overtaken => no(format!(
-                "spec.desiredUpdate was changed meanwhile and no longer asks for {name}. `oc adm upgrade` shows \
-                 what the cluster does"
+                "spec.desiredUpdate was changed meanwhile and no longer asks for {name}. `{}` shows what the \
+                 cluster does",
+                self.commands.status
             )),
             Ending::Failing(why) => no(format!(
                 "the update to {name} has been failing for {}: {}. Fix that; {}",
@@ -96,21 +100,47 @@ impl Run<'_> {
         }
     }
 
+    /// A write that another writer reverts each time.
+    #[must_use]
+    pub fn reverted(&self, step: &Step) -> Ended {
+        let object = match step {
+            Step::InstallPolicy | Step::RemovePolicy => {
+                "validatingadmissionpolicy/upgrade-gate validatingadmissionpolicybinding/upgrade-gate"
+            }
+            Step::Record(_) | Step::Close | Step::Show(_) => "updaterecords",
+            Step::Ask | Step::Force(_) | Step::Unforce(_) | Step::Look | Step::Wait(_) | Step::End(_) => {
+                "clusterversion/version"
+            }
+        };
+        Ended::unknown(format!(
+            "{}: {} was done three times, and another writer reverted it each time. Stop that writer, such as a GitOps \
+             controller; `{} {object}` shows under managedFields who has written last; {}",
+            self.server,
+            what(step),
+            self.commands.writers,
+            self.left
+        ))
+    }
+
     /// A write that the API server refuses.
     #[must_use]
     pub fn failed(&self, step: &Step, problem: &str) -> Ended {
-        let what = match step {
-            Step::Ask => "asking for the update",
-            Step::InstallPolicy => "creating the ValidatingAdmissionPolicy upgrade-gate",
-            Step::Record(_) | Step::Close | Step::Show(_) => "writing the UpdateRecord",
-            Step::Force(_) => "setting the force",
-            Step::Unforce(_) => "removing the force",
-            Step::RemovePolicy => "removing the ValidatingAdmissionPolicy upgrade-gate",
-            Step::Look | Step::Wait(_) | Step::End(_) => "reading the cluster",
-        };
+        let what = what(step);
         let is_denied = ["ValidatingAdmissionPolicy '", "admission webhook"].iter().any(|by| problem.contains(by));
         let error = format!("{}: {what}: {}; {}", self.server, message::sanitize(problem), self.left);
         if is_denied { Ended::no(error) } else { Ended::unknown(error) }
+    }
+}
+
+fn what(step: &Step) -> &'static str {
+    match step {
+        Step::Ask => "asking for the update",
+        Step::InstallPolicy => "creating the ValidatingAdmissionPolicy upgrade-gate",
+        Step::Record(_) | Step::Close | Step::Show(_) => "writing the UpdateRecord",
+        Step::Force(_) => "setting the force",
+        Step::Unforce(_) => "removing the force",
+        Step::RemovePolicy => "removing the ValidatingAdmissionPolicy upgrade-gate",
+        Step::Look | Step::Wait(_) | Step::End(_) => "reading the cluster",
     }
 }
 
@@ -184,8 +214,14 @@ mod tests {
         let history = json!([{"state": "Completed", "version": "4.21.2", "image": "i", "verified": false}]);
         let cluster_version = cluster_version_from(json!({"status": {"history": history}}));
         let commands = commands();
-        let run =
-            Run { name: "4.21.2", server: "https://api:6443/", reached, commands: &commands, left: String::new() };
+        let run = Run {
+            name: "4.21.2",
+            server: "https://api:6443/",
+            operator: Operator::Absent,
+            reached,
+            commands: &commands,
+            left: String::new(),
+        };
         run.end(ending, &cluster_version, 80)
     }
 
@@ -224,6 +260,7 @@ mod tests {
         let run = Run {
             name: "4.21.2",
             server: "https://api:6443/",
+            operator: Operator::Absent,
             reached: Reached::Forced,
             commands: &commands,
             left: String::new(),
@@ -240,6 +277,7 @@ mod tests {
         let run = Run {
             name: "4.21.2",
             server: "https://api:6443/",
+            operator: Operator::Absent,
             reached: Reached::Asked,
             commands: &commands,
             left: String::new(),

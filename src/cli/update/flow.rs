@@ -132,7 +132,8 @@ impl<'a> Flow<'a> {
 
     fn run_so_far(&self, left: String) -> Run<'_> {
         let server = self.cluster.server();
-        Run { name: &self.name, server, reached: self.reached, commands: &self.commands, left }
+        let (name, commands) = (&self.name, &self.commands);
+        Run { name, server, operator: self.operator, reached: self.reached, commands, left }
     }
 
     fn end(&self, ending: Ending, goal: &Goal, evidence: &Evidence) -> Ended {

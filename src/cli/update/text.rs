@@ -94,7 +94,8 @@ pub const UNGUARDED: &str = "Without the policy, nothing denies another target w
 #[must_use]
 pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
     let mut text = String::new();
-    let mut item = |what: &str| paragraph(&mut text, "  ", &format!("* {what}"), width);
+    let mut line = |indent: &str, what: &str| paragraph(&mut text, indent, &format!("* {what}"), width);
+    let mut item = |what: &str| line("  ", what);
     if plan.asks {
         item(&format!("spec.desiredUpdate of ClusterVersion version, the whole of it: `{}`", goal.request.value));
     }
@@ -122,33 +123,37 @@ pub fn plan(plan: &Plan, goal: &Goal, server: &str, width: usize) -> String {
                  follows.",
             );
         }
+        item("Only if the cluster-version operator refuses the request for overrides alone:");
+        let mut item = |what: &str| line("    ", what);
         if plan.installs_policy {
             item(
-                "If the cluster-version operator refuses the request for overrides alone: ValidatingAdmissionPolicy upgrade-gate \
-                 and its binding, which deny any other target while the force is set.",
+                "ValidatingAdmissionPolicy upgrade-gate and its binding, which deny any other target while the force is set.",
             );
         }
         if plan.is_unguarded {
             item(UNGUARDED);
         }
         if plan.records {
-            item("Then an UpdateRecord: what is accepted, and by whom.");
+            item("An UpdateRecord: what is accepted, and by whom.");
         } else {
-            item("No UpdateRecord, as this cluster has no place for it: it is printed at the end.");
+            item("No UpdateRecord, as its CRD is not installed: the record is printed once the update has completed.");
         }
         item(
-            "Then spec.desiredUpdate.force: true, for this release, by its digest, which the cluster-version operator has \
-             just verified. A force skips the preconditions, and the signature as well.",
+            "spec.desiredUpdate.force: true, for this release, by its digest, which the cluster-version operator has just \
+             verified. A force skips the preconditions, and the signature as well.",
         );
     }
     if plan.is_forced || sets_force {
         let policy = if plan.installs_policy || plan.removes_policy { ", then the policy" } else { "" };
-        item(&format!("Once the update has completed, spec.desiredUpdate.force is removed again{policy}."));
+        line("  ", &format!("Once the update has completed, spec.desiredUpdate.force is removed again{policy}."));
     } else if plan.removes_policy {
-        item("ValidatingAdmissionPolicy upgrade-gate and its binding, which an earlier run created, are removed.");
+        line(
+            "  ",
+            "ValidatingAdmissionPolicy upgrade-gate and its binding, which an earlier run created, are removed.",
+        );
     }
     if plan.records && !plan.operator.acts() && !plan.may_force && !plan.is_empty() {
-        item("An UpdateRecord of the risks that the update accepts, if any, and of its outcome.");
+        line("  ", "An UpdateRecord of the risks that the update accepts, if any, and of its outcome.");
     }
     format!("\nTo be written to {}\n{text}", escape(server))
 }
@@ -171,6 +176,10 @@ pub struct Commands {
     pub log: String,
     /// Shows the request as it is.
     pub shown: String,
+    /// Shows what the cluster does.
+    pub status: String,
+    /// Shows who has written an object, whose name follows.
+    pub writers: String,
 }
 
 impl Commands {
@@ -200,6 +209,8 @@ impl Commands {
             cleanup: caller.upgrade_gate("cleanup --yes"),
             pods: caller.oc("-n openshift-cluster-version get pods"),
             log: caller.oc("-n openshift-upgrade-gate logs deployment/upgrade-gate"),
+            status: caller.oc("adm upgrade"),
+            writers: caller.oc("get -o yaml --show-managed-fields"),
             shown: caller.oc("get clusterversion version -o jsonpath={.spec.desiredUpdate}"),
         }
     }
@@ -207,14 +218,18 @@ impl Commands {
 
 /// Not waited for.
 #[must_use]
-pub fn left_running(name: &str, forced: bool, Commands { again, cleanup, .. }: &Commands) -> String {
-    if forced {
-        format!(
+pub fn left_running(name: &str, forced: bool, operator: Operator, commands: &Commands) -> String {
+    let Commands { again, cleanup, status, .. } = commands;
+    match (forced, operator) {
+        (true, Operator::Forces) => format!(
+            "{name} is forced. The operator of upgrade-gate removes the force once the update has completed. `{status}` shows \
+             how far it is."
+        ),
+        (true, Operator::Absent | Operator::Observes | Operator::Decides) => format!(
             "{name} is forced. Once the update has completed, remove the force with `{again} --wait`, or with `{cleanup}`. \
-             `oc adm upgrade` shows how far it is."
-        )
-    } else {
-        format!("{name} is accepted. `oc adm upgrade` shows how far it is.")
+             `{status}` shows how far it is."
+        ),
+        (false, _) => format!("{name} is accepted. `{status}` shows how far it is."),
     }
 }
 
@@ -224,7 +239,7 @@ pub fn wait(wait: &Wait, name: &str) -> String {
     match wait {
         Wait::Answer => format!("Waiting for the cluster-version operator's answer to {name}"),
         Wait::Policy => "Waiting for the API server to enforce the admission policy".to_owned(),
-        Wait::Record => "Waiting for up to a minute, as the UpdateRecord cannot be written".to_owned(),
+        Wait::Record => "Waiting for the UpdateRecord, which cannot be written or read: at most a minute".to_owned(),
         Wait::Cvo => "Waiting for a cluster-version operator that renews its Lease".to_owned(),
         Wait::Operator => format!("Waiting for the upgrade-gate operator to act on {name}"),
         Wait::Begin => format!("Waiting for the update to {name} to begin"),
@@ -267,7 +282,7 @@ pub fn no_policy(state: &PolicyState, left: &str) -> String {
         | PolicyState::Settling { .. }
         | PolicyState::InForce { .. }
         | PolicyState::Missing { .. } => "a ValidatingAdmissionPolicy upgrade-gate, or a binding of that name, is \
-             installed that does not deny every such request: apply deploy/base/policy again"
+             installed that does not deny every such request: install it again with `oc apply -k deploy/base/policy`"
             .to_owned(),
     };
     format!("{why}; {left}. To go on without it, add --without-policy. {UNGUARDED}")
@@ -284,6 +299,7 @@ pub fn record(yaml: &str, record: &UpdateRecord, is_served: bool) -> String {
 #[must_use]
 pub fn span(duration: Duration) -> String {
     match duration.as_secs() {
+        1 => "1 second".to_owned(),
         seconds @ 0..120 => format!("{seconds} seconds"),
         seconds => format!("{} minutes", seconds / 60),
     }

@@ -52,7 +52,7 @@ impl Flow<'_> {
                 self.reached = self.reached.max(Reached::Forced);
                 self.cluster.force(force.patch()).await?;
                 done(&format!(
-                    "The cluster-version operator refuses {} for overrides alone: set spec.desiredUpdate.force.",
+                    "Forced {}: set spec.desiredUpdate.force, as the cluster-version operator refuses it for overrides alone.",
                     self.name
                 ));
             }
@@ -79,8 +79,8 @@ impl Flow<'_> {
                 self.conflicts = 0;
                 self.timing.done();
                 if self.repeats.is_reverted(step) {
-                    let problem = "was done three times, and is reverted each time by another writer or the API server";
-                    return Err(self.failed(step, problem).await);
+                    let left = self.left().await;
+                    return Err(self.run_so_far(left).reverted(step));
                 }
                 Ok(())
             }
