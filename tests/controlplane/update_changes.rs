@@ -48,7 +48,7 @@ async fn what_an_operator_was_going_to_do_is_shown_again_before_the_command_does
     let (shown, written) = stdout.split_once("Created ValidatingAdmissionPolicy").unwrap();
     assert!(shown.contains("Nothing else: the operator of upgrade-gate is running."), "{shown}");
     let (_, shown_again) = shown.split_once("The cluster has changed meanwhile.").unwrap();
-    assert!(shown_again.contains("* Then spec.desiredUpdate.force: true, for this release"), "{shown_again}");
+    assert!(shown_again.contains("* spec.desiredUpdate.force: true, for this release"), "{shown_again}");
     assert!(written.contains("Removed spec.desiredUpdate.force."), "{written}");
     assert_eq!(binding(&cluster), "");
 }
