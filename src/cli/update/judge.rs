@@ -253,6 +253,7 @@ mod tests {
         let run = Run {
             name: "4.21.2",
             server: "https://api:6443/",
+            operator: Operator::Absent,
             reached: Reached::Nothing,
             commands: &commands,
             left: String::new(),
