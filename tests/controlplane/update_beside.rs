@@ -134,10 +134,10 @@ async fn a_force_that_is_reverted_each_time_is_set_three_times_and_given_up() {
         "{stderr}"
     );
     assert!(stderr.contains("`upgrade-gate update --to 4.21.2"), "{stderr}");
-    let forced =
+    let sets_force =
         |write: &&support::Write| write.response["spec"]["desiredUpdate"]["force"] == true && write.code == 200;
     let all = cluster.writes().await;
-    let forces = all.iter().filter(forced).filter(|write| write.manager.as_deref() == Some("upgrade-gate"));
+    let forces = all.iter().filter(sets_force).filter(|write| write.manager.as_deref() == Some("upgrade-gate"));
     assert_eq!(forces.count(), 3);
     cluster.remove_policy().await;
 }

@@ -109,11 +109,11 @@ impl Cluster {
             let update = json!({"version": version, "image": "", "architecture": "", "force": false});
             json!({"spec": {"overrides": [fixtures::policy_override()], "desiredUpdate": update}})
         };
-        let marked = json!({"metadata": {"annotations": {MARKER: ""}}});
+        let annotation = json!({"metadata": {"annotations": {MARKER: ""}}});
         let applied = self.admission_objects().await;
         let warns = self.flip_marker().await;
         eventually("the API server to enforce the policy", async || {
-            let marker = self.dry_run(&marked).await;
+            let marker = self.dry_run(&annotation).await;
             let shows_marker = marker.warnings.iter().any(|warning| warning.contains("'marker'"));
             if marker.code != 200 || shows_marker != warns {
                 return Err(format!("the marker, which has to warn: {warns}: {marker:?}"));
