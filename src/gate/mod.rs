@@ -6,6 +6,7 @@
 
 pub mod availability;
 pub mod cvo_message;
+mod image;
 pub mod message;
 pub mod oc;
 pub mod preconditions;

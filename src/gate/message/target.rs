@@ -5,11 +5,11 @@ use semver::Version;
 use crate::{
     api::{ClusterVersion, Condition, ConditionStatus, Release},
     gate::{
-        Target, VersionAlone,
+        Target, VersionAlone, image,
         message::{list, message_alone, overrides, reason_and_message, sanitize_name},
         oc,
         release::updates,
-        retrieval, suggest,
+        suggest,
     },
 };
 
@@ -34,7 +34,7 @@ pub(in crate::gate) fn invalid_target(
     error: &semver::Error,
 ) -> String {
     if target.version.is_empty() {
-        if let Some(problem) = retrieval::digest_problem(&target.image) {
+        if let Some(problem) = image::digest_problem(&target.image) {
             return malformed_digest(cluster_version, &target.image, &problem);
         }
         return if target.image.contains('@') { unknown_image(&target.image) } else { no_digest(&target.image) };
