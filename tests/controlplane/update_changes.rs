@@ -55,7 +55,7 @@ async fn what_an_operator_was_going_to_do_is_shown_again_before_the_command_does
 
 /// The operator's account may not create the policy, which is needed only once the operator has stopped.
 #[tokio::test]
-async fn who_stops_before_a_second_write_is_reported_of_the_first() {
+async fn stopped_before_the_second_write_update_reports_the_first() {
     let (cluster, _cvo) = locked_out(Profile::V4_21).await;
     let mut operator = Operator::start(&cluster, Options::default()).await;
     operator.ready().await;
