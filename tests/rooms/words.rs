@@ -54,7 +54,9 @@ const ROOTS: [&str; 13] = [
 fn code_and_texts_use_the_terms_of_kubernetes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    ROOTS.iter().for_each(|name| collect(&root.join(name), &mut files));
+    for name in ROOTS {
+        collect(&root.join(name), &mut files);
+    }
     let this_file = root.join(file!());
     let mut found = Vec::new();
     for path in files.iter().filter(|path| **path != this_file) {

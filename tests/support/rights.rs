@@ -16,7 +16,7 @@ pub struct RevokedAccess<'a> {
 }
 
 impl Cluster {
-    /// Deletes the operator's RoleBinding in a namespace, and waits until this access is denied:
+    /// Deletes the operator's `RoleBinding` in a namespace, and waits until this access is denied:
     /// `{"group": …, "resource": …, "verb": …}` as in a SubjectAccessReview.
     pub async fn revoke_role(&self, namespace: &str, access: Value) -> RevokedAccess<'_> {
         self.control_plane.kubectl(&["delete", "rolebinding", NAME, "--namespace", namespace]);

@@ -12,19 +12,19 @@ const RECORDS: &str = "updaterecords.upgrade-gate.openshift.io";
 pub struct Unbound(&'static ControlPlane);
 
 impl Cluster {
-    /// Deletes the operator's RoleBinding in this namespace.
+    /// Deletes the operator's `RoleBinding` in this namespace.
     pub fn unbind_in(&self, namespace: &str) -> Unbound {
         let unbound = Unbound(self.control_plane);
         self.control_plane.kubectl(&["delete", "rolebinding", NAME, "--namespace", namespace]);
         unbound
     }
 
-    /// Deletes the RoleBinding that grants access to the Lease.
+    /// Deletes the `RoleBinding` that grants access to the Lease.
     pub fn unbind_lease(&self) -> Unbound {
         self.unbind_in(NAMESPACE)
     }
 
-    /// Deletes the operator's ClusterRoleBinding.
+    /// Deletes the operator's `ClusterRoleBinding`.
     pub fn unbind_cluster(&self) -> Unbound {
         let unbound = Unbound(self.control_plane);
         self.control_plane.kubectl(&["delete", "clusterrolebinding", NAME]);
