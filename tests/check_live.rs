@@ -53,7 +53,7 @@ fn check_reports_who_gates_a_live_cluster() {
     assert_eq!(
         answer["gate"],
         json!({"mode": "replace", "why": "no cluster-version operator was ever here", "policyInstalled": false,
-               "operatorInstalled": false, "operatorRunning": false, "bridge": null})
+               "operatorInstalled": false, "operatorRunning": false, "operatorMode": null, "bridge": null})
     );
     let cluster = Cluster::serving([
         (CLUSTER_VERSION, cluster_version()),
@@ -69,6 +69,13 @@ fn check_reports_who_gates_a_live_cluster() {
   Bridge     It would leave 4.22.0 alone: The cluster-version operator does not
              refuse the request for its preconditions.\n";
     assert_eq!(section, expected);
+}
+
+/// The Lease of an operator that runs in this mode.
+fn lease_in_mode(mode: &str) -> (u16, Value) {
+    let (code, mut object) = lease("upgrade-gate-0");
+    object["metadata"] = json!({"annotations": {"upgrade-gate.openshift.io/mode": mode}});
+    (code, object)
 }
 
 /// A disconnected site before anything is deployed: the CVO has read the version of the image, and refuses it.
@@ -112,6 +119,24 @@ fn the_verdict_agrees_with_the_bridge() {
         "Now refused by the CVO, because overrides are set (ClusterVersionOverridesSet). With upgrade-gate: allowed.",
         &command,
         "blocks 4.21.2; it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`.",
+    ] {
+        assert!(unwrapped.contains(expected), "{table}");
+    }
+
+    // An operator that observes changes neither the update nor its command.
+    let observing = sources.clone().into_iter().chain([(OWN_LEASE, lease_in_mode("observe"))]);
+    let cluster = Cluster::serving(observing);
+    let seen = answer(&cluster.check(&[]));
+    assert_eq!(seen["targets"][0]["command"], command);
+    let gate = &seen["gate"];
+    assert_eq!([&gate["operatorRunning"], &gate["operatorMode"]], [&json!(true), &json!("observe")]);
+    assert_eq!(gate["bridge"]["decision"], "notInThisMode", "{gate:#}");
+    let table = String::from_utf8(cluster.check(&["-o", "table"]).stdout).unwrap();
+    let unwrapped = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "See Bridge below for what upgrade-gate does. ",
+        "Operator running in mode observe: it writes only events, so it blocks and forces nothing Bridge",
+        "blocks 4.21.2; the operator only observes, and leaves it so. `upgrade-gate update` lets it through.",
     ] {
         assert!(unwrapped.contains(expected), "{table}");
     }

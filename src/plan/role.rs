@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The mode that the administrator has set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
     /// Detects whether a cluster-version operator is running, and acts as `bridge` or `replace`

@@ -83,3 +83,33 @@ async fn check_with_the_operator_s_permissions_agrees_with_the_operator() {
     assert_eq!((&gate["mode"], &gate["policyInstalled"]), (&Value::from("replace"), &Value::from(true)), "{gate:#}");
     assert_eq!((&gate["operatorInstalled"], &gate["operatorRunning"]), (&Value::from(true), &Value::from(true)));
 }
+
+/// An operator in mode `observe` writes its mode into its Lease, and the update stays blocked: what works is `update`.
+#[tokio::test]
+async fn check_does_not_count_on_an_operator_that_observes() {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let _cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    cluster.install_policy().await;
+    cluster.request_blocked("4.21.2", &["ClusterVersionOverridesSet"]).await;
+    let kubeconfig = cluster.control_plane.kubeconfig();
+    let without = check(&kubeconfig)["targets"].clone();
+    let command = without[0]["command"].as_str().unwrap();
+    assert!(command.starts_with("upgrade-gate update --to 4.21.2 "), "{command}");
+
+    let mut operator = Operator::start(&cluster, Options::mode("observe")).await;
+    operator.ready().await;
+    let reported = eventually("check sees the operator", async || {
+        let reported = check(&kubeconfig);
+        if reported["gate"]["operatorRunning"] == true { Ok(reported) } else { Err(format!("{reported:#}")) }
+    })
+    .await;
+    let gate = &reported["gate"];
+    assert_eq!((&gate["mode"], &gate["operatorMode"]), (&Value::from("bridge"), &Value::from("observe")), "{gate:#}");
+    let message = "The cluster-version operator blocks 4.21.2; the operator only observes, and leaves it so. \
+                   `upgrade-gate update` lets it through.";
+    assert_eq!(
+        (&gate["bridge"]["decision"], &gate["bridge"]["message"]),
+        (&Value::from("notInThisMode"), &Value::from(message))
+    );
+    assert_eq!(reported["targets"], without);
+}

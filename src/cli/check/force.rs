@@ -10,7 +10,7 @@ use crate::{
         gate::GateReport,
     },
     gate::{message::sanitize_name, release},
-    plan::role::{Role, owns_force},
+    plan::role::{Mode, Role, owns_force},
 };
 
 /// A force that is set.
@@ -55,17 +55,23 @@ pub fn force(
         return Some(ForceReport { set_by, message, command: Some(caller.oc("adm upgrade --clear")) });
     }
     let has_no_cvo = gate.is_some_and(|gate| gate.mode == Role::Replace.as_str());
-    let runs = gate.and_then(|gate| gate.operator_running) == Some(true);
+    let mode = gate.and_then(|gate| gate.operator_mode);
     let (ending, command) = match (owns_force(cluster_version), is_done(cluster_version, request)) {
-        (true, _) if runs => {
-            let ending = "upgrade-gate removes it once the update is complete and the cluster is healthy.";
-            (ending, None)
-        }
-        (true, _) => {
-            let ending = "upgrade-gate set it. This command removes it once the update is complete and the cluster is \
-                          healthy, and else says what it waits for:";
-            (ending, Some(caller.upgrade_gate("cleanup --yes")))
-        }
+        (true, _) => match mode {
+            Some(Mode::Auto | Mode::Bridge) => {
+                ("upgrade-gate removes it once the update is complete and the cluster is healthy.", None)
+            }
+            Some(Mode::Replace) => {
+                let ending =
+                    "upgrade-gate set it, and does not remove it in mode replace: run the operator with --mode=auto.";
+                (ending, None)
+            }
+            Some(Mode::Observe) | None => {
+                let ending = "upgrade-gate set it. This command removes it once the update is complete and the cluster is \
+                              healthy, and else says what it waits for:";
+                (ending, Some(caller.upgrade_gate("cleanup --yes")))
+            }
+        },
         (false, true) => (
             "The update is complete, so the force is not needed any more. This command removes it:",
             Some(remove(caller, request)),
@@ -131,13 +137,14 @@ mod tests {
         force(cluster_version, false, gate, &Caller::new("upgrade-gate", None)).unwrap()
     }
 
-    fn gate(mode: &'static str, running: bool) -> GateReport {
+    fn gate(mode: &'static str, operator_mode: Option<Mode>) -> GateReport {
         GateReport {
             mode,
             why: "",
             policy_installed: None,
             operator_installed: None,
-            operator_running: Some(running),
+            operator_running: Some(operator_mode.is_some()),
+            operator_mode,
             bridge: None,
         }
     }
@@ -202,19 +209,22 @@ mod tests {
     #[test]
     fn our_own_force_is_ours_to_remove() {
         let cluster_version = cluster(&["upgrade-gate"], "Completed", "False");
-        let found = of(&cluster_version, Some(&gate("bridge", true)));
+        let found = of(&cluster_version, Some(&gate("bridge", Some(Mode::Auto))));
         assert_eq!(found.command, None);
         assert!(
             found.message.ends_with("upgrade-gate removes it once the update is complete and the cluster is healthy.")
         );
-        for gate in [None, Some(gate("bridge", false))] {
+        for gate in [None, Some(gate("bridge", None)), Some(gate("bridge", Some(Mode::Observe)))] {
             assert_eq!(of(&cluster_version, gate.as_ref()).command.as_deref(), Some("upgrade-gate cleanup --yes"));
         }
+        let found = of(&cluster_version, Some(&gate("bridge", Some(Mode::Replace))));
+        assert_eq!(found.command, None);
+        assert!(found.message.ends_with("does not remove it in mode replace: run the operator with --mode=auto."));
     }
 
     #[test]
     fn without_a_cvo_none_restarts() {
-        let found = of(&cluster(&[], "Completed", "False"), Some(&gate("replace", false)));
+        let found = of(&cluster(&[], "Completed", "False"), Some(&gate("replace", None)));
         assert!(!found.message.contains("restart of the"), "{}", found.message);
     }
 }

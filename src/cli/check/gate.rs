@@ -22,6 +22,8 @@ pub struct Surroundings {
     pub cvo: CvoLease,
     /// Whether our operator renews its Lease.
     pub running: Option<bool>,
+    /// The mode in which it runs, if it does.
+    pub mode: Option<Mode>,
     /// Whether its Deployment is there.
     pub installed: Option<bool>,
     /// Whether the admission policy and its binding that denies are there.
@@ -42,6 +44,8 @@ pub struct GateReport {
     pub operator_installed: Option<bool>,
     /// The operator renews its Lease.
     pub operator_running: Option<bool>,
+    /// The mode in which it runs; null as well while it does not run.
+    pub operator_mode: Option<Mode>,
     /// What the bridge would do with the request; null in the other modes.
     pub bridge: Option<BridgeReport>,
 }
@@ -49,9 +53,9 @@ pub struct GateReport {
 /// What the bridge would do with `spec.desiredUpdate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BridgeReport {
-    /// `letsThrough`, `onceDeployed`, `leavesBlocked`, `nothingToDo` or `unknown`.
+    /// `letsThrough`, `onceDeployed`, `notInThisMode`, `leavesBlocked`, `nothingToDo` or `unknown`.
     pub decision: &'static str,
-    /// The first condition that doesn't hold, in one word; null with `letsThrough`.
+    /// The first condition that doesn't hold, in one word; null where all hold.
     pub reason: Option<&'static str>,
     /// The same as a sentence.
     pub message: String,
@@ -68,6 +72,7 @@ impl GateReport {
             policy_installed: seen.policy,
             operator_installed: if seen.running == Some(true) { Some(true) } else { seen.installed },
             operator_running: seen.running,
+            operator_mode: seen.mode,
             bridge: (role == Role::Bridge).then(|| BridgeReport::new(snapshot, *seen)),
         }
     }
@@ -81,7 +86,7 @@ impl GateReport {
             None => "cannot be read with these rights",
         };
         let operator = match (self.operator_running, self.operator_installed) {
-            (Some(true), _) => "running",
+            (Some(true), _) => running(self.operator_mode),
             (Some(false), Some(true)) => "installed, but not running: its Lease is not renewed",
             (Some(false), Some(false)) => "not installed",
             (Some(false), None) => "not running; whether it is installed cannot be read with these rights",
@@ -95,6 +100,18 @@ impl GateReport {
         ];
         lines.extend(self.bridge.as_ref().map(|bridge| ("Bridge", bridge.message.clone())));
         lines
+    }
+}
+
+/// What an operator does that runs in this mode. What it does in mode `auto` is the mode of the report.
+fn running(mode: Option<Mode>) -> &'static str {
+    match mode {
+        Some(Mode::Auto) | None => "running",
+        Some(Mode::Bridge) => {
+            "running in mode bridge: it decides about no request, and forces what is blocked for overrides alone"
+        }
+        Some(Mode::Replace) => "running in mode replace: it decides about requests itself, and forces nothing",
+        Some(Mode::Observe) => "running in mode observe: it writes only events, so it blocks and forces nothing",
     }
 }
 
@@ -142,26 +159,23 @@ impl BridgeReport {
             };
             candidate(snapshot).and_then(|candidate| confirm(candidate, &checks))
         };
-        let is_deployed = seen.installed != Some(false) || seen.running != Some(false);
-        if !is_deployed {
+        let no_bridge = NoBridge::new(seen);
+        if let Some(no_bridge) = &no_bridge {
             match decide(true) {
                 Ok(force_patch) => {
-                    let blocks = blocks(&name(&force_patch));
-                    let message = format!(
-                        "{blocks}; it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`."
-                    );
-                    return report("onceDeployed", None, message);
+                    let message = format!("{}; {}", blocks(&name(&force_patch)), no_bridge.blocked);
+                    return report(no_bridge.decision, None, message);
                 }
                 Err(skip_reason @ SkipReason::NoRequest) => {
-                    let message = format!("{} {ONCE_DEPLOYED}", skip_reason.message());
+                    let message = format!("{} {}", skip_reason.message(), no_bridge.nothing_requested);
                     return report("nothingToDo", Some(skip_reason), message);
                 }
-                // The reason applies with upgrade-gate as well, and is reported below.
+                // The reason applies to a bridge as well, and is reported below.
                 Err(_) => {}
             }
         }
-        // Without a deployed upgrade-gate, a missing policy is no reason of its own.
-        let policy = if is_deployed { policy } else { Some(true) };
+        // Where no bridge is, a missing policy is no reason of its own.
+        let policy = if no_bridge.is_none() { policy } else { Some(true) };
         match (decide(policy.unwrap_or(true)), policy) {
             (Ok(force_patch), Some(_)) if seen.cvo == CvoLease::Unknown => {
                 let blocks = blocks(&name(&force_patch));
@@ -206,9 +220,42 @@ impl BridgeReport {
     }
 }
 
-/// What a deployed upgrade-gate does, if nothing is requested.
-const ONCE_DEPLOYED: &str = "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone and stays within the minor; \
-     `upgrade-gate update` does so with nothing deployed.";
+/// What to say where no operator is the bridge.
+struct NoBridge {
+    /// The decision about an update that a bridge would let through.
+    decision: &'static str,
+    /// What becomes of that update, after the words that the CVO blocks it.
+    blocked: &'static str,
+    /// What would become of one, if none is requested.
+    nothing_requested: &'static str,
+}
+
+impl NoBridge {
+    /// `None` where an operator is the bridge, or may be.
+    fn new(seen: Surroundings) -> Option<Self> {
+        match seen.mode {
+            Some(Mode::Observe) => Some(Self {
+                decision: "notInThisMode",
+                blocked: "the operator only observes, and leaves it so. `upgrade-gate update` lets it through.",
+                nothing_requested: "The operator only observes, and would let none through; `upgrade-gate update` lets \
+                                    through what is blocked for overrides alone and stays within the minor.",
+            }),
+            Some(Mode::Replace) => Some(Self {
+                decision: "notInThisMode",
+                blocked: "the operator forces nothing in mode replace, and leaves it so. Run it with --mode=auto.",
+                nothing_requested: "The operator forces nothing in mode replace, and would let none through. Run it with \
+                                    --mode=auto.",
+            }),
+            None if seen.installed == Some(false) && seen.running == Some(false) => Some(Self {
+                decision: "onceDeployed",
+                blocked: "it would be let through once upgrade-gate is deployed, or by `upgrade-gate update`.",
+                nothing_requested: "Once upgrade-gate is deployed, it lets through what is blocked for overrides alone \
+                                    and stays within the minor; `upgrade-gate update` does so with nothing deployed.",
+            }),
+            Some(Mode::Auto | Mode::Bridge) | None => None,
+        }
+    }
+}
 
 /// Whether this reason is about a request that the CVO blocks.
 fn is_about_its_refusal(skip_reason: SkipReason) -> bool {

@@ -23,7 +23,7 @@ use crate::{
     controller::{cvo_lease, policy, self_lease},
     escape::causes,
     gate::{ConfigMapData, Source},
-    plan::role::CvoLease,
+    plan::role::{CvoLease, Mode},
 };
 
 /// The time limit of one read.
@@ -157,17 +157,17 @@ impl Cluster {
     async fn surroundings(&self, now: jiff::Timestamp) -> Surroundings {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}", names::NAMESPACE, names::SELF);
         let cvo = cvo_lease(&self.client, now).await;
-        let running = match self_lease(&self.client, now).await.0 {
-            CvoLease::Fresh => Some(true),
-            CvoLease::Stale | CvoLease::Absent => Some(false),
-            CvoLease::Unknown => None,
+        let (running, mode) = match self_lease(&self.client, now).await {
+            (CvoLease::Fresh, mode) => (Some(true), Some(mode.unwrap_or(Mode::Auto))),
+            (CvoLease::Stale | CvoLease::Absent, _) => (Some(false), None),
+            (CvoLease::Unknown, _) => (None, None),
         };
         let installed = match self.get::<IgnoredAny>(&path).await {
             Ok(Answer::Present(_)) => Some(true),
             Ok(Answer::Absent) => Some(false),
             Ok(Answer::Refused { .. }) | Err(_) => None,
         };
-        Surroundings { cvo, running, installed, policy: policy(&self.client).await }
+        Surroundings { cvo, running, mode, installed, policy: policy(&self.client).await }
     }
 
     pub(crate) async fn cluster_operators(&self) -> Result<Source<Vec<ClusterOperator>>, Error> {

@@ -21,7 +21,10 @@ use crate::{
         release::{has_full_digest, is_pinned, with_repository},
         request::{Standing, standing, word},
     },
-    plan::{bridge::candidate, role::Role},
+    plan::{
+        bridge::candidate,
+        role::{Mode, Role},
+    },
 };
 
 /// What becomes of an update within the minor that is asked for while overrides are set.
@@ -33,7 +36,7 @@ pub enum UnderOverrides {
     Bridged,
     /// The cluster-version operator refuses it, or may; `upgrade-gate update` forces it, deployed or not.
     Locked,
-    /// The cluster-version operator refuses it, and upgrade-gate leaves it so.
+    /// The cluster-version operator refuses it, and upgrade-gate leaves it so, or does as long as its mode is `replace`.
     Refused,
 }
 
@@ -50,9 +53,13 @@ impl UnderOverrides {
         if first.is_none_or(|first| !would_be_forced(snapshot, &first.release)) {
             return Self::Refused;
         }
-        let is_bridged =
-            gate.is_some_and(|gate| gate.operator_running == Some(true) && gate.policy_installed == Some(true));
-        if is_bridged { Self::Bridged } else { Self::Locked }
+        let has_policy = gate.is_some_and(|gate| gate.policy_installed == Some(true));
+        match gate.and_then(|gate| gate.operator_mode) {
+            Some(Mode::Auto | Mode::Bridge) if has_policy => Self::Bridged,
+            // `upgrade-gate update` writes nothing beside two programs that decide about requests.
+            Some(Mode::Replace) => Self::Refused,
+            Some(Mode::Auto | Mode::Bridge | Mode::Observe) | None => Self::Locked,
+        }
     }
 }
 

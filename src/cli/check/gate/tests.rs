@@ -53,7 +53,7 @@ fn fine() -> Value {
 }
 
 fn seen(cvo: CvoLease, policy: Option<bool>) -> Surroundings {
-    Surroundings { cvo, running: Some(true), installed: Some(true), policy }
+    Surroundings { cvo, running: Some(true), mode: Some(Mode::Auto), installed: Some(true), policy }
 }
 
 #[rstest]
@@ -118,7 +118,7 @@ fn before_anything_is_deployed_nothing_is_missing(
     #[case] reason: Option<&str>,
     #[case] message: &str,
 ) {
-    let seen = Surroundings { cvo: CvoLease::Fresh, running: Some(false), installed: Some(false), policy };
+    let seen = Surroundings { cvo: CvoLease::Fresh, running: Some(false), mode: None, installed: Some(false), policy };
     let bridge = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen).bridge.unwrap();
     assert_eq!((bridge.decision, bridge.reason), (decision, reason));
     assert!(bridge.message.starts_with(message), "{}", bridge.message);
@@ -163,8 +163,51 @@ fn what_is_installed_is_reported(
     #[case] installed: Option<bool>,
     #[case] expected: &str,
 ) {
-    let seen = Surroundings { cvo: CvoLease::Absent, running, installed, policy: None };
+    let seen = Surroundings { cvo: CvoLease::Absent, running, mode: None, installed, policy: None };
     let lines = GateReport::new(&snapshot(&json!(null), &fine(), &json!([])), &seen).lines();
     assert!(lines[2].1.starts_with(expected), "{lines:?}");
     assert!(lines[1].1.starts_with("cannot be read"), "{lines:?}");
+}
+
+#[rstest]
+#[case::observes(Mode::Observe, json!({"version": "4.21.2"}), refused("4.21.2"), "notInThisMode", None,
+    "The cluster-version operator blocks 4.21.2; the operator only observes, and leaves it so. `upgrade-gate update` lets it through.")]
+#[case::observes_a_minor(Mode::Observe, json!({"version": "4.22.0"}), refused("4.22.0"), "leavesBlocked", Some("NotPatch"),
+    "The cluster-version operator blocks 4.22.0; the bridge would leave it so: ")]
+#[case::observes_nothing(Mode::Observe, json!(null), fine(), "nothingToDo", Some("NoRequest"),
+    "No update is requested. The operator only observes, and would let none through; `upgrade-gate update` lets")]
+#[case::replaces(Mode::Replace, json!({"version": "4.21.2"}), refused("4.21.2"), "notInThisMode", None,
+    "The cluster-version operator blocks 4.21.2; the operator forces nothing in mode replace, and leaves it so. Run it with --mode=auto.")]
+#[case::replaces_nothing(Mode::Replace, json!(null), fine(), "nothingToDo", Some("NoRequest"),
+    "No update is requested. The operator forces nothing in mode replace, and would let none through. Run it with")]
+fn in_another_mode_the_operator_is_no_bridge(
+    #[case] mode: Mode,
+    #[case] request: Value,
+    #[case] accepted: Value,
+    #[case] decision: &str,
+    #[case] reason: Option<&str>,
+    #[case] message: &str,
+    #[values(Some(true), Some(false), None)] policy: Option<bool>,
+) {
+    let seen = Surroundings { mode: Some(mode), ..seen(CvoLease::Fresh, policy) };
+    let bridge = GateReport::new(&snapshot(&request, &accepted, &cvo()), &seen).bridge.unwrap();
+    assert_eq!((bridge.decision, bridge.reason), (decision, reason));
+    assert!(bridge.message.starts_with(message), "{}", bridge.message);
+}
+
+#[rstest]
+#[case(Mode::Auto, "auto", "running")]
+#[case(
+    Mode::Bridge,
+    "bridge",
+    "running in mode bridge: it decides about no request, and forces what is blocked for overrides alone"
+)]
+#[case(Mode::Replace, "replace", "running in mode replace: it decides about requests itself, and forces nothing")]
+#[case(Mode::Observe, "observe", "running in mode observe: it writes only events, so it blocks and forces nothing")]
+fn the_mode_of_the_operator_is_reported(#[case] mode: Mode, #[case] key: &str, #[case] line: &str) {
+    let seen = Surroundings { mode: Some(mode), ..seen(CvoLease::Fresh, Some(true)) };
+    let report = GateReport::new(&snapshot(&json!(null), &fine(), &cvo()), &seen);
+    assert_eq!(report.mode, "bridge");
+    assert_eq!(serde_json::to_value(&report).unwrap()["operatorMode"], key);
+    assert_eq!(report.lines()[2].1, line);
 }

@@ -151,26 +151,30 @@ fn overridden() -> (&'static str, Value) {
     ("/spec/overrides", json!([{"kind": "A", "name": "a", "unmanaged": true}]))
 }
 
-fn gate(mode: &'static str, running: Option<bool>, policy: Option<bool>) -> GateReport {
+fn gate(mode: &'static str, operator: Option<Mode>, policy: Option<bool>) -> GateReport {
     GateReport {
         mode,
         why: "",
         policy_installed: policy,
-        operator_installed: running,
-        operator_running: running,
+        operator_installed: None,
+        operator_running: Some(operator.is_some()),
+        operator_mode: operator,
         bridge: None,
     }
 }
 
 #[rstest]
 #[case::from_files(None, "upgrade-gate update")]
-#[case::nothing_deployed(Some(gate("bridge", Some(false), Some(false))), "upgrade-gate update")]
-#[case::the_operator_runs(Some(gate("bridge", Some(true), Some(true))), "oc adm upgrade")]
-#[case::without_the_policy(Some(gate("bridge", Some(true), Some(false))), "upgrade-gate update")]
+#[case::nothing_deployed(Some(gate("bridge", None, Some(false))), "upgrade-gate update")]
+#[case::the_operator_runs(Some(gate("bridge", Some(Mode::Auto), Some(true))), "oc adm upgrade")]
+#[case::the_operator_is_the_bridge(Some(gate("bridge", Some(Mode::Bridge), Some(true))), "oc adm upgrade")]
+#[case::the_operator_observes(Some(gate("bridge", Some(Mode::Observe), Some(true))), "upgrade-gate update")]
+#[case::the_operator_observes_where_no_cvo_is(Some(gate("replace", Some(Mode::Observe), Some(true))), "oc adm upgrade")]
+#[case::without_the_policy(Some(gate("bridge", Some(Mode::Auto), Some(false))), "upgrade-gate update")]
 #[case::not_known(Some(gate("bridge", None, None)), "upgrade-gate update")]
 #[case::undecided(Some(gate("undecided", None, None)), "upgrade-gate update")]
-#[case::no_cvo(Some(gate("replace", Some(true), Some(true))), "oc adm upgrade")]
-#[case::a_cvo_that_is_gone(Some(gate("guard", Some(true), Some(true))), "oc adm upgrade")]
+#[case::no_cvo(Some(gate("replace", Some(Mode::Auto), Some(true))), "oc adm upgrade")]
+#[case::a_cvo_that_is_gone(Some(gate("guard", Some(Mode::Auto), Some(true))), "oc adm upgrade")]
 fn under_overrides_the_command_is_the_one_that_works(#[case] gate: Option<GateReport>, #[case] expected: &str) {
     let of = |argument: &str| command_of(&snapshot(object(&[overridden()]), Some(argument)), gate.as_ref());
     assert_eq!(of("4.21.2"), Some(format!("{expected} --to 4.21.2")));
@@ -179,6 +183,13 @@ fn under_overrides_the_command_is_the_one_that_works(#[case] gate: Option<GateRe
     let version = if expected == "upgrade-gate update" { " --to 4.21.0" } else { "" };
     assert_eq!(of("4.21.0"), Some(format!("{expected}{version} --to-image {ZERO} --allow-explicit-upgrade")));
     assert_eq!(of("4.22.0"), None, "it is blocked");
+}
+
+/// Neither command works: the CVO refuses what `oc` requests, and `upgrade-gate update` ends.
+#[test]
+fn under_overrides_there_is_no_command_while_a_cvo_and_the_operator_both_decide() {
+    let snapshot = snapshot(object(&[overridden()]), Some("4.21.2"));
+    assert_eq!(command_of(&snapshot, Some(&gate("bridge", Some(Mode::Replace), Some(true)))), None);
 }
 
 /// `oc` has no flag for the version beside an image; `upgrade-gate update` cannot judge the image without it.
@@ -232,7 +243,7 @@ fn only_a_cvo_up_to_4_21_refuses_a_patch(#[case] current: &str, #[case] expected
 fn what_stays_refused_has_no_command(#[case] argument: &str, #[case] change: (&str, Value)) {
     let snapshot = snapshot(object(&[overridden(), change]), Some(argument));
     assert_eq!(evaluate(&snapshot).targets[0].decision(), Decision::Allowed);
-    for gate in [None, Some(gate("bridge", Some(true), Some(true)))] {
+    for gate in [None, Some(gate("bridge", Some(Mode::Auto), Some(true)))] {
         assert_eq!(command_of(&snapshot, gate.as_ref()), None);
     }
 }
@@ -260,7 +271,7 @@ fn what_is_asked_for_and_refused_is_asked_for_in_another_way(
     let expected = expected.map(|flags| format!("upgrade-gate update {flags}"));
     assert_eq!(command_of(&snapshot, None), expected);
     // The operator does it by itself.
-    assert_eq!(command_of(&snapshot, Some(&gate("bridge", Some(true), Some(true)))), None);
+    assert_eq!(command_of(&snapshot, Some(&gate("bridge", Some(Mode::Auto), Some(true)))), None);
 }
 
 #[test]
