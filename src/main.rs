@@ -39,7 +39,8 @@ enum Command {
     History(history::Args),
     /// Removes what the operator or an interrupted update has left on a cluster, and reports what stays.
     ///
-    /// Changes nothing without --yes. Delete the Deployment first: a running operator would write everything again.
+    /// It also writes into the UpdateRecords how their updates have ended. Changes nothing without --yes. Delete the Deployment
+    /// first: a running operator would write everything again.
     Cleanup {
         /// Make the changes.
         #[arg(long)]
@@ -175,7 +176,10 @@ fn run(args: &config::RunArgs) -> ExitCode {
 fn clean_up(yes: bool, cluster: &client::ClusterArgs) -> ExitCode {
     let connect = |cluster| Ok(client::builder(&cluster)?.build());
     on_cluster(cluster, "cleanup", connect, async |client, server| match cleanup::clean_up(&client, yes, now()).await {
-        Ok(report) => print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS),
+        Ok(report) => {
+            let code = print(cleanup::text(&report, yes).as_bytes(), ExitCode::SUCCESS);
+            report.error().map_or(code, |error| fail(NO_ANSWER, &format!("{server}: {error}")))
+        }
         Err(error) => fail(NO_ANSWER, &format!("{server}: {error}")),
     })
 }

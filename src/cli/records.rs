@@ -10,7 +10,13 @@ use crate::{
     api::{ClusterVersion, UpdateRecord},
     client::discovery::is_served,
     gate::Source,
-    plan::{patch::record_status, update_records::follow, write::RecordWrite},
+    plan::{
+        newest_entry::EntryStart,
+        patch::record_status,
+        role::owns_force,
+        update_records::{follow, of_history},
+        write::RecordWrite,
+    },
 };
 
 /// All UpdateRecords. After a 404, discovery decides whether the API is served: a proxy may answer 404 as well, and what is
@@ -52,4 +58,17 @@ pub fn followed(
         }
     }
     (Source::Read(records), endings)
+}
+
+/// The record of the newest update as it would be in the cluster, to be printed. The history still contains what was accepted.
+pub fn of_completed(cluster_version: &ClusterVersion, began: EntryStart, now: &str) -> Option<UpdateRecord> {
+    // No operator was running when it began.
+    let began = EntryStart { is_new: began.is_new || owns_force(cluster_version), ..began };
+    let mut record = of_history(&[], cluster_version, began, now)?;
+    for write in follow(std::slice::from_ref(&record), cluster_version) {
+        if let RecordWrite::Status { status, .. } = write {
+            record.status = Some(*status);
+        }
+    }
+    Some(record)
 }

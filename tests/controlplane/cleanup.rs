@@ -1,19 +1,43 @@
 //! `upgrade-gate cleanup`: on each mode's cluster it leaves nothing that blocks, and it doesn't work against an operator
 //! that would write everything again.
 
-use std::time::Duration;
+use std::{path::Path, process::Command, time::Duration};
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use upgrade_gate::cli::cleanup::{CleanupError, Report, clean_up};
 
+use super::update::outcome;
 use crate::support::{
-    self, Cluster, Operator, Options, condition,
+    self, Cluster, Operator, Options, binary, condition,
     cvo::{self, Cvo, Params, Profile},
+    faults::{Fault, Kind, Proxy},
     fixtures, has_condition,
 };
 
 async fn clean(cluster: &Cluster, confirmed: bool) -> Report {
     clean_up(&cluster.client, confirmed, jiff::Timestamp::now()).await.unwrap()
+}
+
+/// Runs the program; returns its exit code, standard output and standard error.
+fn run(kubeconfig: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(binary());
+    command.arg("cleanup").args(arguments).arg("--kubeconfig").arg(kubeconfig).env_clear();
+    outcome(&command.output().unwrap())
+}
+
+/// An update that the bridge forced has completed after the operator was removed.
+async fn completed_without_operator() -> (Cluster, Cvo) {
+    let cluster = support::cluster_as(cvo::MANAGER, fixtures::cluster_with_override()).await;
+    let cvo = Cvo::start(&cluster, Profile::V4_21, Params::default()).await;
+    cluster.install_policy().await;
+    let operator = Operator::start(&cluster, Options::default()).await;
+    cluster.request("4.21.2", &fixtures::image("4.21.2")).await;
+    cvo.hand_over().await;
+    cluster.wait_until_operator_is_idle().await;
+    assert!(operator.terminate().await.success());
+    cvo.complete().await;
+    (cluster, cvo)
 }
 
 fn ours(cluster_version: &Value) -> Vec<&Value> {
@@ -104,6 +128,85 @@ async fn a_force_whose_update_does_not_start_is_not_waited_for() {
         cleanup --yes` again afterwards.";
     assert_eq!(clean(&cluster, true).await.stays, [expected]);
     assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], update);
+}
+
+#[rstest]
+#[case::the_outcome_cannot_be_written(
+    Kind::write("updaterecords/status"),
+    "writing the outcome into UpdateRecord 4.21.2-000000000000: "
+)]
+#[case::records_cannot_be_read(Kind::read("updaterecords"), "reading the UpdateRecords: ")]
+#[tokio::test]
+async fn a_force_does_not_outlive_a_record_that_cannot_be_written(#[case] kind: Kind, #[case] what: &str) {
+    let (cluster, _cvo) = completed_without_operator().await;
+    let proxy = Proxy::start_for(&cluster.control_plane.kubeconfig()).await;
+    proxy.inject(Fault::Answer(403), kind, 100);
+    let (code, stdout, stderr) = run(&proxy.path(), &["--yes"]);
+    assert_eq!(code, 2, "{stdout}{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.contains(what), "{stderr}");
+    assert!(stderr.contains("the record is printed above"), "{stderr}");
+    let (removed, yaml) = stdout.split_once("\n# This UpdateRecord cannot be written.\n").expect(&stdout);
+    assert!(removed.contains("  force of spec.desiredUpdate, as its update has completed"), "{removed}");
+    let printed: Value = serde_saphyr::from_str(yaml).unwrap();
+    assert_eq!((&printed["kind"], &printed["spec"]["to"]), (&json!("UpdateRecord"), &json!("4.21.2")));
+    assert_eq!((&printed["spec"]["by"], &printed["status"]["outcome"]), (&json!("Bridge"), &json!("Completed")));
+    let left = json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2")});
+    assert_eq!(cluster.cluster_version().await["spec"]["desiredUpdate"], left);
+    assert_eq!(cluster.records().await[0]["status"]["outcome"], "Pending");
+
+    let (code, stdout, stderr) = run(&cluster.control_plane.kubeconfig(), &["--yes"]);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.contains("Recorded:\n  UpdateRecord 4.21.2-000000000000: outcome Completed\n"), "{stdout}");
+    assert_eq!(cluster.records().await[0]["status"]["outcome"], "Completed");
+}
+
+#[rstest]
+#[case::of_the_force("clusterversions", false, "removing the force from spec.desiredUpdate: ")]
+#[case::of_the_cluster_operator("clusteroperators", true, "deleting the ClusterOperator: ")]
+#[tokio::test]
+async fn a_record_is_printed_also_if_a_later_removal_fails(
+    #[case] resource: &str,
+    #[case] is_removed: bool,
+    #[case] what: &str,
+) {
+    let (cluster, _cvo) = completed_without_operator().await;
+    let proxy = Proxy::start_for(&cluster.control_plane.kubeconfig()).await;
+    proxy.inject(Fault::Answer(403), Kind::write("updaterecords/status"), 100);
+    proxy.inject(Fault::Answer(403), Kind::write(resource), 100);
+    let (code, stdout, stderr) = run(&proxy.path(), &["--yes"]);
+    assert_eq!(code, 2, "{stdout}{stderr}");
+    assert!(stderr.contains("writing the outcome into UpdateRecord ") && stderr.contains(what), "{stderr}");
+    assert!(stdout.contains("\n# This UpdateRecord cannot be written.\n"), "{stdout}");
+    assert_eq!(stdout.contains("force of spec.desiredUpdate"), is_removed, "{stdout}");
+    assert!(!stdout.contains("  ClusterOperator upgrade-gate"), "it was not removed: {stdout}");
+    let force = &cluster.cluster_version().await["spec"]["desiredUpdate"]["force"];
+    assert_eq!(force == true, !is_removed);
+}
+
+#[tokio::test]
+async fn the_record_of_a_forced_update_that_was_cleared_before_it_began_is_abandoned() {
+    let cluster = support::cluster(fixtures::cluster_with_override()).await;
+    let image = fixtures::image("4.21.2");
+    cluster.control_plane.apply_object(&json!({
+        "apiVersion": "upgrade-gate.openshift.io/v1alpha1", "kind": "UpdateRecord", "metadata": {"name": "of-the-force"},
+        "spec": {"from": "4.21.1", "to": "4.21.2", "type": "patch", "image": image, "overrides": [],
+            "acceptedRisks": "text", "by": "Bridge", "acceptedTime": "2026-01-01T00:00:00Z"},
+    }));
+    let update = json!({"spec": {"desiredUpdate": {"version": "4.21.2", "image": image, "force": true}}}).to_string();
+    let patch =
+        ["patch", "clusterversion", "version", "--type=merge", "--field-manager=upgrade-gate", "--patch", &update];
+    cluster.control_plane.kubectl(&patch);
+    let waits = clean(&cluster, true).await;
+    assert!(waits.stays[0].contains("The requested update has not started"), "{waits:?}");
+    assert_eq!(waits.recorded, Vec::<String>::new(), "it may still begin");
+
+    cluster.patch(json!({"spec": {"desiredUpdate": null}})).await;
+    let looked = clean(&cluster, false).await;
+    assert_eq!(looked.recorded, ["UpdateRecord of-the-force: outcome Abandoned"]);
+    assert_eq!(cluster.records().await[0]["status"], Value::Null, "without --yes nothing changes");
+    assert_eq!(clean(&cluster, true).await, looked);
+    assert_eq!(cluster.records().await[0]["status"], json!({"outcome": "Abandoned"}));
+    assert_eq!(clean(&cluster, true).await.recorded, Vec::<String>::new());
 }
 
 #[tokio::test]

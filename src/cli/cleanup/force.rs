@@ -1,9 +1,13 @@
-//! Removes a force of the bridge that is left in spec, under the operator's own conditions, or reports what it waits for.
+//! Records how updates have ended, and removes a force of the bridge that is left in spec, under the operator's own conditions,
+//! or reports what it waits for.
 
 use crate::{
-    api::{ClusterOperator, UpdateRecord, names},
+    api::{ClusterOperator, names},
     cli::{
-        cleanup::{CleanupError, Report, failed, missing_api, read},
+        cleanup::{
+            CleanupError, Report, failed, missing_api, read,
+            recording::{self, is_conflict},
+        },
         records::{followed, records},
     },
     controller::{cluster_operators, cluster_versions},
@@ -19,42 +23,57 @@ use kube::{
     api::{DynamicObject, ListParams, Patch, PatchParams},
 };
 
-/// How often the removal is tried again after the CVO has written in between.
+/// How often the decision is made again after the CVO or another writer has written in between.
 const CONFLICTS: usize = 5;
 
 /// Removes it, or reports why it stays; changes nothing unless `confirmed`. Returns whether it stays.
-pub async fn remove(client: &Client, confirmed: bool, report: &mut Report) -> Result<bool, CleanupError> {
+pub async fn remove(
+    client: &Client,
+    confirmed: bool,
+    now: jiff::Timestamp,
+    report: &mut Report,
+) -> Result<bool, CleanupError> {
     for _ in 0..CONFLICTS {
         let mut attempt = Report::default();
-        match remove_once(client, confirmed, &mut attempt).await {
-            // The CVO has written between the read and the write: decide again on what it wrote.
-            Err(CleanupError::Api { source, .. }) if is_conflict(&source) => {}
+        match remove_once(client, confirmed, now, false, &mut attempt).await {
+            // Another writer has written between the read and the write: decide again on what it wrote.
+            Err(CleanupError::Api { source, .. }) if is_conflict(&source) => report.recorded.extend(attempt.recorded),
             result => {
                 report.withdrawn.extend(attempt.withdrawn);
+                report.recorded.extend(attempt.recorded);
                 report.stays.extend(attempt.stays);
+                report.unwritten.extend(attempt.unwritten);
+                report.problems.extend(attempt.problems);
                 return result;
             }
         }
     }
-    remove_once(client, confirmed, report).await
+    remove_once(client, confirmed, now, true, report).await
 }
 
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-async fn remove_once(client: &Client, confirmed: bool, report: &mut Report) -> Result<bool, CleanupError> {
+async fn remove_once(
+    client: &Client,
+    confirmed: bool,
+    now: jiff::Timestamp,
+    is_last: bool,
+    report: &mut Report,
+) -> Result<bool, CleanupError> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster_versions());
     let found =
         api.get_opt(names::CLUSTER_VERSION).await.or_else(missing_api).map_err(failed("reading ClusterVersion"))?;
     let Some(object) = found else { return Ok(false) };
     let cluster_version = read(&object)?;
+    let (records, endings) = followed(records(client).await, &cluster_version);
+    if let Source::Read(records) = &records {
+        recording::end(client, confirmed, is_last, (records, endings), report).await?;
+    }
     if !owns_force(&cluster_version) {
         return Ok(false);
     }
     let operators = operators(client).await;
-    let (records, endings) = followed(records(client).await, &cluster_version);
-    match decide_unforce(&cluster_version, &operators, &records, EntryStart::default()) {
+    // A force that outlives its update is worse than a record that is printed.
+    let waits_for = if let Source::Unreadable(_) = &records { &Source::NotServed } else { &records };
+    match decide_unforce(&cluster_version, &operators, waits_for, EntryStart::default()) {
         None => {}
         Some(Err(reason)) => {
             report.stays.push(format!(
@@ -65,17 +84,13 @@ async fn remove_once(client: &Client, confirmed: bool, report: &mut Report) -> R
             return Ok(true);
         }
         Some(Ok(removal)) => {
-            report.withdrawn.push("force of spec.desiredUpdate, as its update has completed".to_owned());
+            recording::print_unreadable(&records, &cluster_version, confirmed, now, report);
             if confirmed {
                 let params = PatchParams { field_manager: Some(names::SELF.to_owned()), ..PatchParams::default() };
-                let records: Api<UpdateRecord> = Api::all(client.clone());
-                for (name, status) in endings {
-                    let written = records.patch_status(&name, &params, &Patch::Merge(status)).await;
-                    written.map_err(failed("completing an UpdateRecord"))?;
-                }
                 let written = api.patch(names::CLUSTER_VERSION, &params, &Patch::<()>::Json(removal.patch())).await;
                 written.map_err(failed("removing the force from spec.desiredUpdate"))?;
             }
+            report.withdrawn.push("force of spec.desiredUpdate, as its update has completed".to_owned());
         }
     }
     Ok(false)

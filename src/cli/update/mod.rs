@@ -26,7 +26,7 @@ mod progress;
 mod request;
 mod rights;
 mod steps;
-mod text;
+pub(super) mod text;
 mod timing;
 
 use std::time::Duration;

@@ -1,19 +1,20 @@
 //! What is left once the update has completed: the record is completed, the force is removed, then the policy.
 
 use crate::{
-    api::{ClusterOperator, ClusterVersion, UpdateRecord, names},
-    cli::update::{
-        operator::Operator,
-        steps::{Ending, Evidence, Goal, Memory, OPERATOR, Step, Wait, end},
+    api::{ClusterOperator, ClusterVersion, names},
+    cli::{
+        records::of_completed,
+        update::{
+            operator::Operator,
+            steps::{Ending, Evidence, Goal, Memory, OPERATOR, Step, Wait, end},
+        },
     },
     gate::Source,
     plan::{
         bridge::unforce::{self, KeepReason},
-        newest_entry::EntryStart,
         record_wait,
         role::owns_force,
         update_records,
-        write::RecordWrite,
     },
 };
 
@@ -65,7 +66,9 @@ fn accounted(memory: &Memory, cluster_version: &ClusterVersion, evidence: &Evide
     let now = evidence.snapshot.now.to_string();
     match &evidence.records {
         _ if memory.shown => None,
-        _ if cannot_record(memory, evidence) => printed(memory, cluster_version, &now).map(Step::Show),
+        _ if cannot_record(memory, evidence) => {
+            of_completed(cluster_version, memory.began, &now).map(Box::new).map(Step::Show)
+        }
         Source::Read(records) => {
             let missing = update_records::of_history(records, cluster_version, memory.began, &now);
             missing.map(Box::new).map(Step::Record).or_else(|| (!evidence.endings.is_empty()).then_some(Step::Close))
@@ -83,19 +86,6 @@ fn cannot_record(memory: &Memory, evidence: &Evidence) -> bool {
         Source::Read(_) => memory.record_fails && is_given_up,
         Source::Unreadable(_) | Source::NotGiven => is_given_up,
     }
-}
-
-/// The record as it would be in the cluster. The history still contains what was accepted.
-fn printed(memory: &Memory, cluster_version: &ClusterVersion, now: &str) -> Option<Box<UpdateRecord>> {
-    // No operator was running when it began.
-    let began = EntryStart { is_new: memory.began.is_new || owns_force(cluster_version), ..memory.began };
-    let mut record = update_records::of_history(&[], cluster_version, began, now)?;
-    for write in update_records::follow(std::slice::from_ref(&record), cluster_version) {
-        if let RecordWrite::Status { status, .. } = write {
-            record.status = Some(*status);
-        }
-    }
-    Some(Box::new(record))
 }
 
 /// Whether waiting doesn't change that.
