@@ -75,6 +75,7 @@ pub async fn play() -> Figures {
     drop(floor_of_operators);
     stage.cost_of_events(&operator, &mut figures).await;
     drop(operator);
+    drop(bare); // it would answer in place of the floors that are started below
     stage.memory(MANY, &mut figures).await;
     stage.start(rounds.min(20), MANY, &mut figures).await;
     stage.memory(1000, &mut figures).await;
@@ -120,8 +121,6 @@ impl<'a> Stage<'a> {
             kubeconfig,
         };
         let mut object = sizes::cluster_version(REAL);
-        let upgradeable = json!({"type": "Upgradeable", "status": "False", "reason": "None", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        object["status"]["conditions"].as_array_mut().expect("conditions").insert(0, upgradeable);
         let status = object["status"].take();
         object["apiVersion"] = json!("config.openshift.io/v1");
         object["kind"] = json!("ClusterVersion");
@@ -158,6 +157,29 @@ impl<'a> Stage<'a> {
         self.versions.patch(name, &PatchParams::default(), &patch).await.expect("patch a ClusterVersion");
     }
 
+    /// Sets condition Upgradeable to `Unknown`, and waits until that is seen: a process that starts on a right status writes
+    /// nothing.
+    async fn set_unknown(&self, name: &str) {
+        let mut object = self.versions.get(name).await.expect("a ClusterVersion");
+        let conditions = object.data["status"]["conditions"].as_array_mut().expect("conditions");
+        conditions.retain(|condition| condition["type"] != "Upgradeable");
+        let unknown = json!({"type": "Upgradeable", "status": "Unknown", "reason": "None", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        conditions.insert(0, unknown); // where the floor writes
+        self.versions.replace_status(name, &PostParams::default(), &object).await.expect("its status");
+        self.observer.until(name, "the unknown status", |object| upgradeable(object) == Some("Unknown"));
+    }
+
+    /// Sets the status of a ClusterOperator's condition, and returns when the PUT began, and the resourceVersion.
+    async fn set_condition(&self, name: &str, kind: &str, status: &str) -> (Instant, String) {
+        let mut object = self.operators.get(name).await.expect("a ClusterOperator");
+        let conditions = object.data["status"]["conditions"].as_array_mut().expect("conditions");
+        let condition = conditions.iter_mut().find(|condition| condition["type"] == kind).expect("the condition");
+        condition["status"] = json!(status);
+        let began = Instant::now();
+        let put = self.operators.replace_status(name, &PostParams::default(), &object).await;
+        (began, put.expect("PUT a ClusterOperator").metadata.resource_version.unwrap_or_default())
+    }
+
     /// Both, each first in every other round.
     fn turns(round: usize) -> [&'static str; 2] {
         if round.is_multiple_of(2) { ["version", floor::NAME] } else { [floor::NAME, "version"] }
@@ -168,13 +190,13 @@ impl<'a> Stage<'a> {
         let (mut operator, mut floor, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..rounds {
             for name in Self::turns(round) {
+                self.set_unknown(name).await;
                 self.spec(
                     name,
                     json!({"overrides": if round.is_multiple_of(2) { Value::Null } else { json!([sizes::policy_override()]) }}),
                 )
                 .await;
                 let expected = if round.is_multiple_of(2) { "True" } else { "False" };
-                self.observer.forget();
                 let options = Options::mode("replace").identity(if round.is_multiple_of(2) { "even" } else { "odd" });
                 let began = Instant::now();
                 let right = |object: &DynamicObject| upgradeable(object) == Some(expected);
@@ -292,16 +314,10 @@ impl<'a> Stage<'a> {
             let expected = if blocks { "False" } else { "True" };
             for name in Self::turns(round) {
                 tokio::time::sleep(PAUSE).await;
-                let mut object = self.operators.get(name_of(name)).await.expect("a ClusterOperator");
                 let kind = if name == "version" { "Upgradeable" } else { "Degraded" };
-                let conditions = object.data["status"]["conditions"].as_array_mut().expect("conditions");
-                let condition =
-                    conditions.iter_mut().find(|condition| condition["type"] == kind).expect("the condition");
-                condition["status"] = json!(if (name == "version") == blocks { "False" } else { "True" });
+                let status = if (name == "version") == blocks { "False" } else { "True" };
                 self.observer.forget();
-                let began = Instant::now();
-                let put = self.operators.replace_status(name_of(name), &PostParams::default(), &object).await;
-                let version = put.expect("PUT a ClusterOperator").metadata.resource_version.unwrap_or_default();
+                let (began, version) = self.set_condition(name_of(name), kind, status).await;
                 if name == "version" {
                     let right = |object: &DynamicObject| upgradeable(object) == Some(expected);
                     operator.push(self.observer.until(name, "the right status", right) - began);
@@ -313,6 +329,7 @@ impl<'a> Stage<'a> {
                 }
             }
         }
+        self.set_condition(name_of("version"), "Upgradeable", "True").await; // also after an odd number of rounds
         figures.push(("ClusterOperator flipped to Upgradeable seen".to_owned(), Figure::Times { operator, floor }));
     }
 
