@@ -148,6 +148,7 @@ async fn a_force_does_not_outlive_a_record_that_cannot_be_written(#[case] kind: 
     let (removed, yaml) = stdout.split_once("\n# This UpdateRecord cannot be written.\n").expect(&stdout);
     assert!(removed.contains("  force of spec.desiredUpdate, as its update has completed"), "{removed}");
     let printed: Value = serde_saphyr::from_str(yaml).unwrap();
+    assert_eq!(printed["metadata"], json!({"name": "4.21.2-000000000000"}), "nothing that the API server adds");
     assert_eq!((&printed["kind"], &printed["spec"]["to"]), (&json!("UpdateRecord"), &json!("4.21.2")));
     assert_eq!((&printed["spec"]["by"], &printed["status"]["outcome"]), (&json!("Bridge"), &json!("Completed")));
     let left = json!({"architecture": "", "version": "4.21.2", "image": fixtures::image("4.21.2")});

@@ -2,7 +2,7 @@
 
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
 };
 use serde_json::Value;
 
@@ -95,8 +95,11 @@ pub fn print_unreadable(
 }
 
 fn print(record: &UpdateRecord, is_served: bool, report: &mut Report) {
-    match render::yaml(record) {
-        Ok(yaml) => report.unwritten.push(text::record(&yaml, record, is_served)),
+    // What the API server has added is of no use to a person.
+    let metadata = ObjectMeta { name: record.metadata.name.clone(), ..ObjectMeta::default() };
+    let record = UpdateRecord { metadata, ..record.clone() };
+    match render::yaml(&record) {
+        Ok(yaml) => report.unwritten.push(text::record(&yaml, &record, is_served)),
         Err(error) => report.problems.push(format!("the UpdateRecord cannot be printed: {error}")),
     }
 }
