@@ -67,8 +67,8 @@ fn ended<'a>(records: &'a [UpdateRecord], name: &str) -> Option<(&'a UpdateRecor
     }
 }
 
-/// Prints the record of the completed update if UpdateRecords are not served or cannot be read. Without the force, nothing
-/// tells any more who let the update through.
+/// Prints the record of the completed update if UpdateRecords are not served or cannot be read. Once the force is removed,
+/// nothing shows any more who let the update through.
 pub fn print_unreadable(
     records: &Source<Vec<UpdateRecord>>,
     cluster_version: &ClusterVersion,
