@@ -185,6 +185,24 @@ async fn a_record_is_printed_also_if_a_later_removal_fails(
 }
 
 #[tokio::test]
+async fn without_the_crd_of_updaterecord_the_record_is_printed_with_the_removal_of_the_force() {
+    let (cluster, _cvo) = completed_without_operator().await;
+    let crd = "crd/updaterecords.upgrade-gate.openshift.io";
+    cluster.control_plane.kubectl(&["delete", crd]);
+    let looked = clean(&cluster, false).await;
+    let report = clean(&cluster, true).await;
+    let folder = support::repository("crds/updaterecord").to_string_lossy().into_owned();
+    cluster.control_plane.kubectl(&["apply", "--server-side", "--kustomize", &folder]);
+    cluster.control_plane.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", crd]);
+    assert_eq!((&looked.unwritten, &looked.problems), (&Vec::new(), &Vec::new()));
+    assert_eq!((&report.withdrawn, &report.problems), (&looked.withdrawn, &Vec::new()));
+    assert_eq!(report.withdrawn[0], "force of spec.desiredUpdate, as its update has completed");
+    let [printed] = report.unwritten.as_slice() else { panic!("{report:?}") };
+    assert!(printed.starts_with("# UpdateRecords are not served here.\n"), "{printed}");
+    assert!(printed.contains("outcome: Completed"), "{printed}");
+}
+
+#[tokio::test]
 async fn the_record_of_a_forced_update_that_was_cleared_before_it_began_is_abandoned() {
     let cluster = support::cluster(fixtures::cluster_with_override()).await;
     let image = fixtures::image("4.21.2");
