@@ -99,13 +99,14 @@ impl Cluster {
             .expect("touch the ClusterVersion");
     }
 
-    /// [`eventually`], with a [`touch`](Self::touch) every 150 ms, so that the operator does not wait for its resync.
+    /// [`eventually`], with a [`touch`](Self::touch) now and then, so that the operator does not wait for its resync. The
+    /// intervals grow: an operator that is slower than they are would meet a conflict with each of its writes.
     pub async fn touch_until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-        let mut touched = Instant::now();
+        let (mut touched, mut wait) = (Instant::now(), Duration::from_millis(150));
         eventually(what, async || {
             let found = look().await;
-            if found.is_err() && touched.elapsed() > Duration::from_millis(150) {
-                touched = Instant::now();
+            if found.is_err() && touched.elapsed() > wait {
+                (touched, wait) = (Instant::now(), Duration::from_secs(2).min(wait * 3 / 2));
                 self.touch().await;
             }
             found
